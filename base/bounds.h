@@ -1,0 +1,31 @@
+/* bounds.h - every maximum that a record, a decision or a batch may reach, in one place.
+ *
+ * A limit is a promise: bytes that ask for more are refused as data (dead-lettered with the limit's
+ * name), never half-read. The static assertions below are the relations between them.
+ */
+#ifndef AFT_BASE_BOUNDS_H
+#define AFT_BASE_BOUNDS_H
+
+#define AFT_RECORD_BYTES_MAX (4u << 20) /* one Kafka record's value */
+#define AFT_ID_BYTES_MAX \
+    255u /* decision, user, outcome, arm, session, subject, kind, feature name */
+#define AFT_TEXT_BYTES_MAX 4096u /* a string feature's value, a policy's name */
+#define AFT_FEATURES_MAX 512u    /* features of one context, one candidate or one item */
+#define AFT_CANDIDATES_MAX 1000u /* candidates of one decision */
+#define AFT_SHOWN_MAX 32u /* items of a logged slate (other engines may show more than we draw) */
+#define AFT_SLATE_MAX 8u  /* items that our own policies draw */
+#define AFT_COMPONENTS_MAX \
+    64u /* reward components of one item = outcome kinds of one configuration */
+#define AFT_KINDS_MAX 64u
+#define AFT_BLOCK_EXAMPLES_MAX 65536u /* examples of one block record */
+#define AFT_BLOCK_BYTES_MAX \
+    (900u << 10) /* a block is sent before it grows past this, unless one example alone does */
+#define AFT_PART_BYTES_MAX (900u << 10) /* a part of a snapshot */
+#define AFT_PARTITIONS_MAX 4096u
+#define AFT_DEPTH_MAX 32u /* nesting of a schema */
+
+_Static_assert(AFT_SLATE_MAX <= AFT_SHOWN_MAX, "what we draw can be logged");
+_Static_assert(AFT_KINDS_MAX <= AFT_COMPONENTS_MAX, "a component a kind");
+_Static_assert(AFT_BLOCK_BYTES_MAX < (1u << 20), "below the brokers' default message.max.bytes");
+
+#endif

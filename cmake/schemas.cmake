@@ -1,0 +1,13 @@
+# The text of every schema becomes a C string, so that the program needs no files beside it.
+file(GLOB avsc CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/wire/schemas/*.avsc)
+set(AFT_SCHEMAS_C ${CMAKE_BINARY_DIR}/generated/schemas.c)
+set(text "/* made by cmake/schemas.cmake from wire/schemas */\n#include \"wire/schema_texts.h\"\n")
+foreach(file ${avsc})
+    get_filename_component(name ${file} NAME_WE)
+    file(READ ${file} hex HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+    string(APPEND text "const unsigned char aft_schema_${name}[] = {${bytes}0};\n")
+    string(APPEND text "const unsigned long aft_schema_${name}_size = sizeof aft_schema_${name} - 1;\n")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+endforeach()
+file(CONFIGURE OUTPUT ${AFT_SCHEMAS_C} CONTENT "${text}" @ONLY)

@@ -1,0 +1,33 @@
+/* kit.h - what every unit test includes first: cmocka 1.1.5 wants four headers before its own; seeds from the environment. */
+#ifndef AFT_TESTS_KIT_H
+#define AFT_TESTS_KIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* kit_seed: AFT_SEED, or the default; printed, so that a failure can be run again. */
+static inline uint64_t
+kit_seed(uint64_t otherwise)
+{
+    const char *s = getenv("AFT_SEED");
+    uint64_t seed = s ? strtoull(s, NULL, 0) : otherwise;
+    printf("seed %llu (set AFT_SEED to run another)\n", (unsigned long long)seed);
+    return seed;
+}
+
+/* kit_rounds: AFT_ROUNDS, or the default: how many random cases. */
+static inline long
+kit_rounds(long otherwise)
+{
+    const char *s = getenv("AFT_ROUNDS");
+    return s ? strtol(s, NULL, 0) : otherwise;
+}
+
+#endif
