@@ -335,95 +335,124 @@ skip_or_keep(struct run *x, bool skip)
     return AFT_OK;
 }
 
-/* ---- the loop: values that stay as they are */
-static inline bool
-pass_value(struct run *x, const struct afti_code *k)
+/* ---- the loop */
+/* What needs another function than exec itself; *pc goes on. */
+static enum aft_err
+exec_other(struct run *x, uint32_t *pc)
 {
-    int64_t v;
+    const struct afti_code *k = &x->plan->code[*pc];
+    const uint32_t *table = x->plan->table;
     switch (k->op) {
-    case AFTI_OP_BOOL:
-        return x->r.p != x->r.end && *x->r.p++ <= 1;
-    case AFTI_OP_INT:
-        return get_int(x, &v);
-    case AFTI_OP_LONG:
-        return get_long(x, &v);
-    case AFTI_OP_BYTES:
-        return get_long(x, &v) && v >= 0 && pass(x, (uint64_t)v);
-    case AFTI_OP_RAW:
-        return pass(x, k->a);
-    default:
-        return get_long(x, &v) && (uint64_t)v < k->a; /* ENUM */
+    case AFTI_OP_ENUM_MAP:
+        *pc += 1;
+        return map_enum(x, k);
+    case AFTI_OP_CALL:
+        *pc += 1;
+        return call(x, table[k->a]);
+    case AFTI_OP_REORDER:
+        *pc = table[k->a];
+        return reorder(x, &table[k->a]);
+    case AFTI_OP_SKIP:
+    case AFTI_OP_KEEP:
+        *pc += 1;
+        return skip_or_keep(x, k->op == AFTI_OP_SKIP);
+    case AFTI_OP_EMIT:
+        *pc += 1;
+        AFT_TRY(flush_to(x, x->r.p));
+        return put(x, (struct aft_bytes){x->plan->constants.p + k->a, k->b});
+    case AFTI_OP_FAIL:
+        return AFT_FAIL(x->e, AFT_E_VALUE, "byte %zu: %s; the producer must send another value",
+                        (size_t)(x->r.p - x->start), (const char *)x->plan->constants.p + k->a);
+    default: /* a promotion */
+        *pc += 1;
+        return promote(x, k->op);
     }
+}
+
+/* A union whose branch keeps its index; false: let enter_union see to it. */
+static inline bool
+same_branch(struct run *x, const struct afti_code *k, uint32_t *pc)
+{
+    struct aft_reader *r = &x->r;
+    if (r->p == r->end || *r->p > 127 || *r->p & 1 || (uint32_t)(*r->p >> 1) >= k->b)
+        return false;
+    const uint32_t *row = &x->plan->table[k->a + (*r->p & ~1u)];
+    if (row[0] != AFTI_SAME)
+        return false;
+    r->p++;
+    *pc = row[1];
+    return true;
+}
+
+/* The end of a list that was one block; false: let next_block see to it. */
+static inline bool
+last_item(struct run *x, uint32_t *pc)
+{
+    const struct list *l = &x->list[x->depth - 1];
+    if (l->blocks > 1 || x->r.p == x->r.end || *x->r.p)
+        return false;
+    x->r.p++;
+    x->depth--;
+    *pc = l->next;
+    return true;
 }
 
 static enum aft_err
 exec(struct run *x, uint32_t pc)
 {
     const struct afti_code *code = x->plan->code;
-    const uint32_t *table = x->plan->table;
+    int64_t v;
     for (;;) {
         const struct afti_code *k = &code[pc];
+        bool ok;
         switch (k->op) {
         case AFTI_OP_END:
             return AFT_OK;
         case AFTI_OP_JUMP:
             pc = k->a;
-            break;
+            continue;
         case AFTI_OP_BOOL:
+            ok = x->r.p != x->r.end && *x->r.p++ <= 1;
+            break;
         case AFTI_OP_INT:
+            ok = get_int(x, &v);
+            break;
         case AFTI_OP_LONG:
-        case AFTI_OP_BYTES:
+            ok = get_long(x, &v);
+            break;
+        case AFTI_OP_BYTES: /* a negative length is a huge one */
+            ok = get_long(x, &v) && pass(x, (uint64_t)v);
+            break;
         case AFTI_OP_RAW:
+            ok = pass(x, k->a);
+            break;
         case AFTI_OP_ENUM:
-            if (!pass_value(x, k))
-                return malformed(x, "a value");
-            pc++;
-            break;
-        case AFTI_OP_INT_FLOAT:
-        case AFTI_OP_INT_DOUBLE:
-        case AFTI_OP_LONG_FLOAT:
-        case AFTI_OP_LONG_DOUBLE:
-        case AFTI_OP_FLOAT_DOUBLE:
-            AFT_TRY(promote(x, k->op));
-            pc++;
-            break;
-        case AFTI_OP_ENUM_MAP:
-            AFT_TRY(map_enum(x, k));
-            pc++;
+            ok = get_long(x, &v) && (uint64_t)v < k->a;
             break;
         case AFTI_OP_UNION:
-            AFT_TRY(enter_union(x, k, &pc));
-            break;
+            if (!same_branch(x, k, &pc))
+                AFT_TRY(enter_union(x, k, &pc));
+            continue;
         case AFTI_OP_LIST:
-            AFT_TRY(enter_list(x, k, &pc));
-            break;
+            if (x->r.p == x->r.end || *x->r.p) {
+                AFT_TRY(enter_list(x, k, &pc));
+                continue;
+            }
+            x->r.p++;
+            pc = k->a;
+            continue;
         case AFTI_OP_NEXT:
             pc = k->a;
-            if (--x->list[x->depth - 1].left == 0)
+            if (--x->list[x->depth - 1].left == 0 && !last_item(x, &pc))
                 AFT_TRY(next_block(x, &pc));
-            break;
-        case AFTI_OP_CALL:
-            AFT_TRY(call(x, table[k->a]));
-            pc++;
-            break;
-        case AFTI_OP_REORDER:
-            AFT_TRY(reorder(x, &table[k->a]));
-            pc = table[k->a];
-            break;
-        case AFTI_OP_SKIP:
-        case AFTI_OP_KEEP:
-            AFT_TRY(skip_or_keep(x, k->op == AFTI_OP_SKIP));
-            pc++;
-            break;
-        case AFTI_OP_EMIT:
-            AFT_TRY(flush_to(x, x->r.p));
-            AFT_TRY(put(x, (struct aft_bytes){x->plan->constants.p + k->a, k->b}));
-            pc++;
-            break;
-        case AFTI_OP_FAIL:
-            return AFT_FAIL(x->e, AFT_E_VALUE, "byte %zu: %s; the producer must send another value",
-                            (size_t)(x->r.p - x->start), (const char *)x->plan->constants.p + k->a);
+            continue;
+        default:
+            AFT_TRY(exec_other(x, &pc));
+            continue;
         }
+        if (!ok)
+            return malformed(x, "a value");
+        pc++;
     }
 }
 
