@@ -1,6 +1,7 @@
 """The files of the project, as the checks see them: what git knows or would take in; without git, everything that is not built."""
 import pathlib
 import subprocess
+import sys
 
 FOLDERS = ("base", "wire", "state", "attribution", "policy", "learner", "evaluate", "client", "consumer", "cmd")
 NOT_OURS = {".git", ".cache", "build", "target", "__pycache__"}
@@ -28,3 +29,10 @@ def report(problems, checked):
         print(f"no {what} were found: the check looked at nothing")
     print(f"{len(problems)} problems in " + ", ".join(f"{n} {what}" for what, n in checked.items()))
     return 1 if problems or empty else 0
+
+
+if __name__ == "__main__":  # tree.py PATTERN...: for a tree without git
+    patterns = sys.argv[1:] or ["*"]
+    for path in files(pathlib.Path(__file__).resolve().parents[2]):
+        if any(path.match(pattern) or str(path).startswith(pattern.rstrip("/") + "/") for pattern in patterns):
+            print(path)
