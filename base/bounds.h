@@ -21,6 +21,11 @@
 #define AFT_BLOCK_BYTES_MAX \
     (900u << 10) /* a block is sent before it grows past this, unless one example alone does */
 #define AFT_PART_BYTES_MAX (900u << 10) /* a part of a snapshot */
+#define AFT_PARTS_MAX 65536u            /* parts of one snapshot */
+#define AFT_ARMS_MAX 65536u             /* arms that a manifest counts */
+#define AFT_SETTINGS_MAX 1024u          /* settings in a manifest */
+#define AFT_NAMED_MAX \
+    1024u /* policies of a scoreboard, its named sums, a manifest's named counts */
 #define AFT_PARTITIONS_MAX 4096u
 #define AFT_DEPTH_MAX 32u /* nesting of a schema */
 

@@ -1,4 +1,4 @@
-/* schema_texts.h - the schemas as text, made at build time from wire/schemas/*.avsc (cmake/schemas.cmake). */
+/* schema_texts.h - the schemas as text, made at build time from wire/schemas (cmake/schemas.cmake). */
 #ifndef AFT_WIRE_SCHEMA_TEXTS_H
 #define AFT_WIRE_SCHEMA_TEXTS_H
 
