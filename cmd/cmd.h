@@ -35,6 +35,8 @@ int cmd_parse(int argc, char **argv, const struct cmd_option *own, int own_n, st
 void cmd_line_free(struct cmd_line *l);
 /* cmd_given: the value of an option (a flag: ""), or NULL. i counts repeats from 0. */
 const char *cmd_given(const struct cmd_line *l, const char *name, int i);
+/* cmd_verb_row: the arguments and the purpose of a verb, from its row ("" for one that is not there). */
+void cmd_verb_row(const char *name, const char **arguments, const char **what);
 /* cmd_fail prints "aftertouch VERB: message" and returns the error's exit code. */
 int cmd_fail(const char *verb, const struct aft_error *e);
 
