@@ -203,16 +203,48 @@ afti_kafka_topic_facts(struct aft_log *l, const char *topic, struct aft_topic_fa
 }
 
 /* ---- offsets. The consumer reads committed records, so the end is the last stable offset. */
+
+/* settling: a partition whose leader is just being made or moved; it passes in moments. Sleeps a little; false when time is over. */
+static bool
+settling(const struct afti_kafka *k, rd_kafka_resp_err_t err, int *waited_ms)
+{
+    if ((err != RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION &&
+         err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) ||
+        *waited_ms >= k->timeout_ms)
+        return false;
+    nanosleep(&(struct timespec){0, 50000000}, NULL);
+    *waited_ms += 50;
+    return true;
+}
+
 enum aft_err
 afti_kafka_range(struct aft_log *l, const char *topic, int32_t partition, int64_t *begin,
                  int64_t *end, struct aft_error *e)
 {
     struct afti_kafka *k = afti_kafka_of(l);
     struct afti_kafka_topic *t;
+    rd_kafka_resp_err_t err;
+    int waited_ms = 0;
     AFT_TRY(afti_kafka_topic(k, topic, partition, &t, e));
-    rd_kafka_resp_err_t err =
-        rd_kafka_query_watermark_offsets(k->consumer, topic, partition, begin, end, k->timeout_ms);
+    do
+        err = rd_kafka_query_watermark_offsets(k->consumer, topic, partition, begin, end,
+                                               k->timeout_ms);
+    while (settling(k, err, &waited_ms));
     return err ? afti_kafka_failed(k, topic, err, NULL, e) : AFT_OK;
+}
+
+static rd_kafka_resp_err_t
+ask_offset(struct afti_kafka *k, const char *topic, int32_t partition, int64_t time_ms,
+           int64_t *offset)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = time_ms < 0 ? 0 : time_ms;
+    rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(k->consumer, list, k->timeout_ms);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        err = list->elems[0].err;
+    *offset = list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return err;
 }
 
 enum aft_err
@@ -221,15 +253,13 @@ afti_kafka_offset_at(struct aft_log *l, const char *topic, int32_t partition, in
 {
     struct afti_kafka *k = afti_kafka_of(l);
     struct afti_kafka_topic *t;
+    rd_kafka_resp_err_t err;
     int64_t begin;
+    int waited_ms = 0;
     AFT_TRY(afti_kafka_topic(k, topic, partition, &t, e));
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = time_ms < 0 ? 0 : time_ms;
-    rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(k->consumer, list, k->timeout_ms);
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        err = list->elems[0].err;
-    *offset = list->elems[0].offset;
-    rd_kafka_topic_partition_list_destroy(list);
+    do
+        err = ask_offset(k, topic, partition, time_ms, offset);
+    while (settling(k, err, &waited_ms));
     if (err)
         return afti_kafka_failed(k, topic, err, NULL, e);
     return *offset >= 0 ? AFT_OK : afti_kafka_range(l, topic, partition, &begin, offset, e);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "consumer/consumer.h"
 #include "consumer/log_kafka.h"
 
 struct rule {
@@ -120,8 +121,17 @@ conf_fill(const struct afti_kafka *k, enum afti_kafka_role role, rd_kafka_conf_t
     return rules_set(c, role, musts, sizeof musts / sizeof musts[0], e);
 }
 
+/* on_log: warnings and worse, as lines of ours; from librdkafka's threads. CONFWARN is about kafka.* keys that one role does not use. */
+static void
+on_log(const rd_kafka_t *rk, int level, const char *facility, const char *words)
+{
+    (void)rk;
+    if (level <= 4 && strcmp(facility, "CONFWARN") != 0)
+        aft_say(level <= 3 ? "error" : "warn", "kafka", "%s: %s", facility, words);
+}
+
 enum aft_err
-afti_kafka_conf(const struct afti_kafka *k, enum afti_kafka_role role, rd_kafka_conf_t **out,
+afti_kafka_conf(const struct afti_kafka *k, enum afti_kafka_role role, struct rd_kafka_conf_s **out,
                 struct aft_error *e)
 {
     rd_kafka_conf_t *c = rd_kafka_conf_new();
@@ -130,8 +140,7 @@ afti_kafka_conf(const struct afti_kafka *k, enum afti_kafka_role role, rd_kafka_
         rd_kafka_conf_destroy(c);
         return err;
     }
-    rd_kafka_conf_set_log_cb(c,
-                             NULL); /* what matters comes as an error, to the handle's own thread */
+    rd_kafka_conf_set_log_cb(c, on_log);
     *out = c;
     return AFT_OK;
 }
