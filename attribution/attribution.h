@@ -106,6 +106,9 @@ enum aft_err aft_joiner_take(struct aft_joiner *j, enum aft_log_kind log, int64_
  * state are recognised and ignored. */
 void aft_joiner_tick(struct aft_joiner *j, enum aft_log_kind log, int64_t at_offset,
                      int64_t watermark_ms);
+/* aft_joiner_reached: every record of that log below next_offset was given or will never be (dead letters, offsets without a
+ * record); ticks up to there take effect. */
+void aft_joiner_reached(struct aft_joiner *j, enum aft_log_kind log, int64_t next_offset);
 /* aft_joiner_run processes everything below both watermarks, timers included, and emits. */
 enum aft_err aft_joiner_run(struct aft_joiner *j, struct aft_error *e) AFT_MUST_CHECK;
 
