@@ -55,6 +55,17 @@ void aft_policy_settings_each(const struct aft_policy_settings *s,
                               void (*each)(void *ctx, const char *key, const char *value),
                               void *ctx);
 
+/* The building stones of such tables, for the learner's own: a word among some; a finite number in [low, high]. */
+struct aft_word {
+    const char *text;
+    int value;
+};
+enum aft_err aft_set_word(const struct aft_word *words, uint32_t n, const char *key,
+                          const char *value, int *out, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_set_number(const char *key, const char *value, double low, double high,
+                            double *out, struct aft_error *e) AFT_MUST_CHECK;
+const char *aft_word_of(const struct aft_word *words, uint32_t n, int value);
+
 /* ---- a model: immutable, shared by any number of threads */
 struct aft_model;
 /* aft_model_uniform: knows nothing; every decision is uniform over the eligible, with true probabilities. */
@@ -114,5 +125,10 @@ void aft_scratch_free(struct aft_scratch *s);
 enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
                         const struct aft_request *r, struct aft_decision *out,
                         struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- the parts, for the learner and for off-policy evaluation: the same code that serves */
+#include "policy/design.h"
+#include "policy/features.h"
+#include "policy/weights.h"
 
 #endif
