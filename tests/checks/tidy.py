@@ -8,7 +8,8 @@ T2  A file of ours opens with a comment that says what it is.
 T3  No marker of unfinished work.
 T4  No tab, no space at a line's end, a newline at the end of the file; text is UTF-8.
 T5  No path of somebody's machine.
-T6  Two C files of the product do not have one name, nor do two tests; header guards are named for their file.
+T6  Two C files of the product do not have one name, nor do two tests (cmd/ names its files for the verbs); header guards are
+    named for their file.
 T7  Every link of a Markdown page to a file, and to a heading of a page, leads somewhere.
 """
 import argparse
@@ -94,7 +95,7 @@ def check_guard(path, text):
 def check_names(paths):
     seen = collections.defaultdict(list)
     for path in paths:
-        if path.suffix == ".c" and (path.parts[0] in FOLDERS or path.parts[0] == "tests"):
+        if path.suffix == ".c" and path.parts[0] != "cmd" and path.parts[0] in (*FOLDERS, "tests"):
             seen["tests" if path.parts[0] == "tests" else "the product", path.name].append(path)
     for (where, name), same in sorted(seen.items()):
         if len(same) > 1:
