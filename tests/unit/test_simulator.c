@@ -1,8 +1,9 @@
 /* The simulated world: the same seed gives the same world however it is sliced; its figures leave a policy real room; its outcomes
  * come in order of delivery and are what the documentation says. */
-#include "kit.h"
+#include "tests/kit.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "evaluate/evaluate.h"
 

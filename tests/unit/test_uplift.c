@@ -1,5 +1,5 @@
 /* Uplift: against a bootstrap over users on made-up data, its coverage of the truth, and its edges. */
-#include "kit.h"
+#include "tests/kit.h"
 
 #include <math.h>
 
@@ -69,7 +69,8 @@ agrees_with_a_bootstrap(void **state)
     qsort(draws, DRAWS, sizeof *draws, by_value);
     double low = draws[DRAWS * 25 / 1000], high = draws[DRAWS * 975 / 1000];
     double width = high - low;
-    printf("uplift %.4f [%.4f, %.4f], bootstrap [%.4f, %.4f]\n", x.estimate, x.low, x.high, low, high);
+    printf("uplift %.4f [%.4f, %.4f], bootstrap [%.4f, %.4f]\n", x.estimate, x.low, x.high, low,
+           high);
     assert_true(fabs(x.low - low) < 0.15 * width);
     assert_true(fabs(x.high - high) < 0.15 * width);
 }
