@@ -38,12 +38,12 @@ SCHEMAS = "wire/wire_avro.h"  # the half of wire that needs Avro's library: for 
 SCHEMA_USERS = {"consumer", "cmd"}
 
 LIBRARIES = [  # header, which files may include it, in words
-    (r"librdkafka/", r"_kafka\.c$", "*_kafka.c"),
-    (r"rocksdb/", r"_rocksdb\.c$", "*_rocksdb.c"),
+    (r"librdkafka/", r"_kafka\.[ch]$", "*_kafka.c"),
+    (r"rocksdb/", r"_rocksdb\.[ch]$", "*_rocksdb.c"),
     (r"avro(\.h|/)", r"_avro\.[ch]$", "*_avro.c"),
-    (r"jansson\.h", r"_avro\.c$|_json\.c$|^cmd/[^/]*\.c$", "*_avro.c, *_json.c, cmd/"),
-    (r"(curl/|microhttpd\.h)", r"_http\.c$", "*_http.c"),
-    (r"sodium", r"_sodium\.c$", "*_sodium.c"),
+    (r"jansson\.h", r"_(avro|json)\.[ch]$|^cmd/[^/]*\.c$", "*_avro.c, *_json.c, cmd/"),
+    (r"(curl/|microhttpd\.h)", r"_http\.[ch]$", "*_http.c"),
+    (r"sodium", r"_sodium\.[ch]$", "*_sodium.c"),
     (r"xxhash\.h", r"^base/hash\.c$", "base/hash.c"),
 ]
 CORE = ("base", "wire", "state", "attribution", "policy", "learner")
