@@ -13,7 +13,7 @@ long_round_trips_and_refuses_cut_bytes(void **state)
                          127, 128, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
         struct aft_buffer b = {0};
-        int64_t got;
+        int64_t got = 0;
         aft_put_long(&b, v[i]);
         for (size_t cut = 0; cut < b.n; cut++) {
             struct aft_reader r = aft_reader((struct aft_bytes){b.p, cut});
