@@ -1,0 +1,145 @@
+/* attribution.h - who gets the credit. Two logs in, one log out, always the same bytes.
+ *
+ * The joiner of one partition is a pure function of its logs (impressions, outcomes, counted ticks): canonical order, touches,
+ * split rules, ledger, life of an impression. It reads and changes a state.h store; it knows no clock, no Kafka, no thread.
+ * The specification is tests/oracle/join_oracle.py and docs/SEMANTICS.md.
+ *
+ *      open(store) -> resume positions
+ *      loop: take(record)*, tick()*; run() -> examples; now and then cut() -> (wait until acknowledged) -> commit()
+ */
+#ifndef AFT_ATTRIBUTION_ATTRIBUTION_H
+#define AFT_ATTRIBUTION_ATTRIBUTION_H
+
+#include "state/state.h"
+
+enum aft_rule {
+    AFT_RULE_LAST_TOUCH,
+    AFT_RULE_FIRST_TOUCH,
+    AFT_RULE_LINEAR,
+    AFT_RULE_TIME_DECAY,
+    AFT_RULE_POSITION_BASED,
+    AFT_RULE_SHAPLEY
+};
+enum aft_match { AFT_MATCH_USER, AFT_MATCH_SUBJECT, AFT_MATCH_SESSION };
+
+struct aft_kind {
+    char name[AFT_ID_BYTES_MAX + 1];
+    int64_t weight_micro;
+    enum aft_rule rule;
+    int64_t half_life_ms; /* time_decay */
+    enum aft_match match;
+    bool count_first, prefer_clicked, click, activates;
+    int64_t delay_half_life_ms; /* reward halves every so much delay; 0: never */
+};
+
+struct aft_join_config {
+    int64_t window_ms, grace_ms, open_after_ms, orphan_after_ms, disorder_ms, max_future_ms;
+    bool emit_rewarded_only;
+    uint64_t
+        open_max; /* bound on open impressions: sizes the index; past it the joiner refuses, in words */
+    struct aft_kind kinds[AFT_KINDS_MAX];
+    uint32_t kinds_n;
+};
+
+/* aft_join_config_digest: over everything whose change would alter past credit. */
+void aft_join_config_digest(const struct aft_join_config *c, struct aft_digest *out);
+
+/* Fates of outcomes (each has exactly one) and other counts, by the oracle's names. */
+#define AFT_FATES(X)                                                                     \
+    X(credited)                                                                          \
+    X(organic)                                                                           \
+    X(orphan) X(repeat) X(duplicate) X(withdrawn) X(retraction) X(retraction_of_unknown) \
+        X(outside_window) X(unknown_arm) X(unknown_kind) X(activation) X(erased)
+#define AFT_COUNTS(X)       \
+    X(duplicate_impression) \
+    X(expired_impression) X(never_seen) X(retracted) X(credit_ppm) X(erased_users) X(waiting)
+struct aft_join_counts {
+#define X(n) int64_t n;
+    struct {
+        AFT_FATES(X)
+    } fates;
+    struct {
+        AFT_COUNTS(X)
+    } counts;
+#undef X
+    int64_t impressions, outcomes, future, late, open, examples;
+};
+
+/* Where the joiner's examples go, in order, seq = 0, 1, 2 ... The body lives until the call returns. */
+struct aft_join_out {
+    void *ctx;
+    enum aft_err (*example)(void *ctx, uint64_t seq, struct aft_bytes body,
+                            struct aft_hash128 hash_after, struct aft_error *e);
+};
+
+struct aft_join_identity { /* what the state directory belongs to; another is refused in words */
+    const char *app_id;
+    int32_t partition;
+};
+
+struct aft_join_resume {
+    int64_t next_offset[2]; /* per log: the first record to read (again) */
+    uint64_t next_seq;
+    struct aft_hash128 hash;
+    struct aft_bytes
+        rider; /* the last commit's; lives until the next commit; absent on a new state */
+};
+
+struct aft_joiner;
+
+/* aft_joiner_open rebuilds the index from the store and says where to go on. The config and out are copied; the store stays the
+ * caller's and must outlive the joiner. AFT_E_CORRUPT, AFT_E_CONFIG (another identity or configuration; the index too small). */
+enum aft_err aft_joiner_open(const struct aft_join_config *config,
+                             const struct aft_join_identity *identity, struct aft_store *store,
+                             const struct aft_join_out *out, struct aft_joiner **joiner,
+                             struct aft_error *e) AFT_MUST_CHECK;
+void aft_joiner_resume(const struct aft_joiner *j, struct aft_join_resume *out);
+void aft_joiner_close(struct aft_joiner *j);
+
+/* aft_joiner_take gives the joiner the next record of a log (offsets grow; gaps are allowed). body: canonical, or absent = an
+ * erasure of the user in `key`. The bytes are copied. A DATA error (malformed, too far in the future) means: dead-letter this
+ * record, it has taken no place. Records below resume.next_offset must not be given. */
+enum aft_err aft_joiner_take(struct aft_joiner *j, enum aft_log_kind log, int64_t offset,
+                             int64_t log_timestamp_ms, struct aft_bytes key, struct aft_bytes body,
+                             struct aft_error *e) AFT_MUST_CHECK;
+/* aft_joiner_tick: a counted tick; given before any record of that log at or beyond at_offset. Ticks already in the committed
+ * state are recognised and ignored. */
+void aft_joiner_tick(struct aft_joiner *j, enum aft_log_kind log, int64_t at_offset,
+                     int64_t watermark_ms);
+/* aft_joiner_reached: every record of this log below next_offset was given, or is none (a dead letter, a transaction's marker), so
+ * that ticks up to there take effect. Needed only where offsets have gaps, and at the end of a file (INT64_MAX). */
+void aft_joiner_reached(struct aft_joiner *j, enum aft_log_kind log, int64_t next_offset);
+/* aft_joiner_run processes everything below both watermarks, timers included, and emits. */
+enum aft_err aft_joiner_run(struct aft_joiner *j, struct aft_error *e) AFT_MUST_CHECK;
+
+/* Looking: watermark of a log (INT64_MIN: none yet), how many records wait in the reorder buffer, which log to read next (the
+ * one with the lower watermark), the digest of the state's meaning (the same whatever the batching). */
+int64_t aft_joiner_watermark(const struct aft_joiner *j, enum aft_log_kind log);
+size_t aft_joiner_waiting(const struct aft_joiner *j, enum aft_log_kind log);
+enum aft_log_kind aft_joiner_behind(const struct aft_joiner *j);
+void aft_joiner_counts(const struct aft_joiner *j, struct aft_join_counts *out);
+void aft_joiner_digest(const struct aft_joiner *j, struct aft_digest *out);
+uint64_t aft_joiner_memory(const struct aft_joiner *j);
+/* aft_joiner_uncommitted: bytes of state that the next commit would write. */
+size_t aft_joiner_uncommitted(const struct aft_joiner *j);
+
+/* aft_joiner_cut freezes what was processed so far as the next atomic step, with the caller's rider in it (copied). Every example
+ * with seq < *seq must be acknowledged before commit. Processing may go on meanwhile. One cut at a time. */
+void aft_joiner_cut(struct aft_joiner *j, struct aft_bytes rider, uint64_t *seq);
+/* aft_joiner_commit writes the cut to the store, durably and atomically. */
+enum aft_err aft_joiner_commit(struct aft_joiner *j, struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- split rules on their own (also for tests). Weights and shares are integers; shares sum to AFT_PPM. */
+struct aft_touch_view {
+    int64_t time_ms;
+    struct aft_bytes arm_id;
+};
+/* aft_split: touches oldest first, n >= 1. Largest remainder; ties to the earlier index. scratch from the arena. */
+enum aft_err aft_split(enum aft_rule rule, int64_t half_life_ms,
+                       const struct aft_touch_view *touches, uint32_t n, int64_t outcome_ms,
+                       struct aft_arena *scratch, uint32_t *ppm,
+                       struct aft_error *e) AFT_MUST_CHECK;
+/* aft_decay_q32: floor(2^(32 - age/half_life) + 1/2). */
+uint64_t aft_decay_q32(int64_t age_ms, int64_t half_life_ms);
+
+#endif

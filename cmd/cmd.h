@@ -1,0 +1,43 @@
+/* cmd.h - the verbs. main.c is the table (verbs.def) and the dispatch; each verb is one file, cmd/<verb>.c, with one function.
+ *
+ * A verb gets its own arguments (argv[0] = the verb) and returns an exit code (base/errors.def, last column). Data on stdout, talk on
+ * stderr. Every verb answers --help from its row. Shared options (--config FILE, --set K=V, --json) are parsed by cmd_options.
+ */
+#ifndef AFT_CMD_CMD_H
+#define AFT_CMD_CMD_H
+
+#include "consumer/consumer.h"
+
+#define X(verb, function, arguments, what) int function(int argc, char **argv);
+#include "cmd/verbs.def"
+#undef X
+
+/* An option of a verb: `--name VALUE` when value is not NULL (repeatable: see cmd_option_next), `--name` otherwise. */
+struct cmd_option {
+    const char *name;  /* without the dashes */
+    const char *value; /* name of its value for --help, or NULL for a flag */
+    const char *help;
+};
+
+struct cmd_line {
+    struct aft_config *config; /* loaded and set, not yet checked; freed by cmd_line_free */
+    bool json;
+    int positional_n;
+    char *positional[16];
+    int given_n;
+    struct {
+        const char *name, *value;
+    } given[64];
+};
+
+/* cmd_parse: shared and own options. Returns -1 to go on, else the exit code to leave with (0 after --help, 2 usage, 3 configuration). */
+int cmd_parse(int argc, char **argv, const struct cmd_option *own, int own_n, struct cmd_line *out);
+void cmd_line_free(struct cmd_line *l);
+/* cmd_given: the value of an option (a flag: ""), or NULL. i counts repeats from 0. */
+const char *cmd_given(const struct cmd_line *l, const char *name, int i);
+/* cmd_verb_row: the arguments and the purpose of a verb, from its row ("" for one that is not there). */
+void cmd_verb_row(const char *name, const char **arguments, const char **what);
+/* cmd_fail prints "aftertouch VERB: message" and returns the error's exit code. */
+int cmd_fail(const char *verb, const struct aft_error *e);
+
+#endif

@@ -1,0 +1,16 @@
+/* version.c - `version`: what runs here. */
+#include "cmd/cmd.h"
+
+#include <stdio.h>
+
+int
+cmd_version(int argc, char **argv)
+{
+    struct cmd_line l;
+    int code = cmd_parse(argc, argv, NULL, 0, &l);
+    if (code >= 0)
+        return code;
+    printf(l.json ? "{\"version\": \"%s\"}\n" : "aftertouch %s\n", AFT_VERSION);
+    cmd_line_free(&l);
+    return 0;
+}

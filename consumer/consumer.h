@@ -1,0 +1,101 @@
+/* consumer.h - the running process: logs (Kafka, embedded, memory), journal, tasks, learner, configuration, metrics, page.
+ *
+ * task      one partition: journal + order + joiner + blocks out + commits. Takes steps; owns no thread. Knows only aft_log, aft_store,
+ *           aft_clock: the simulator gives it others made of faults.
+ * learning  the learner as a client of the examples topic: rounds through their journal, snapshots out. Takes steps too.
+ * service   threads around them for `run`; the demo on the embedded log steps them itself, in one thread.
+ */
+#ifndef AFT_CONSUMER_CONSUMER_H
+#define AFT_CONSUMER_CONSUMER_H
+
+#include "consumer/config.h"
+#include "consumer/log.h"
+#include "wire/wire_avro.h"
+
+/* ---- clock of the machine */
+struct aft_clock aft_clock_real(void);
+
+/* ---- a task */
+struct aft_task;
+struct aft_task_options {
+    const struct aft_config *config; /* all borrowed; they outlive the task */
+    struct aft_log *log;
+    struct aft_store *store;
+    struct aft_clock clock;
+    int32_t partition;
+    struct aft_schema_port schemas;
+    const char *owner; /* who we are, for the journal */
+};
+enum aft_err aft_task_open(const struct aft_task_options *o, struct aft_task **out,
+                           struct aft_error *e) AFT_MUST_CHECK;
+/* aft_task_step does a bounded piece of work: reads, processes, writes, commits when due. *busy = false when it found nothing to do.
+ * AFT_E_NOT_OWNER: a newer epoch was read: close it. */
+enum aft_err aft_task_step(struct aft_task *t, int timeout_ms, bool *busy,
+                           struct aft_error *e) AFT_MUST_CHECK;
+/* aft_task_drain: everything processed so far is written, acknowledged and committed (before a clean stop). */
+enum aft_err aft_task_drain(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+void aft_task_close(struct aft_task *t);
+
+struct aft_task_status {
+    int32_t partition;
+    int64_t epoch;
+    bool owner,
+        caught_up; /* owner: past the ownership protocol. caught_up: both logs read to their ends */
+    int64_t next_offset[2], watermark_ms[2], consumed[2];
+    int64_t end_offset[2];       /* -1: nobody answered */
+    int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
+    int64_t wrong_partition[2];  /* records whose key belongs to another partition: they match little */
+    uint64_t next_seq, published_seq, ticks, dead_letters, commits, duplicates_muted;
+    struct aft_join_counts join;
+    struct aft_digest state;
+    uint64_t memory_bytes, disk_bytes;
+};
+/* with_digest: the state's digest costs a pass over the index. */
+void aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *out);
+
+/* ---- learning */
+struct aft_learning;
+struct aft_learning_options {
+    const struct aft_config *config;
+    struct aft_log *log;
+    struct aft_clock clock;
+    int32_t partitions; /* of the examples topic */
+    const char *owner;
+};
+enum aft_err aft_learning_open(const struct aft_learning_options *o, struct aft_learning **out,
+                               struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_learning_step(struct aft_learning *l, int timeout_ms, bool *busy,
+                               struct aft_error *e) AFT_MUST_CHECK;
+/* aft_learning_finish: a last round over everything that is there, and a full snapshot. */
+enum aft_err aft_learning_finish(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;
+void aft_learning_close(struct aft_learning *l);
+struct aft_learning_status {
+    int64_t epoch, round, snapshots, last_snapshot_round;
+    uint64_t pending;
+    struct aft_learner_stats learner;
+    struct aft_digest digest;
+};
+void aft_learning_status(const struct aft_learning *l, struct aft_learning_status *out);
+
+/* ---- topics: what the configuration asks for, created or checked. check: AFT_E_CONFIG says what is wrong and how to mend it. */
+enum aft_err aft_topics_create(const struct aft_config *c, struct aft_log *log,
+                               struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_topics_check(const struct aft_config *c, struct aft_log *log,
+                              void (*line)(void *ctx, const char *text), void *ctx,
+                              struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- the service */
+enum aft_role { AFT_ROLE_ALL, AFT_ROLE_JOIN, AFT_ROLE_LEARN };
+struct aft_service;
+enum aft_err aft_service_start(const struct aft_config *c, enum aft_role role,
+                               struct aft_service **out, struct aft_error *e) AFT_MUST_CHECK;
+/* aft_service_wait: until stop was asked for, or a thread failed (its error). aft_service_stop: asks; any thread. */
+enum aft_err aft_service_wait(struct aft_service *s, struct aft_error *e) AFT_MUST_CHECK;
+void aft_service_stop(struct aft_service *s);
+void aft_service_free(struct aft_service *s);
+
+/* ---- talk: one logfmt line on stderr: level, folder, message, key=value...; any thread. */
+void aft_say(const char *level, const char *where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

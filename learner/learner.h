@@ -1,0 +1,95 @@
+/* learner.h - examples in, model out. Pure and single-threaded: the order of learning is data (rounds), so the model is a
+ * function of the examples and the rounds, bit for bit.
+ */
+#ifndef AFT_LEARNER_LEARNER_H
+#define AFT_LEARNER_LEARNER_H
+
+#include "policy/policy.h"
+
+enum aft_reduction { AFT_REDUCTION_DM, AFT_REDUCTION_IWR };
+enum aft_weighting {
+    AFT_WEIGHTING_NONE,
+    AFT_WEIGHTING_IWR,
+    AFT_WEIGHTING_CAPPED,
+    AFT_WEIGHTING_SQRT
+};
+
+struct aft_learner_settings {
+    struct aft_policy_settings policy;
+    enum aft_reduction reduction;
+    enum aft_weighting weighting;
+    double weight_cap, lambda;
+    double
+        reward_scale; /* composite rewards are divided by it for models whose labels are in [0, 1] */
+};
+/* As aft_policy_set, for the learner's own keys and the policy's. */
+void aft_learner_settings_default(struct aft_learner_settings *s);
+enum aft_err aft_learner_set(struct aft_learner_settings *s, const char *key, const char *value,
+                             bool *known, struct aft_error *e) AFT_MUST_CHECK;
+void aft_learner_settings_digest(const struct aft_learner_settings *s, struct aft_digest *out);
+
+struct aft_learner;
+enum aft_err aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out,
+                             struct aft_error *e) AFT_MUST_CHECK;
+void aft_learner_free(struct aft_learner *l);
+
+/* aft_learner_learn: the next example in the canonical order of its round: (fire, partition, seq). What must not be learned
+ * (non-finite, out of range, without support) is counted by reason and is no error. */
+enum aft_err aft_learner_learn(struct aft_learner *l, const struct aft_example *x,
+                               struct aft_error *e) AFT_MUST_CHECK;
+
+/* aft_learner_digest: BLAKE2b-256 over the whole state. */
+void aft_learner_digest(const struct aft_learner *l, struct aft_digest *out);
+
+/* aft_learner_publish encodes the snapshot after a round: parts, then the manifest, each as (topic key, canonical body). */
+struct aft_publish_spec {
+    struct aft_bytes model;
+    int64_t round;
+    enum aft_snapshot_kind kind;
+    const struct aft_end *ends; /* what has been learned, per partition */
+    uint32_t ends_n;
+    const uint8_t *signing_key; /* Ed25519 secret, 64 bytes, or NULL */
+};
+typedef enum aft_err (*aft_publish_sink)(void *ctx, struct aft_bytes key, struct aft_bytes body,
+                                         struct aft_error *e);
+enum aft_err aft_learner_publish(struct aft_learner *l, const struct aft_publish_spec *spec,
+                                 aft_publish_sink sink, void *ctx,
+                                 struct aft_error *e) AFT_MUST_CHECK;
+/* aft_learner_restore: the learner as it was when the (full) set was published; digest checked: AFT_E_DIVERGENCE. AFT_E_CONFIG when
+ * the set was learned under other settings. */
+enum aft_err aft_learner_restore(struct aft_learner *l, const struct aft_snapshot_set *set,
+                                 struct aft_error *e) AFT_MUST_CHECK;
+
+struct aft_learner_stats {
+    int64_t learned, revised, settled, erased;
+    int64_t refused_support, refused_weight, refused_reward, refused_feature;
+    double mean_weight, effective_n, capped_mass;
+    double progressive_ips, progressive_snips, progressive_dr;
+    uint32_t arms, columns;
+};
+void aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out);
+
+/* aft_logistic_flow: the exact importance-aware step for the logistic loss with a label t in [0, 1]: df/da = t - logistic(f), over a
+ * length a >= 0 (rate x weight x sum of squares). aft_squared_flow: f' = y + (f - y) exp(-2 a). (arXiv 1011.1576) */
+double aft_logistic_flow(double f, double t, double a);
+double aft_squared_flow(double f, double y, double a);
+
+/* ---- rounds: gathers examples of one round from all partitions and gives them in the canonical order.
+ * Blocks are checked as they come: epoch, seq, chain hash. AFT_E_GAP and AFT_E_DIVERGENCE name both numbers and the place. */
+struct aft_rounds;
+struct aft_rounds *aft_rounds_new(uint32_t partitions);
+void aft_rounds_free(struct aft_rounds *r);
+/* aft_rounds_seek: partition p goes on at next_seq with that hash (from a snapshot's ends). */
+void aft_rounds_seek(struct aft_rounds *r, const struct aft_end *end);
+/* aft_rounds_block: a block read from the examples topic, with its offset; bytes are copied. Stale epochs are dropped. */
+enum aft_err aft_rounds_block(struct aft_rounds *r, int32_t partition, int64_t offset,
+                              struct aft_bytes body, struct aft_error *e) AFT_MUST_CHECK;
+/* aft_rounds_ends: what could be learned now, per partition. aft_rounds_pending: how many examples that is. */
+void aft_rounds_ends(const struct aft_rounds *r, struct aft_end *ends);
+uint64_t aft_rounds_pending(const struct aft_rounds *r);
+/* aft_rounds_ready: all that these ends name has been read. aft_rounds_learn: learns exactly the examples below them, in order, and forgets them. */
+bool aft_rounds_ready(const struct aft_rounds *r, const struct aft_end *ends, uint32_t n);
+enum aft_err aft_rounds_learn(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
+                              struct aft_learner *l, struct aft_error *e) AFT_MUST_CHECK;
+
+#endif

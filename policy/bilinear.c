@@ -1,0 +1,38 @@
+/* bilinear.c - a table of rows (things of the arm) by columns (terms of the context). One thread while it changes.
+ * Invariants: I1 stride is a multiple of 8, floats beyond the used columns are 0; I2 rows x stride <= cells. */
+#include <stdlib.h>
+
+#include "policy/policy.h"
+
+void
+aft_bilinear_init(struct aft_bilinear *m, uint32_t bits)
+{
+    *m = (struct aft_bilinear){.cells = 1u << bits};
+}
+
+void
+aft_bilinear_deinit(struct aft_bilinear *m)
+{
+    aft_dict_deinit(&m->rows);
+    aft_dict_deinit(&m->columns);
+    free(m->w);
+    free(m->v);
+    *m = (struct aft_bilinear){0};
+}
+
+float
+aft_bilinear_dot(const float *a, const float *b, uint32_t stride)
+{
+    float t[8] = {0};
+    for (uint32_t i = 0; i < stride; i += 8)
+        for (uint32_t l = 0; l < 8; l++)
+            t[l] += a[i + l] * b[i + l];
+    return ((t[0] + t[4]) + (t[2] + t[6])) + ((t[1] + t[5]) + (t[3] + t[7]));
+}
+
+void
+aft_weights_deinit(struct aft_weights *w)
+{
+    aft_linear_deinit(&w->linear);
+    aft_bilinear_deinit(&w->bilinear);
+}

@@ -1,0 +1,217 @@
+/* features.c - nouns -> terms, as features.h says. Pure. Any thread (a plan is read-only once it is made).
+ *
+ * Hashes: name = XXH3(name, 0); number = mix(name, area); text = XXH3(value, mix(name, area)); interval i of a bucketed number =
+ * mix(name, area + BUCKET + i); flag = mix(name, area + FLAG); pair = mix(left, right + PAIR). area: CONTEXT or ARM.
+ * Invariants: I1 no term has value 0; I2 a side's term belongs to the encoded thing that holds it.
+ */
+#include <math.h>
+
+#include "policy/policy.h"
+
+enum {
+    CONTEXT = 1,
+    ARM = 2,
+    CONSTANT = 3,
+    IDENTITY = 4,
+    SLOT = 5,
+    FLAG = 16,
+    PAIR = 32,
+    BUCKET = 64
+};
+
+static inline uint64_t
+mix(uint64_t a, uint64_t b)
+{
+    uint64_t z = a ^ (b * 0x9e3779b97f4a7c15ull);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+}
+
+/* ---- the plan */
+static struct aft_plan_name *
+name_slot(struct aft_features_plan *p, uint64_t hash)
+{
+    uint32_t i = (uint32_t)hash & 511;
+    while (p->names[i].hash && p->names[i].hash != hash)
+        i = (i + 1) & 511;
+    return &p->names[i];
+}
+
+static struct aft_plan_name *
+name_of(struct aft_features_plan *p, const char *name)
+{
+    uint64_t h = aft_hash64(aft_text(name), 0);
+    struct aft_plan_name *n = name_slot(p, h);
+    if (!n->hash)
+        *n = (struct aft_plan_name){.hash = h, .side = -1, .bucket = -1};
+    return n;
+}
+
+static int16_t
+side_of(struct aft_features_plan *p, const char *name)
+{
+    if (strcmp(name, "arm") == 0)
+        return AFT_SIDE_ARM;
+    if (strcmp(name, "slot") == 0)
+        return AFT_SIDE_SLOT;
+    struct aft_plan_name *n = name_of(p, name);
+    if (n->side < 0)
+        n->side = (int16_t)p->sides_n++;
+    return n->side;
+}
+
+void
+aft_features_plan_init(struct aft_features_plan *p, const struct aft_policy_settings *s)
+{
+    memset(p, 0, sizeof *p);
+    p->settings = *s;
+    for (uint32_t i = 0; i < s->buckets_n; i++)
+        name_of(p, s->buckets[i].name)->bucket = (int16_t)i;
+    for (uint32_t i = 0; i < s->interactions_n; i++) {
+        p->left[i] = side_of(p, s->interactions[i].left);
+        p->right[i] = side_of(p, s->interactions[i].right);
+    }
+    AFT_ASSERT(p->sides_n <= AFT_SIDES_MAX);
+}
+
+/* ---- one thing */
+static struct aft_term
+term_of(const struct aft_features_plan *p, const struct aft_feature *f, uint64_t name,
+        uint64_t area, int16_t bucket)
+{
+    switch (f->type) {
+    case AFT_FEATURE_TEXT:
+        return (struct aft_term){aft_hash64(f->text, mix(name, area)), f->text.n ? 1 : 0, false};
+    case AFT_FEATURE_FLAG:
+        return (struct aft_term){mix(name, area + FLAG), f->flag ? 1 : 0, false};
+    case AFT_FEATURE_NUMBER:
+        break;
+    }
+    if (bucket < 0)
+        return (struct aft_term){mix(name, area), f->number, true};
+    const struct aft_buckets *b = &p->settings.buckets[bucket];
+    uint32_t i = 0;
+    while (i < b->n && f->number >= b->edges[i])
+        i++;
+    return (struct aft_term){mix(name, area + BUCKET + i), 1, false};
+}
+
+static enum aft_err
+encode(const struct aft_features_plan *p, struct aft_features f, uint64_t area,
+       struct aft_encoded *out, struct aft_error *e)
+{
+    if (f.n > AFT_FEATURES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT, "%u features: at most %u", f.n, AFT_FEATURES_MAX);
+    for (uint32_t i = 0; i < f.n; i++) {
+        const struct aft_feature *x = &f.v[i];
+        if (x->type == AFT_FEATURE_NUMBER && !isfinite(x->number))
+            return AFT_FAIL(e, AFT_E_VALUE, "feature %.*s is not finite: leave it out instead",
+                            (int)x->name.n, (const char *)x->name.p);
+        uint64_t h = aft_hash64(x->name, 0);
+        uint32_t at = (uint32_t)h & 511;
+        while (p->names[at].hash && p->names[at].hash != h)
+            at = (at + 1) & 511;
+        bool known = p->names[at].hash == h;
+        struct aft_term t = term_of(p, x, h, area, known ? p->names[at].bucket : (int16_t)-1);
+        if (t.value == 0)
+            continue;
+        out->v[out->n++] = t;
+        if (known && p->names[at].side >= 0)
+            out->side[p->names[at].side] = (uint16_t)out->n;
+    }
+    return AFT_OK;
+}
+
+enum aft_err
+aft_encode_context(const struct aft_features_plan *p, struct aft_features f,
+                   struct aft_encoded *out, struct aft_error *e)
+{
+    out->n = 0;
+    memset(out->side, 0, p->sides_n * sizeof out->side[0]);
+    return encode(p, f, CONTEXT, out, e);
+}
+
+enum aft_err
+aft_encode_arm(const struct aft_features_plan *p, struct aft_bytes arm_id, struct aft_features f,
+               struct aft_encoded *out, struct aft_error *e)
+{
+    out->n = 1;
+    out->v[0] = (struct aft_term){aft_hash64(arm_id, IDENTITY), 1, false};
+    memset(out->side, 0, p->sides_n * sizeof out->side[0]);
+    return encode(p, f, ARM, out, e);
+}
+
+/* ---- one decision, one arm */
+static struct aft_term
+slot_term(int32_t slot)
+{
+    return (struct aft_term){mix((uint64_t)slot, SLOT), slot > 0 ? 1 : 0, false};
+}
+
+/* A side of a pair: *own says whether it is the arm's. value 0: absent. */
+static struct aft_term
+side_term(int16_t side, const struct aft_encoded *context, const struct aft_encoded *arm,
+          int32_t slot, bool *own)
+{
+    *own = false;
+    if (side == AFT_SIDE_SLOT)
+        return slot_term(slot);
+    *own = true;
+    if (side == AFT_SIDE_ARM)
+        return arm ? arm->v[0] : (struct aft_term){0};
+    if (arm && arm->side[side])
+        return arm->v[arm->side[side] - 1];
+    *own = false;
+    return context->side[side] ? context->v[context->side[side] - 1] : (struct aft_term){0};
+}
+
+static bool
+pair_term(const struct aft_term *l, const struct aft_term *r, struct aft_term *out)
+{
+    double v = l->value * r->value;
+    if (v == 0 || !isfinite(v))
+        return false;
+    *out = (struct aft_term){mix(l->hash, r->hash + PAIR), v, l->number || r->number};
+    return true;
+}
+
+uint32_t
+aft_terms_shared(const struct aft_features_plan *p, const struct aft_encoded *context, int32_t slot,
+                 struct aft_term *out)
+{
+    uint32_t n = 0;
+    out[n++] = (struct aft_term){mix(0, CONSTANT), 1, false};
+    memcpy(out + n, context->v, context->n * sizeof *out);
+    n += context->n;
+    if (slot > 0)
+        out[n++] = slot_term(slot);
+    for (uint32_t i = 0; i < p->settings.interactions_n; i++) {
+        bool own = false;
+        if (p->left[i] == AFT_SIDE_ARM || p->right[i] == AFT_SIDE_ARM)
+            continue;
+        struct aft_term l = side_term(p->left[i], context, NULL, slot, &own);
+        struct aft_term r = side_term(p->right[i], context, NULL, slot, &own);
+        n += pair_term(&l, &r, out + n);
+    }
+    return n;
+}
+
+uint32_t
+aft_terms_own(const struct aft_features_plan *p, const struct aft_encoded *context,
+              const struct aft_encoded *arm, int32_t slot, bool with_identity, bool crosses,
+              struct aft_term *out)
+{
+    uint32_t first = with_identity ? 0 : 1, n = arm->n - first;
+    memcpy(out, arm->v + first, n * sizeof *out);
+    for (uint32_t i = 0; i < p->settings.interactions_n; i++) {
+        bool own_l = false, own_r = false;
+        if (!with_identity && (p->left[i] == AFT_SIDE_ARM || p->right[i] == AFT_SIDE_ARM))
+            continue;
+        struct aft_term l = side_term(p->left[i], context, arm, slot, &own_l);
+        struct aft_term r = side_term(p->right[i], context, arm, slot, &own_r);
+        if ((own_l && own_r) || (crosses && (own_l || own_r)))
+            n += pair_term(&l, &r, out + n);
+    }
+    return n;
+}

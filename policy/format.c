@@ -1,0 +1,177 @@
+/* format.c - the bytes of the WEIGHTS plane: what an engine needs to score. Pure. Little-endian.
+ *
+ *   0  u32  magic "AFW1"
+ *   4  u32  model: 0 linear, 1 bilinear
+ * linear
+ *   8  f64  lambda          16  u32 columns       20  u32 arms (0: one shared block)     24  u32 blocks
+ *  28  u64  hash of each column, in order; u64 hash of each arm, in order (block i is arm i's)
+ *   then for each block: u32 d; f64 theta[d]; f64 cov[d (d + 1) / 2] (lower triangle, row by row)
+ * bilinear
+ *   8  u32  rows            12  u32 columns       16  u32 stride (multiple of 8)         20  u32 cells
+ *  24  u64  hash of each row, of each column; f32 w[rows][stride]; f32 v[rows][stride] (posterior variances)
+ * Everything is counted before it is read: a cut or padded body is refused.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "policy/policy.h"
+
+#define MAGIC 0x31574641u
+
+static void
+put_keys(struct aft_buffer *out, const struct aft_dict *d)
+{
+    for (uint32_t i = 0; i < d->n; i++)
+        aft_put_le64(out, d->keys[i]);
+}
+
+static void
+put_linear(const struct aft_linear *m, struct aft_buffer *out)
+{
+    aft_put_double(out, m->lambda);
+    aft_put_le32(out, m->columns.n);
+    aft_put_le32(out, m->arms.n);
+    aft_put_le32(out, m->blocks_n);
+    put_keys(out, &m->columns);
+    put_keys(out, &m->arms);
+    for (uint32_t k = 0; k < m->blocks_n; k++) {
+        const struct aft_linear_block *b = &m->blocks[k];
+        aft_put_le32(out, b->d);
+        for (uint32_t i = 0; i < b->d; i++)
+            aft_put_double(out, b->theta[i]);
+        for (uint32_t i = 0; i < b->d; i++)
+            for (uint32_t j = 0; j <= i; j++)
+                aft_put_double(out, b->cov[(size_t)i * b->stride + j]);
+    }
+}
+
+static void
+put_bilinear(const struct aft_bilinear *m, struct aft_buffer *out)
+{
+    aft_put_le32(out, m->rows.n);
+    aft_put_le32(out, m->columns.n);
+    aft_put_le32(out, m->stride);
+    aft_put_le32(out, m->cells);
+    put_keys(out, &m->rows);
+    put_keys(out, &m->columns);
+    for (size_t i = 0; i < (size_t)m->rows.n * m->stride; i++)
+        aft_put_float(out, m->w[i]);
+    for (size_t i = 0; i < (size_t)m->rows.n * m->stride; i++)
+        aft_put_float(out, m->v[i]);
+}
+
+void
+aft_weights_encode(const struct aft_weights *w, struct aft_buffer *out)
+{
+    aft_put_le32(out, MAGIC);
+    aft_put_le32(out, w->kind == AFT_MODEL_FLOW);
+    if (w->kind == AFT_MODEL_FLOW)
+        put_bilinear(&w->bilinear, out);
+    else
+        put_linear(&w->linear, out);
+}
+
+/* ---- reading */
+static bool
+get_keys(struct aft_reader *r, uint32_t n, struct aft_dict *d)
+{
+    uint64_t key;
+    if (n > aft_left(r) / 8)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (!aft_get_le64(r, &key) || aft_dict_add(d, key) != i)
+            return false;
+    return true;
+}
+
+static bool
+get_finite(struct aft_reader *r, double *out)
+{
+    return aft_get_double(r, out) && isfinite(*out);
+}
+
+static bool
+get_block(struct aft_reader *r, struct aft_linear *m)
+{
+    uint32_t d;
+    if (!aft_get_le32(r, &d) || d > aft_linear_columns(m))
+        return false;
+    if (aft_left(r) / 8 < d + (size_t)d * (d + 1) / 2)
+        return false;
+    uint32_t at = aft_linear_add_block(m);
+    aft_linear_block_grow(m, at, d);
+    struct aft_linear_block *b = &m->blocks[at];
+    bool good = true;
+    for (uint32_t i = 0; i < d; i++)
+        good &= get_finite(r, &b->theta[i]);
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++) {
+            double v = 0;
+            good &= get_finite(r, &v);
+            b->cov[(size_t)i * b->stride + j] = b->cov[(size_t)j * b->stride + i] = v;
+        }
+    return good;
+}
+
+static bool
+get_linear(struct aft_reader *r, struct aft_linear *m)
+{
+    double lambda;
+    uint32_t columns, arms, blocks;
+    if (!get_finite(r, &lambda) || lambda <= 0 || !aft_get_le32(r, &columns) ||
+        !aft_get_le32(r, &arms) || !aft_get_le32(r, &blocks))
+        return false;
+    if (columns > AFT_LINEAR_COLUMNS - AFT_LINEAR_RESERVED || (arms ? blocks != arms : blocks > 1))
+        return false;
+    aft_linear_init(m, lambda);
+    if (!get_keys(r, columns, &m->columns) || !get_keys(r, arms, &m->arms))
+        return false;
+    for (uint32_t i = 0; i < blocks; i++)
+        if (!get_block(r, m))
+            return false;
+    return true;
+}
+
+static bool
+get_floats(struct aft_reader *r, size_t n, float **out)
+{
+    bool good = true;
+    *out = malloc(n * sizeof **out + 1);
+    AFT_ASSERT(*out);
+    for (size_t i = 0; i < n && good; i++)
+        good = aft_get_float(r, *out + i) && isfinite((*out)[i]);
+    return good;
+}
+
+static bool
+get_bilinear(struct aft_reader *r, struct aft_bilinear *m)
+{
+    uint32_t rows, columns;
+    if (!aft_get_le32(r, &rows) || !aft_get_le32(r, &columns) || !aft_get_le32(r, &m->stride) ||
+        !aft_get_le32(r, &m->cells))
+        return false;
+    if (m->stride % 8 || columns > m->stride || (uint64_t)rows * m->stride > m->cells)
+        return false;
+    if (!get_keys(r, rows, &m->rows) || !get_keys(r, columns, &m->columns))
+        return false;
+    size_t n = (size_t)rows * m->stride;
+    m->rows_cap = rows;
+    return aft_left(r) / 8 >= n && get_floats(r, n, &m->w) && get_floats(r, n, &m->v);
+}
+
+enum aft_err
+aft_weights_decode(struct aft_bytes b, struct aft_weights *w, struct aft_error *e)
+{
+    struct aft_reader r = aft_reader(b);
+    uint32_t magic, kind;
+    bool good = aft_get_le32(&r, &magic) && magic == MAGIC && aft_get_le32(&r, &kind) && kind <= 1;
+    if (good) {
+        w->kind = kind ? AFT_MODEL_FLOW : AFT_MODEL_RIDGE;
+        good = kind ? get_bilinear(&r, &w->bilinear) : get_linear(&r, &w->linear);
+    }
+    if (!good || aft_left(&r))
+        return AFT_FAIL(e, AFT_E_MALFORMED,
+                        "the weights of the snapshot do not follow their format (%zu bytes left)",
+                        aft_left(&r));
+    return AFT_OK;
+}

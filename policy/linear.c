@@ -1,0 +1,148 @@
+/* linear.c - a linear model over a dictionary of columns: theta and the covariance inv(A). One thread while it changes.
+ *
+ * Columns 0 .. LIMIT-1 belong to the first LIMIT terms that were learned; once all are taken, a new term goes into one of the
+ * reserved columns behind them by its hash. A term has no column before that: it scores 0 and is as uncertain as the prior.
+ * Invariants: I1 cov is symmetric, bit for bit; I2 beyond d it is the prior's (1 / lambda on the diagonal), theta 0.
+ */
+#include <stdlib.h>
+
+#include "policy/policy.h"
+
+enum { LIMIT = AFT_LINEAR_COLUMNS - AFT_LINEAR_RESERVED };
+
+void
+aft_linear_init(struct aft_linear *m, double lambda)
+{
+    *m = (struct aft_linear){.lambda = lambda};
+}
+
+void
+aft_linear_deinit(struct aft_linear *m)
+{
+    for (uint32_t i = 0; i < m->blocks_n; i++) {
+        free(m->blocks[i].theta);
+        free(m->blocks[i].cov);
+    }
+    free(m->blocks);
+    aft_dict_deinit(&m->columns);
+    aft_dict_deinit(&m->arms);
+    *m = (struct aft_linear){0};
+}
+
+uint32_t
+aft_linear_columns(const struct aft_linear *m)
+{
+    return m->columns.n < LIMIT ? m->columns.n : AFT_LINEAR_COLUMNS;
+}
+
+static void
+put(struct aft_sparse *x, uint32_t column, double value)
+{
+    if (column >= LIMIT) /* only reserved columns can meet twice */
+        for (uint32_t i = 0; i < x->n; i++)
+            if (x->column[i] == column) {
+                x->value[i] += value;
+                return;
+            }
+    x->column[x->n] = column;
+    x->value[x->n++] = value;
+}
+
+static void
+resolve_one(const struct aft_linear *m, const struct aft_term *t, struct aft_sparse *x)
+{
+    uint32_t c = aft_dict_find(&m->columns, t->hash);
+    if (c == AFT_NOWHERE && m->columns.n == LIMIT)
+        c = LIMIT + (uint32_t)(t->hash % AFT_LINEAR_RESERVED);
+    if (c == AFT_NOWHERE)
+        x->unknown += t->value * t->value;
+    else
+        put(x, c, t->value);
+}
+
+void
+aft_linear_resolve(const struct aft_linear *m, const struct aft_term *t, uint32_t n,
+                   struct aft_sparse *x)
+{
+    for (uint32_t i = 0; i < n; i++)
+        resolve_one(m, &t[i], x);
+}
+
+uint32_t
+aft_linear_sparse(struct aft_linear *m, const struct aft_term *t, uint32_t n, bool grow,
+                  struct aft_sparse *x)
+{
+    uint32_t reserved = 0, before = x->n;
+    for (uint32_t i = 0; i < n; i++) {
+        if (grow && m->columns.n < LIMIT)
+            aft_dict_add(&m->columns, t[i].hash);
+        resolve_one(m, &t[i], x);
+    }
+    for (uint32_t i = before; i < x->n; i++)
+        reserved += x->column[i] >= LIMIT;
+    return reserved;
+}
+
+uint32_t
+aft_linear_add_block(struct aft_linear *m)
+{
+    if (m->blocks_n == m->blocks_cap) {
+        m->blocks_cap = m->blocks_cap ? 2 * m->blocks_cap : 4;
+        m->blocks = realloc(m->blocks, m->blocks_cap * sizeof *m->blocks);
+        AFT_ASSERT(m->blocks);
+    }
+    m->blocks[m->blocks_n] = (struct aft_linear_block){0};
+    return m->blocks_n++;
+}
+
+void
+aft_linear_block_grow(struct aft_linear *m, uint32_t block, uint32_t d)
+{
+    struct aft_linear_block *b = &m->blocks[block];
+    if (d > b->stride) {
+        uint32_t want = b->stride ? 2 * b->stride : 16;
+        uint32_t stride = want < d ? d + (8 - d % 8) % 8 : want;
+        double *cov = calloc((size_t)stride * stride, sizeof *cov);
+        double *theta = calloc(stride, sizeof *theta);
+        AFT_ASSERT(cov && theta);
+        for (uint32_t i = 0; i < stride; i++)
+            if (i < b->stride)
+                memcpy(cov + (size_t)i * stride, b->cov + (size_t)i * b->stride,
+                       b->stride * sizeof *cov);
+            else
+                cov[(size_t)i * stride + i] = 1 / m->lambda;
+        if (b->stride)
+            memcpy(theta, b->theta, b->stride * sizeof *theta);
+        free(b->cov);
+        free(b->theta);
+        b->cov = cov;
+        b->theta = theta;
+        b->stride = stride;
+    }
+    b->d = d > b->d ? d : b->d;
+}
+
+double
+aft_linear_score(const struct aft_linear_block *b, const struct aft_sparse *x)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < x->n; i++)
+        if (x->column[i] < b->d)
+            sum += b->theta[x->column[i]] * x->value[i];
+    return sum;
+}
+
+void
+aft_linear_apply(const struct aft_linear_block *b, const struct aft_sparse *x, double *y)
+{
+    for (uint32_t j = 0; j < b->stride; j++)
+        y[j] = 0;
+    for (uint32_t i = 0; i < x->n; i++) {
+        if (x->column[i] >= b->d)
+            continue;
+        const double *row = b->cov + (size_t)x->column[i] * b->stride;
+        double v = x->value[i];
+        for (uint32_t j = 0; j < b->d; j++)
+            y[j] += v * row[j];
+    }
+}

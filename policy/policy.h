@@ -1,0 +1,134 @@
+/* policy.h - from features to a slate with honest probabilities. Shared by the client (serving) and the learner (training), so
+ * that there is no skew between them. Pure: randomness is a function of the decision's key.
+ *
+ *      features (hash, buckets, interactions)  ->  score by the model  ->  explore: log-weights or a pmf with a floor
+ *      ->  draw a slate (Plackett-Luce, one pass)  ->  conditional, prefix and marginal probabilities, exact
+ */
+#ifndef AFT_POLICY_POLICY_H
+#define AFT_POLICY_POLICY_H
+
+#include "wire/wire.h"
+
+/* ---- settings: what an engine needs to know to decide; they travel in the manifest as strings (the configuration's own keys) */
+enum aft_explore {
+    AFT_EXPLORE_UNIFORM, /* the randomised baseline */
+    AFT_EXPLORE_EPSILON_GREEDY,
+    AFT_EXPLORE_SOFTMAX, /* Plackett-Luce over score / temperature, floored in weight space: the default */
+    AFT_EXPLORE_LINUCB,
+    AFT_EXPLORE_THOMPSON /* tally of keyed draws, floored: exact given the draws */
+};
+enum aft_model_kind { AFT_MODEL_RIDGE, AFT_MODEL_FLOW };
+enum aft_scope { AFT_SCOPE_SHARED, AFT_SCOPE_PER_ARM };
+
+#define AFT_INTERACTIONS_MAX 64
+#define AFT_BUCKETS_MAX 32
+#define AFT_BUCKET_EDGES_MAX 32
+struct
+    aft_interaction { /* a product of two features' indicators or values; "slot" and "arm" are features too */
+    char left[64], right[64];
+};
+struct aft_buckets { /* a number becomes one-hot of the interval it falls in */
+    char name[64];
+    double edges[AFT_BUCKET_EDGES_MAX]; /* ascending */
+    uint32_t n;
+};
+struct aft_policy_settings {
+    uint32_t bits; /* features.bits */
+    struct aft_interaction interactions[AFT_INTERACTIONS_MAX];
+    uint32_t interactions_n;
+    struct aft_buckets buckets[AFT_BUCKETS_MAX];
+    uint32_t buckets_n;
+    enum aft_model_kind model;
+    enum aft_scope scope;
+    enum aft_explore explore;
+    double epsilon, temperature, alpha; /* floor; softmax; width of UCB and Thompson */
+    uint32_t draws;                     /* Thompson's tally */
+};
+
+/* aft_policy_settings_default: the defaults of the configuration. aft_policy_set: one key of the configuration ("policy.epsilon",
+ * "features.interactions", "features.buckets.days", "learner.model", ...); AFT_E_CONFIG says what is allowed;
+ * *known = false for a key that is not the policy's. aft_policy_settings_each: every setting as key and text, sorted by key. */
+void aft_policy_settings_default(struct aft_policy_settings *s);
+enum aft_err aft_policy_set(struct aft_policy_settings *s, const char *key, const char *value,
+                            bool *known, struct aft_error *e) AFT_MUST_CHECK;
+void aft_policy_settings_each(const struct aft_policy_settings *s,
+                              void (*each)(void *ctx, const char *key, const char *value),
+                              void *ctx);
+
+/* The building stones of such tables, for the learner's own: a word among some; a finite number in [low, high]. */
+struct aft_word {
+    const char *text;
+    int value;
+};
+enum aft_err aft_set_word(const struct aft_word *words, uint32_t n, const char *key,
+                          const char *value, int *out, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_set_number(const char *key, const char *value, double low, double high,
+                            double *out, struct aft_error *e) AFT_MUST_CHECK;
+const char *aft_word_of(const struct aft_word *words, uint32_t n, int value);
+
+/* ---- a model: immutable, shared by any number of threads */
+struct aft_model;
+/* aft_model_uniform: knows nothing; every decision is uniform over the eligible, with true probabilities. */
+struct aft_model *aft_model_uniform(void);
+void aft_model_free(struct aft_model *m);
+struct aft_bytes
+aft_model_snapshot_id(const struct aft_model *m); /* hex digest, or absent for the uniform one */
+int64_t aft_model_round(const struct aft_model *m);
+
+/* A snapshot arrives in records (parts, then the manifest). The set collects them and turns a whole, verified one into a model;
+ * whatever is torn, forged or older than what it has is refused and counted. */
+struct aft_snapshot_set;
+struct aft_snapshot_set *aft_snapshot_set_new(void);
+void aft_snapshot_set_free(struct aft_snapshot_set *s);
+/* aft_snapshot_set_key: only sets signed by this Ed25519 public key are taken from now on. */
+void aft_snapshot_set_key(struct aft_snapshot_set *s, const uint8_t public[32]);
+/* aft_snapshot_set_add: a record's canonical body (copied). *whole = true: a new verified set is there. AFT_E_MALFORMED,
+ * AFT_E_VALUE (wrong digest, wrong signature, older round): the record is refused, the set before stands. */
+enum aft_err aft_snapshot_set_add(struct aft_snapshot_set *s, struct aft_bytes body, bool *whole,
+                                  struct aft_error *e) AFT_MUST_CHECK;
+/* aft_snapshot_set_manifest: of the newest whole set (NULL: none); lives until the next add. aft_snapshot_set_part: its parts. */
+const struct aft_snapshot_record *aft_snapshot_set_manifest(const struct aft_snapshot_set *s);
+struct aft_bytes aft_snapshot_set_part(const struct aft_snapshot_set *s, int32_t part,
+                                       enum aft_plane *plane);
+enum aft_err aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out,
+                            struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- deciding */
+struct aft_request {
+    struct aft_features context;
+    const struct aft_candidate *candidates; /* one with a mask is not eligible */
+    uint32_t candidates_n;
+    uint32_t k;           /* slots wanted, 1 .. AFT_SLATE_MAX; fewer eligible: a shorter slate */
+    struct aft_bytes key; /* what the draw is keyed by: normally the decision id */
+    bool baseline;        /* decide uniformly at random, whatever the model says */
+};
+struct aft_slot {
+    uint32_t candidate; /* index into candidates */
+    double propensity;  /* given what stands above */
+    double prefix;      /* of the slate down to here */
+    double marginal;    /* of this arm in this slot at all */
+    bool has_marginal;
+};
+struct aft_decision {
+    struct aft_slot slots[AFT_SLATE_MAX];
+    uint32_t n;
+    enum aft_propensity_kind propensity_kind;
+    struct aft_design design; /* kind is static text; key borrows from the request */
+    float *log_weights;       /* candidates_n of them, in the scratch; not eligible: -inf */
+};
+/* A scratch belongs to one thread; it grows to the largest request and then never allocates. */
+struct aft_scratch;
+struct aft_scratch *aft_scratch_new(void);
+void aft_scratch_free(struct aft_scratch *s);
+/* aft_decide: the same model, request and key give the same slate and the same bits. AFT_E_LIMIT (too many candidates), AFT_E_VALUE
+ * (no eligible candidate, k out of range, a non-finite feature). out->log_weights lives until the scratch is used again. */
+enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
+                        const struct aft_request *r, struct aft_decision *out,
+                        struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- the parts, for the learner and for off-policy evaluation: the same code that serves */
+#include "policy/design.h"
+#include "policy/features.h"
+#include "policy/weights.h"
+
+#endif
