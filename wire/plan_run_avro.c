@@ -76,17 +76,13 @@ put_long(struct run *x, int64_t v)
 static enum aft_err
 put_real(struct run *x, double v, bool single)
 {
-    float f = (float)v;
-    uint32_t u32;
-    uint64_t u64;
-    uint8_t place[8];
-    memcpy(&u32, &f, 4);
-    memcpy(&u64, &v, 8);
+    if (AFT_RECORD_BYTES_MAX - (x->out->n - x->out_start) < 8)
+        return over(x, "the record grows past the bound of a record");
     if (single)
-        aft_store_le32(place, u32);
+        aft_put_float(x->out, (float)v);
     else
-        aft_store_le64(place, u64);
-    return put(x, (struct aft_bytes){place, single ? 4 : 8});
+        aft_put_double(x->out, v);
+    return AFT_OK;
 }
 
 /* ---- input */
@@ -132,7 +128,7 @@ promote(struct run *x, enum afti_op op)
     if (op == AFTI_OP_FLOAT_DOUBLE)
         return put_real(x, (double)f, false);
     bool single = op == AFTI_OP_INT_FLOAT || op == AFTI_OP_LONG_FLOAT;
-    return put_real(x, single ? (double)(float)v : (double)v, single);
+    return put_real(x, single ? (double)(float)v : (double)v, single); /* rounded once */
 }
 
 static enum aft_err

@@ -150,6 +150,8 @@ static const struct hand hands[] = {
     /* promotions */
     {"\"int\"", "\"double\"", "01", "000000000000f0bf"},
     {"\"long\"", "\"float\"", "04", "00000040"},
+    {"\"long\"", "\"float\"", "828080808084808020",
+     "0100805d"}, /* rounded once, not by way of a double */
     {"\"float\"", "\"double\"", "0000003f", "000000000000e03f"},
     {"\"int\"", "\"long\"", "fe01", "fe01"},
     {"\"int\"", "\"long\"", "8080808080808001", NULL}, /* past 32 bits: it was no int */
