@@ -39,7 +39,7 @@ append_random(struct aft_segments *s, struct aft_random *r, struct written *w)
     for (size_t i = 0; i < w->n; i++)
         w->bytes[i] = (uint8_t)(1 + aft_random_below(r, 255));
     size_t cut = aft_random_below(r, (uint32_t)w->n);
-    struct aft_redo_append a = {
+    struct aft_segment_record a = {
         w->kind, w->e, w->offset, {w->bytes, cut}, {w->bytes + cut, w->n - cut}, 7, 9};
     w->at = aft_segments_append(s, &a);
 }
