@@ -13,10 +13,10 @@ afti_take(size_t n)
 }
 
 void
-afti_acks_push(struct afti_acks *q, const struct aft_append *a, int64_t offset,
+afti_acks_push(struct afti_acks *q, afti_acked_fn *acked, void *ctx, int64_t offset,
                const struct aft_error *err)
 {
-    if (!a->acked)
+    if (!acked)
         return;
     if (q->n == q->cap) {
         q->cap = q->cap ? q->cap * 2 : 64;
@@ -28,7 +28,7 @@ afti_acks_push(struct afti_acks *q, const struct aft_append *a, int64_t offset,
         copy = afti_take(sizeof *copy);
         *copy = *err;
     }
-    q->p[q->n++] = (struct afti_ack){a->acked, a->ctx, offset, copy};
+    q->p[q->n++] = (struct afti_ack){acked, ctx, offset, copy};
 }
 
 void
@@ -44,6 +44,17 @@ afti_acks_deliver(struct afti_acks *q)
     q->n -= n;
     if (q->n)
         memmove(q->p, q->p + n, q->n * sizeof *q->p);
+}
+
+void
+afti_acks_fail(struct afti_acks *q, const struct aft_error *err)
+{
+    for (size_t i = 0; i < q->n; i++)
+        if (!q->p[i].err) {
+            q->p[i].offset = -1;
+            q->p[i].err = afti_take(sizeof *err);
+            *q->p[i].err = *err;
+        }
 }
 
 void

@@ -19,11 +19,14 @@ struct afti_acks {
     struct afti_ack *p;
     size_t n, cap;
 };
-/* afti_acks_push ignores an append without `acked`. err is copied. */
-void afti_acks_push(struct afti_acks *q, const struct aft_append *a, int64_t offset,
+/* afti_acks_push ignores an append without `acked`. err (NULL: it is there) is copied. */
+typedef void afti_acked_fn(void *ctx, int64_t offset, const struct aft_error *err);
+void afti_acks_push(struct afti_acks *q, afti_acked_fn *acked, void *ctx, int64_t offset,
                     const struct aft_error *err);
 /* afti_acks_deliver calls those that wait now; one of them may append and so push more, which stay for the next poll. */
 void afti_acks_deliver(struct afti_acks *q);
+/* afti_acks_fail: what waits as written is not there after all. */
+void afti_acks_fail(struct afti_acks *q, const struct aft_error *err);
 /* afti_acks_deinit forgets what was not delivered. */
 void afti_acks_deinit(struct afti_acks *q);
 

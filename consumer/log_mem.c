@@ -272,7 +272,7 @@ append(struct aft_log *l, const struct aft_append *a, struct aft_error *e)
         bool ours = a->timestamp_ms < 0 || t->facts.log_append_time;
         int64_t time_ms = ours ? b->clock.wall_ms(b->clock.ctx) : a->timestamp_ms;
         int64_t offset = partition_push(&t->partition[number], record_new(a, time_ms));
-        afti_acks_push(&h->acks, a, offset, NULL);
+        afti_acks_push(&h->acks, a->acked, a->ctx, offset, NULL);
         pthread_cond_broadcast(&b->more);
     }
     pthread_mutex_unlock(&b->mutex);

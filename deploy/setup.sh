@@ -16,7 +16,7 @@ SETUP_SANITIZE=(libclang-rt-14-dev)
 SETUP_KAFKA=(maven curl)
 SETUP_PIP=(fastavro==1.13.1 confluent-kafka==2.16.1)
 
-setup_say() { printf '%s\n' "$*" >&2; }
+setup_say() { printf '%s\n' "$@" >&2; } # a line an argument
 
 # setup_missing PACKAGE... prints those that are not installed. A tool that is there from elsewhere counts as its package.
 setup_missing() {

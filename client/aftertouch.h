@@ -1,0 +1,304 @@
+/* aftertouch.h - libaftertouch: what a recommendation engine links. This header is the manual.
+ *
+ *      aft_client_open            follow the model: a snapshot topic, a file with the last good one, both, or neither
+ *      aft_client_decide          context + candidates  ->  a slate with true probabilities
+ *      aft_client_decision_mask   the re-ranking dropped some: the slate closes up, its probabilities stay exact
+ *      aft_client_log_impression  what was shown, as it was decided (they agree by construction)
+ *      aft_client_log_outcome     what the user did; never dropped in silence
+ *      aft_client_close
+ *
+ * Ten lines to a first decision:
+ *
+ *      struct aft_client_options o = AFT_CLIENT_OPTIONS;
+ *      o.bootstrap_servers = "localhost:9092";
+ *      struct aft_client *client;
+ *      struct aft_client_error why;
+ *      if (aft_client_open(&o, &client, &why)) return complain(why.message);
+ *
+ *      struct aft_client_request r = AFT_CLIENT_REQUEST;
+ *      r.user_id = user, r.device = "web", r.k = 3;
+ *      r.context = context, r.context_n = 7, r.candidates = messages, r.candidates_n = 20;
+ *      struct aft_client_decision *d;
+ *      if (aft_client_decide(client, &r, &d, &why)) return fall_back(why.message);
+ *      const struct aft_client_slate *s = aft_client_decision_slate(d);
+ *      for (uint32_t i = 0; i < s->n; i++) render(s->slots[i].arm_id);
+ *      aft_client_log_impression(client, d, &why);
+ *      aft_client_decision_free(client, d);
+ *
+ * Threads: any number may use one client at once; one decision belongs to one thread at a time. Deciding takes no lock and,
+ *   once warm, allocates nothing; a new snapshot is put in place beside it and neither waits for the other. A decision keeps
+ *   the model that made it until it is freed.
+ * Process: no globals, no signal handlers, nothing printed. Fork before open, not after. One thread of the library's own
+ *   follows the snapshots when there are bootstrap servers.
+ * Strings are UTF-8, end in NUL, are copied where they are kept: at most 255 bytes for ids and feature names, 4096 for texts.
+ * Structs that may grow carry their size: begin from the AFT_CLIENT_... initialisers.
+ * Times are milliseconds since 1970, UTC.
+ * Errors: a function returns AFT_CLIENT_OK or a code, and fills *why (may be NULL) with a sentence that says how to mend it.
+ */
+#ifndef AFTERTOUCH_H
+#define AFTERTOUCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define AFT_CLIENT_API __attribute__((visibility("default")))
+#else
+#define AFT_CLIENT_API
+#endif
+
+/* ---- errors */
+enum aft_client_code {
+    AFT_CLIENT_OK = 0,
+    AFT_CLIENT_WRONG = 1,  /* an argument: nothing was done */
+    AFT_CLIENT_AGAIN = 2,  /* the queue stayed full, or no answer in time: try again */
+    AFT_CLIENT_CONFIG = 3, /* an option, or a property that librdkafka refuses */
+    AFT_CLIENT_BROKER = 4,
+    AFT_CLIENT_SNAPSHOT = 5, /* a snapshot is broken, forged, or of another model */
+    AFT_CLIENT_IO = 6,
+    AFT_CLIENT_FAILED = 7
+};
+struct aft_client_error {
+    enum aft_client_code code;
+    char message[400];
+};
+
+/* ---- opening */
+struct aft_client;
+struct aft_client_decision;
+
+struct aft_client_property { /* librdkafka's own names */
+    const char *name, *value;
+};
+
+/* on_failure: a record that was taken could not be delivered after all (a broker refused it for good). It is given back, framed as
+ * it was sent, so that it can be kept elsewhere. Called from aft_client_poll, _flush, _log_* or _close, in the calling thread.
+ * A call back into the same client from it is not allowed. */
+struct aft_client_failure {
+    const char *topic;
+    const void *key, *value;
+    size_t key_bytes, value_bytes;
+    const char *reason;
+};
+
+/* clang-format off */
+struct aft_client_options {
+    size_t size;
+    const char *bootstrap_servers; /* NULL: no broker: nothing is followed, nothing can be logged */
+    const char *snapshots_topic;   /* "aftertouch.snapshots"; NULL: follow none */
+    const char *impressions_topic; /* "impressions" */
+    const char *outcomes_topic;    /* "outcomes" */
+    const char *model;             /* follow the snapshots of this model alone; NULL: the topic holds one */
+    const struct aft_client_property *properties; /* for both ends; those that the promises rest on (acks, ...) are ours */
+    uint32_t properties_n;
+    const char *snapshot_file; /* the last good snapshot: loaded at open if it is there, replaced by each better one */
+    const uint8_t *public_key; /* 32 bytes, Ed25519: take signed snapshots alone; NULL: any */
+    int32_t wait_ms;           /* at open, wait so long for a first snapshot from the topic; 0: do not */
+    int32_t queue_ms;          /* how long log_* may block while the queue is full: 5000 */
+    const char *policy;        /* the name logged for the model's decisions: "personalised" */
+    const char *baseline;      /* and for those of the randomised baseline: "baseline" */
+    double baseline_share;     /* of users, 0..1, decided uniformly at random: 0.1. A user stays on his side */
+    const char *baseline_salt; /* another salt draws the sides anew: "aftertouch" */
+    const uint64_t *seed;      /* of decision and outcome ids; NULL: the system's entropy */
+    int64_t (*now_ms)(void *clock); /* NULL: the machine's clock */
+    void *clock;
+    void (*on_failure)(void *context, const struct aft_client_failure *what);
+    void *on_failure_context;
+};
+/* clang-format on */
+#define AFT_CLIENT_OPTIONS                                                                       \
+    {                                                                                            \
+        sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes", \
+            0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch", 0, 0, 0, 0, 0 \
+    }
+
+/* aft_client_open starts from the file, if there is one, then follows the topic, if there are servers. With no snapshot at all it
+ * decides uniformly at random over the eligible, with true probabilities: an engine can go live before the learner.
+ * A snapshot_file that is there but broken is refused (AFT_CLIENT_SNAPSHOT) only when there is no topic to mend it from.
+ * Free with aft_client_close. */
+AFT_CLIENT_API enum aft_client_code aft_client_open(const struct aft_client_options *options,
+                                                    struct aft_client **client,
+                                                    struct aft_client_error *why);
+
+/* aft_client_close flushes for at most timeout_ms, frees everything, and gives back what it could not deliver through on_failure;
+ * AFT_CLIENT_AGAIN then says how many. All decisions must have been freed. */
+AFT_CLIENT_API enum aft_client_code aft_client_close(struct aft_client *client, int32_t timeout_ms,
+                                                     struct aft_client_error *why);
+
+/* ---- deciding */
+enum aft_client_type { AFT_CLIENT_NUMBER, AFT_CLIENT_TEXT, AFT_CLIENT_FLAG };
+struct aft_client_feature {
+    const char *name; /* each name once */
+    enum aft_client_type type;
+    double number;    /* finite; a flag: 0 or 1 */
+    const char *text; /* of AFT_CLIENT_TEXT */
+};
+
+struct aft_client_candidate {
+    const char *arm_id;
+    const char *subject; /* the task it is about, or NULL */
+    const char *mask;    /* NULL: eligible; else why it is not (it is logged) */
+    const struct aft_client_feature *features;
+    uint32_t features_n;
+};
+
+/* clang-format off */
+struct aft_client_request {
+    size_t size;
+    const char *user_id;     /* as it will be logged and keyed: see aft_client_user_hash */
+    const char *session_id;  /* or NULL */
+    const char *decision_id; /* unique; NULL: made by the library */
+    const char *key;         /* of the draw: the same key, model and candidates, the same slate; NULL: the decision id */
+    const char *device;      /* becomes the context's feature "device"; or NULL */
+    int64_t time_ms;         /* 0: now */
+    bool deferred;           /* counts as shown only once a "rendered" outcome says so (below the fold) */
+    uint32_t k;              /* slots, 1..8; fewer eligible: a shorter slate */
+    const struct aft_client_feature *context;
+    uint32_t context_n;
+    const struct aft_client_candidate *candidates; /* 1..1000 */
+    uint32_t candidates_n;
+};
+/* clang-format on */
+#define AFT_CLIENT_REQUEST                                                        \
+    {                                                                             \
+        sizeof(struct aft_client_request), 0, 0, 0, 0, 0, 0, false, 3, 0, 0, 0, 0 \
+    }
+
+enum aft_client_propensity {
+    AFT_CLIENT_EXACT,             /* the probabilities are those of the draw */
+    AFT_CLIENT_EXACT_GIVEN_DRAWS, /* of the draw, given Thompson's keyed posterior draws */
+    AFT_CLIENT_ESTIMATED,
+    AFT_CLIENT_UNKNOWN
+};
+
+/* clang-format off */
+struct aft_client_slot {
+    const char *arm_id;
+    uint32_t candidate; /* index into the request's candidates */
+    double conditional; /* probability of this arm here, given what stands above: the logged propensity */
+    double prefix;      /* of the slate from the top down to here */
+    double marginal;    /* of this arm in this slot at all; valid when has_marginal */
+    bool has_marginal;
+};
+/* clang-format on */
+
+struct aft_client_slate {
+    size_t size;
+    const char *decision_id, *user_id;
+    const char *policy;      /* the policy's name, or the baseline's */
+    const char *snapshot_id; /* hex digest of the model that decided; NULL: none yet */
+    int64_t round;           /* the learner's round behind that snapshot */
+    int64_t time_ms;
+    bool baseline;
+    enum aft_client_propensity propensity;
+    const char *design; /* "plackett_luce", "uniform", ... */
+    uint32_t n;
+    const struct aft_client_slot *slots; /* the top first */
+    const float *log_weights;            /* one a candidate; minus infinity: not eligible */
+    uint32_t candidates_n;
+};
+
+/* aft_client_decide: *decision is the caller's until aft_client_decision_free. AFT_CLIENT_WRONG: no eligible candidate, k out of
+ * range, a feature that is not finite, an arm twice, too many or too long. */
+AFT_CLIENT_API enum aft_client_code aft_client_decide(struct aft_client *client,
+                                                      const struct aft_client_request *request,
+                                                      struct aft_client_decision **decision,
+                                                      struct aft_client_error *why);
+
+/* aft_client_decision_slate: lives as long as the decision; a mask changes it in place. */
+AFT_CLIENT_API const struct aft_client_slate *
+aft_client_decision_slate(const struct aft_client_decision *decision);
+
+/* aft_client_decision_mask drops candidates after the draw, before the impression is logged: the slate is drawn again with the same
+ * key among the survivors. They keep the race that they ran (Gumbel ranks by key and candidate: Yellott 1977), so the rest of the
+ * slate moves up and, but for the floor that is spread anew, stays in its order; the probabilities are exactly those of having
+ * decided among the survivors, as if the mask had been there from the start.
+ * That is exact when the rule does not depend on the draw: name every candidate that the rule would drop, shown or not (a rule asked
+ * only about the items on the slate leaves the others in the denominators). A cap that this draw's own earlier exposures reached
+ * does depend on it: decide again with a new key. On an error (nobody left) the decision is as it was. */
+AFT_CLIENT_API enum aft_client_code
+aft_client_decision_mask(struct aft_client *client, struct aft_client_decision *decision,
+                         const uint32_t *candidates, uint32_t candidates_n, const char *reason,
+                         struct aft_client_error *why);
+
+/* aft_client_decision_free gives it back; NULL is allowed. */
+AFT_CLIENT_API void aft_client_decision_free(struct aft_client *client,
+                                             struct aft_client_decision *decision);
+
+/* ---- logging. A record is taken (queued for delivery with acks=all, idempotent) or an error says that it is not. */
+/* aft_client_log_impression: the slate as it stands now; once a decision (a second call is AFT_CLIENT_WRONG). */
+AFT_CLIENT_API enum aft_client_code aft_client_log_impression(struct aft_client *client,
+                                                              struct aft_client_decision *decision,
+                                                              struct aft_client_error *why);
+
+struct aft_client_outcome {
+    size_t size;
+    const char *
+        outcome_id; /* unique: a repeat changes nothing, so retry with the same; NULL: made by the library */
+    const char *user_id;
+    int64_t time_ms; /* 0: now */
+    const char
+        *kind;    /* "click", "key_task_completed", ...: what the service's configuration names */
+    double value; /* 1.0 */
+    const char *
+        decision_id; /* the decision it belongs to; NULL where the service must find out whose credit it is */
+    const char *arm_id, *subject, *session_id; /* or NULL */
+    const char *retracts;                      /* the outcome id that this takes back, or NULL */
+};
+#define AFT_CLIENT_OUTCOME                                                \
+    {                                                                     \
+        sizeof(struct aft_client_outcome), 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 0 \
+    }
+
+/* aft_client_log_outcome blocks at most queue_ms while the queue is full; then AFT_CLIENT_AGAIN, and it was not taken. */
+AFT_CLIENT_API enum aft_client_code aft_client_log_outcome(struct aft_client *client,
+                                                           const struct aft_client_outcome *outcome,
+                                                           struct aft_client_error *why);
+
+/* aft_client_poll serves delivery reports (call it now and then; the log_ functions do too). aft_client_flush waits until all that was
+ * taken is delivered: AFT_CLIENT_AGAIN after timeout_ms. */
+AFT_CLIENT_API void aft_client_poll(struct aft_client *client, int32_t timeout_ms);
+AFT_CLIENT_API enum aft_client_code aft_client_flush(struct aft_client *client, int32_t timeout_ms,
+                                                     struct aft_client_error *why);
+
+/* ---- looking */
+struct aft_client_info {
+    size_t size;
+    char snapshot_id[65]; /* of the model that decides now; empty: none yet */
+    int64_t round;
+    uint64_t snapshots_applied,
+        snapshots_refused; /* refused: torn, forged, older; the one before stayed */
+    uint64_t decisions, impressions, outcomes, undelivered, waiting;
+    char last_refusal
+        [400]; /* why the last refused snapshot (or save of the file) failed; empty: none */
+};
+#define AFT_CLIENT_INFO                                              \
+    {                                                                \
+        sizeof(struct aft_client_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, \
+        {                                                            \
+            0                                                        \
+        }                                                            \
+    }
+AFT_CLIENT_API void aft_client_info(struct aft_client *client, struct aft_client_info *info);
+
+/* aft_client_is_baseline: whether this user's decisions are the randomised baseline's. Sticky: a function of salt and user alone. */
+AFT_CLIENT_API bool aft_client_is_baseline(const struct aft_client *client, const char *user_id);
+
+/* aft_client_user_hash: 32 hex digits and a NUL; BLAKE2b-128 of a person's identifier under a secret key of 16..64 bytes, so that
+ * no log holds the identifier. AFT_CLIENT_WRONG for another key length. */
+AFT_CLIENT_API enum aft_client_code aft_client_user_hash(const void *key, size_t key_bytes,
+                                                         const char *identifier, char out[33],
+                                                         struct aft_client_error *why);
+
+/* aft_client_version: "0.1.0". */
+AFT_CLIENT_API const char *aft_client_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

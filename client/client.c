@@ -1,0 +1,273 @@
+/* client.c - a client from open to close. Construct in order, free in reverse. Any thread may poll, flush and look. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "client/client_inner.h"
+
+enum { OWN_BYTES_MAX = 1 << 20 };
+
+/* ---- errors for the outside */
+static enum aft_client_code
+code_of(enum aft_err err)
+{
+    switch (err) {
+    case AFT_OK:
+        return AFT_CLIENT_OK;
+    case AFT_E_USAGE:
+    case AFT_E_VALUE:
+    case AFT_E_LIMIT:
+        return AFT_CLIENT_WRONG;
+    case AFT_E_AGAIN:
+    case AFT_E_TIMEOUT:
+        return AFT_CLIENT_AGAIN;
+    case AFT_E_CONFIG:
+        return AFT_CLIENT_CONFIG;
+    case AFT_E_BROKER:
+        return AFT_CLIENT_BROKER;
+    case AFT_E_MALFORMED:
+    case AFT_E_MAGIC:
+    case AFT_E_SCHEMA:
+    case AFT_E_UNKNOWN_SCHEMA:
+    case AFT_E_DIVERGENCE:
+        return AFT_CLIENT_SNAPSHOT;
+    case AFT_E_IO:
+        return AFT_CLIENT_IO;
+    default:
+        return AFT_CLIENT_FAILED;
+    }
+}
+
+enum aft_client_code
+afti_public(enum aft_err err, const struct aft_error *e, struct aft_client_error *why)
+{
+    enum aft_client_code code = code_of(err);
+    if (err != AFT_OK && why) {
+        why->code = code;
+        _Static_assert(sizeof why->message == sizeof e->message, "whole messages");
+        memcpy(why->message, e->message, sizeof why->message);
+    }
+    return code;
+}
+
+int64_t
+afti_now(const struct aft_client *c)
+{
+    if (c->options.now_ms)
+        return c->options.now_ms(c->options.clock);
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* ---- open */
+static enum aft_err
+own(struct aft_arena *a, const char **s, size_t max, const char *what, struct aft_error *e)
+{
+    if (!*s)
+        return AFT_OK;
+    struct aft_bytes copy = {(const uint8_t *)*s, strlen(*s) + 1};
+    if (copy.n == 1 || copy.n > max + 1)
+        return AFT_FAIL(e, AFT_E_CONFIG, "options.%s has %zu bytes; give 1 to %zu", what,
+                        copy.n - 1, max);
+    copy = aft_arena_copy(a, copy);
+    if (!copy.p)
+        return AFT_FAIL(e, AFT_E_CONFIG, "the options are too big");
+    *s = (const char *)copy.p;
+    return AFT_OK;
+}
+
+static enum aft_err
+take_options(struct aft_client *c, const struct aft_client_options *from, struct aft_error *e)
+{
+    struct aft_client_options *o = &c->options;
+    *o = (struct aft_client_options)AFT_CLIENT_OPTIONS;
+    if (from->size > sizeof *o)
+        return AFT_FAIL(e, AFT_E_USAGE,
+                        "the options are of a newer library (%zu bytes); update this one",
+                        from->size);
+    memcpy(o, from, from->size);
+    AFT_TRY(own(&c->own, &o->model, AFT_ID_BYTES_MAX, "model", e));
+    AFT_TRY(own(&c->own, &o->snapshot_file, 4000, "snapshot_file", e));
+    AFT_TRY(own(&c->own, &o->policy, AFT_ID_BYTES_MAX, "policy", e));
+    AFT_TRY(own(&c->own, &o->baseline, AFT_ID_BYTES_MAX, "baseline", e));
+    AFT_TRY(own(&c->own, &o->baseline_salt, AFT_ID_BYTES_MAX, "baseline_salt", e));
+    if (!o->policy || !o->baseline || !o->baseline_salt)
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "options.policy, .baseline and .baseline_salt need a text each; begin from "
+                        "AFT_CLIENT_OPTIONS");
+    if (!(o->baseline_share >= 0 && o->baseline_share <= 1))
+        return AFT_FAIL(e, AFT_E_CONFIG, "options.baseline_share is %g; give 0 to 1",
+                        o->baseline_share);
+    if (o->wait_ms < 0 || o->queue_ms < 0)
+        return AFT_FAIL(e, AFT_E_CONFIG, "options.wait_ms and .queue_ms must not be negative");
+    if (o->public_key) {
+        memcpy(c->public_key, o->public_key, sizeof c->public_key);
+        aft_snapshot_set_key(c->follow.set, c->public_key);
+    }
+    return afti_ids_init(&c->ids, o->seed, e);
+}
+
+static enum aft_err
+start(struct aft_client *c, struct aft_error *e)
+{
+    const char *path = c->options.snapshot_file;
+    if (path) {
+        bool missing = false;
+        enum aft_err err = afti_snapshot_load(c, path, &missing, e);
+        bool mendable = c->transport.poll_snapshots != NULL;
+        if (err != AFT_OK && !(mendable || missing))
+            return err;
+        if (err != AFT_OK && !missing) {
+            c->follow.refused++;
+            memcpy(c->follow.last_refusal, e->message, sizeof c->follow.last_refusal);
+        }
+    }
+    return afti_follow_start(c, e);
+}
+
+static void delete (struct aft_client *c)
+{
+    afti_follow_stop(c);
+    if (c->transport.close)
+        c->transport.close(c->transport.ctx);
+    afti_pool_deinit(&c->pool);
+    afti_cell_deinit(&c->cell);
+    aft_snapshot_set_free(c->follow.set);
+    pthread_cond_destroy(&c->follow.moved);
+    pthread_mutex_destroy(&c->follow.lock);
+    aft_arena_deinit(&c->own);
+    free(c);
+}
+
+enum aft_err
+aft_client_open_over(const struct aft_client_options *options,
+                     const struct aft_client_transport *transport, struct aft_client **client,
+                     struct aft_error *e)
+{
+    *client = NULL;
+    struct aft_client *c = calloc(1, sizeof *c);
+    if (!c) {
+        if (transport->close)
+            transport->close(transport->ctx);
+        return AFT_FAIL(e, AFT_E_NOMEM, "no memory for a client");
+    }
+    c->transport = *transport;
+    if (transport->listen)
+        transport->listen(transport->ctx, afti_undelivered, c);
+    aft_arena_init(&c->own, OWN_BYTES_MAX);
+    pthread_mutex_init(&c->follow.lock, NULL);
+    pthread_cond_init(&c->follow.moved, NULL);
+    c->follow.set = aft_snapshot_set_new();
+    afti_cell_init(&c->cell, aft_model_uniform());
+    enum aft_err err = take_options(c, options, e);
+    if (err == AFT_OK)
+        err = start(c, e);
+    if (err != AFT_OK) {
+        delete (c);
+        return err;
+    }
+    *client = c;
+    return AFT_OK;
+}
+
+enum aft_client_code
+aft_client_open(const struct aft_client_options *options, struct aft_client **client,
+                struct aft_client_error *why)
+{
+    struct aft_error e;
+    struct aft_client_transport transport = {0};
+    struct aft_client_options whole = AFT_CLIENT_OPTIONS;
+    enum aft_err err = AFT_OK;
+    *client = NULL;
+    if (options->size > sizeof whole)
+        return afti_public(
+            AFT_FAIL(&e, AFT_E_USAGE,
+                     "the options are of a newer library (%zu bytes); update this one",
+                     options->size),
+            &e, why);
+    memcpy(&whole, options, options->size);
+    if (whole.bootstrap_servers)
+        err = aft_client_transport_kafka(&whole, &transport, &e);
+    if (err == AFT_OK)
+        err = aft_client_open_over(&whole, &transport, client, &e);
+    return afti_public(err, &e, why);
+}
+
+/* ---- poll, flush, close */
+void
+aft_client_poll(struct aft_client *c, int32_t timeout_ms)
+{
+    if (c->transport.poll)
+        c->transport.poll(c->transport.ctx, timeout_ms);
+    afti_follow_poll(c, 0);
+}
+
+static int64_t
+monotonic_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+enum aft_client_code
+aft_client_flush(struct aft_client *c, int32_t timeout_ms, struct aft_client_error *why)
+{
+    struct aft_error e;
+    if (!c->transport.waiting)
+        return AFT_CLIENT_OK;
+    int64_t until = monotonic_ms() + timeout_ms;
+    uint64_t left = c->transport.waiting(c->transport.ctx);
+    while (left > 0 && monotonic_ms() < until) {
+        c->transport.poll(c->transport.ctx, 10);
+        left = c->transport.waiting(c->transport.ctx);
+    }
+    c->transport.poll(c->transport.ctx, 0); /* reports that came last */
+    if (left == 0)
+        return AFT_CLIENT_OK;
+    return afti_public(
+        AFT_FAIL(&e, AFT_E_AGAIN, "%llu records are not delivered yet", (unsigned long long)left),
+        &e, why);
+}
+
+enum aft_client_code
+aft_client_close(struct aft_client *c, int32_t timeout_ms, struct aft_client_error *why)
+{
+    AFT_ASSERT(atomic_load(&c->held) == 0);
+    enum aft_client_code code = aft_client_flush(c, timeout_ms, why);
+    delete (c);
+    return code;
+}
+
+/* ---- looking */
+void
+aft_client_info(struct aft_client *c, struct aft_client_info *info)
+{
+    struct aft_client_info x = AFT_CLIENT_INFO;
+    unsigned slot = afti_cell_take(&c->cell);
+    const struct aft_model *m = c->cell.slots[slot].model;
+    struct aft_bytes id = aft_model_snapshot_id(m);
+    if (id.p && id.n < sizeof x.snapshot_id)
+        memcpy(x.snapshot_id, id.p, id.n);
+    x.round = id.p ? aft_model_round(m) : 0;
+    afti_cell_give(&c->cell, slot);
+    pthread_mutex_lock(&c->follow.lock);
+    x.snapshots_applied = c->follow.applied;
+    x.snapshots_refused = c->follow.refused;
+    memcpy(x.last_refusal, c->follow.last_refusal, sizeof x.last_refusal);
+    pthread_mutex_unlock(&c->follow.lock);
+    x.decisions = atomic_load(&c->decisions);
+    x.impressions = atomic_load(&c->impressions);
+    x.outcomes = atomic_load(&c->outcomes);
+    x.undelivered = atomic_load(&c->undelivered);
+    x.waiting = c->transport.waiting ? c->transport.waiting(c->transport.ctx) : 0;
+    size_t size = info->size < sizeof x ? info->size : sizeof x;
+    x.size = size;
+    memcpy(info, &x, size);
+}
+
+const char *
+aft_client_version(void)
+{
+    return AFT_VERSION;
+}

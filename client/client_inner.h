@@ -1,0 +1,131 @@
+/* client_inner.h - what the files of client/ share.
+ *
+ *   ids.c              decision and outcome ids, the baseline's side of a user
+ *   model_cell.c       the model that decides now, exchanged under the deciders' hands
+ *   pool.c             decisions that wait to be used again
+ *   request.c          public structs -> the house's nouns, copied and checked
+ *   decide.c           decide, mask late
+ *   impression.c       a decision, an outcome -> records
+ *   snapshot_follow.c  records of the snapshots topic -> the next model
+ *   snapshot_file.c    the last good snapshot on disk
+ *   transport_kafka.c  EDGE (librdkafka)
+ *   client.c           open, close, poll, look
+ */
+#ifndef AFT_CLIENT_INNER_H
+#define AFT_CLIENT_INNER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "client/client.h"
+
+/* ---- the model that decides now.
+ * I1 a slot's model changes only while the slot is not current and nobody holds it.
+ * Deciders take (two atomic operations, retried only when a swap falls between them) and never wait. One writer at a time. */
+#define AFTI_CELL_SLOTS 64u
+struct afti_model_slot {
+    atomic_uint holders;
+    struct aft_model *model;
+    char pad[64 - sizeof(atomic_uint) - sizeof(void *)]; /* a cache line each */
+};
+struct afti_model_cell {
+    struct afti_model_slot slots[AFTI_CELL_SLOTS];
+    atomic_uint current;
+};
+void afti_cell_init(struct afti_model_cell *c, struct aft_model *m);
+void afti_cell_deinit(struct afti_model_cell *c);
+unsigned afti_cell_take(struct afti_model_cell *c);
+void afti_cell_give(struct afti_model_cell *c, unsigned slot);
+/* afti_cell_put takes ownership of m and frees what nobody holds any more; false (m stays the caller's): every slot is held. */
+bool afti_cell_put(struct afti_model_cell *c, struct aft_model *m);
+
+/* ---- ids */
+enum afti_id_stream { AFTI_ID_DECISION, AFTI_ID_OUTCOME };
+struct afti_ids {
+    uint64_t seed;
+    atomic_uint_fast64_t next[2];
+};
+enum aft_err afti_ids_init(struct afti_ids *ids, const uint64_t *seed, struct aft_error *e);
+void afti_id_new(struct afti_ids *ids, enum afti_id_stream stream, char out[33]);
+bool afti_on_baseline(double share, const char *salt, struct aft_bytes user);
+
+/* ---- a decision */
+struct aft_client_decision {
+    struct aft_client_slate view;
+    struct aft_client_slot slots[AFT_SLATE_MAX];
+    struct aft_scratch *scratch;
+    struct aft_arena arena; /* what the request was, copied */
+    struct aft_buffer record;
+    struct aft_request request;
+    struct aft_candidate *candidates; /* = request.candidates, ours to mark */
+    struct aft_bytes *subjects;
+    struct aft_bytes user, session;
+    struct aft_decision drawn;
+    unsigned slot; /* of the cell: the model is held until the decision is freed */
+    int64_t time_ms;
+    bool holds, deferred, logged;
+};
+
+/* ---- the pool: an array of places, each empty or with a decision, taken and filled by exchange: no lock, no ABA. */
+#define AFTI_POOL_PLACES 256u
+struct afti_pool {
+    _Atomic(struct aft_client_decision *) places[AFTI_POOL_PLACES];
+};
+struct aft_client_decision *afti_pool_take(struct afti_pool *p);
+void afti_pool_give(struct afti_pool *p, struct aft_client_decision *d);
+void afti_pool_deinit(struct afti_pool *p);
+
+/* ---- following */
+struct afti_follow {
+    pthread_mutex_t lock; /* around everything here; deciders never take it */
+    pthread_cond_t moved;
+    pthread_t thread;
+    bool running, stop, at_end;
+    struct aft_snapshot_set *set;
+    struct aft_model *pending; /* loaded, waiting for a free slot of the cell */
+    char last_refusal[400];
+    uint64_t applied, refused;
+};
+
+struct aft_client {
+    struct aft_client_options options; /* strings in `own` */
+    struct aft_arena own;
+    struct aft_client_transport transport;
+    struct afti_model_cell cell;
+    struct afti_pool pool;
+    struct afti_ids ids;
+    struct afti_follow follow;
+    uint8_t public_key[32];
+    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held;
+};
+
+/* request.c: fills the decision's request from the public one. AFT_E_VALUE, AFT_E_LIMIT. */
+enum aft_err afti_request_take(struct aft_client *c, struct aft_client_decision *d,
+                               const struct aft_client_request *r, struct aft_error *e);
+
+/* impression.c: appends, polling while the queue is full, for at most queue_ms. */
+enum aft_err afti_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
+                         struct aft_bytes key, struct aft_bytes value, struct aft_error *e);
+void afti_undelivered(void *client, const struct aft_client_failure *what);
+
+/* snapshot_follow.c */
+enum aft_err afti_follow_start(struct aft_client *c, struct aft_error *e);
+void afti_follow_stop(struct aft_client *c);
+/* afti_follow_poll: hands new records to the set; only without a thread of our own. */
+void afti_follow_poll(struct aft_client *c, int timeout_ms);
+/* afti_follow_record: one framed record, under the lock. AFT_OK also for one that completes nothing. */
+enum aft_err afti_follow_record(struct aft_client *c, struct aft_bytes value, bool *whole,
+                                struct aft_error *e);
+
+/* snapshot_file.c. load: AFT_E_IO (*missing = true: there is no such file), AFT_E_MALFORMED. save: atomic, durable. */
+enum aft_err afti_snapshot_load(struct aft_client *c, const char *path, bool *missing,
+                                struct aft_error *e);
+enum aft_err afti_snapshot_save(const struct aft_snapshot_set *set, const char *path,
+                                struct aft_error *e);
+
+/* client.c: the clock, and errors for the outside. */
+int64_t afti_now(const struct aft_client *c);
+enum aft_client_code afti_public(enum aft_err err, const struct aft_error *e,
+                                 struct aft_client_error *why);
+
+#endif

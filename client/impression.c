@@ -1,0 +1,186 @@
+/* impression.c - decisions and outcomes become records and are handed to the transport. Any thread, one a decision.
+ *
+ * I1 nothing is dropped in silence: append takes a record, or the caller gets an error and may try again.
+ * The queue is bounded; while it is full the caller waits here, serving delivery reports, for at most queue_ms. */
+#include <math.h>
+#include <time.h>
+
+#include "client/client_inner.h"
+
+void
+afti_undelivered(void *client, const struct aft_client_failure *what)
+{
+    struct aft_client *c = client;
+    atomic_fetch_add_explicit(&c->undelivered, 1, memory_order_relaxed);
+    if (c->options.on_failure)
+        c->options.on_failure(c->options.on_failure_context, what);
+}
+
+static int64_t
+monotonic_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+enum aft_err
+afti_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
+            struct aft_bytes key, struct aft_bytes value, struct aft_error *e)
+{
+    if (!c->transport.append)
+        return AFT_FAIL(e, AFT_E_USAGE,
+                        "the client has no broker to log to; set options.bootstrap_servers");
+    if (value.n > AFT_RECORD_BYTES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT, "the record has %zu bytes; at most %u", value.n,
+                        AFT_RECORD_BYTES_MAX);
+    int64_t until = 0;
+    for (;;) {
+        enum aft_err err = c->transport.append(c->transport.ctx, topic, time_ms, key, value, e);
+        if (err != AFT_E_AGAIN)
+            return err;
+        int64_t now = monotonic_ms();
+        if (until == 0)
+            until = now + c->options.queue_ms;
+        if (now >= until)
+            return AFT_FAIL(e, AFT_E_AGAIN,
+                            "the queue stayed full for %d ms; the record was not taken: try again",
+                            c->options.queue_ms);
+        c->transport.poll(c->transport.ctx, 10);
+    }
+}
+
+static struct aft_shown *
+shown_of(struct aft_client_decision *d)
+{
+    struct aft_shown *v = aft_arena_take(&d->arena, sizeof *v * d->drawn.n);
+    for (uint32_t i = 0; v && i < d->drawn.n; i++) {
+        const struct aft_slot *s = &d->drawn.slots[i];
+        v[i] = (struct aft_shown){.arm_id = d->candidates[s->candidate].arm_id,
+                                  .slot = (int32_t)i,
+                                  .propensity = s->propensity,
+                                  .marginal = s->marginal,
+                                  .has_marginal = s->has_marginal,
+                                  .subject = d->subjects[s->candidate],
+                                  .features = d->candidates[s->candidate].features};
+    }
+    return v;
+}
+
+static enum aft_err
+encode(struct aft_client_decision *d, struct aft_error *e)
+{
+    struct aft_shown *slate = shown_of(d);
+    if (!slate)
+        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    for (uint32_t i = 0; i < d->request.candidates_n; i++) {
+        float w = d->drawn.log_weights[i];
+        d->candidates[i].has_log_weight = isfinite(w);
+        d->candidates[i].log_weight = isfinite(w) ? w : 0.0F;
+    }
+    struct aft_impression x = {.decision_id = aft_text(d->view.decision_id),
+                               .user_id = d->user,
+                               .timestamp_ms = d->time_ms,
+                               .session_id = d->session,
+                               .policy = aft_text(d->view.policy),
+                               .snapshot = aft_text(d->view.snapshot_id),
+                               .propensity_kind = d->drawn.propensity_kind,
+                               .deferred = d->deferred,
+                               .context = d->request.context,
+                               .candidates = d->candidates,
+                               .candidates_n = d->request.candidates_n,
+                               .slate = slate,
+                               .slate_n = d->drawn.n,
+                               .has_design = true,
+                               .design = d->drawn.design};
+    aft_buffer_reset(&d->record);
+    aft_frame_put_single(&d->record, AFT_RECORD_IMPRESSION);
+    aft_encode_impression(&d->record, &x);
+    return AFT_OK;
+}
+
+enum aft_client_code
+aft_client_log_impression(struct aft_client *c, struct aft_client_decision *d,
+                          struct aft_client_error *why)
+{
+    struct aft_error e;
+    if (d->logged)
+        return afti_public(
+            AFT_FAIL(&e, AFT_E_USAGE, "decision %s is logged already", d->view.decision_id), &e,
+            why);
+    enum aft_err err = encode(d, &e);
+    if (err == AFT_OK)
+        err = afti_append(c, AFT_CLIENT_IMPRESSIONS, d->time_ms, d->user,
+                          aft_buffer_bytes(&d->record), &e);
+    if (err == AFT_OK) {
+        d->logged = true;
+        atomic_fetch_add_explicit(&c->impressions, 1, memory_order_relaxed);
+    }
+    return afti_public(err, &e, why);
+}
+
+static enum aft_err
+id_of(const char *text, const char *what, bool needed, struct aft_bytes *out, struct aft_error *e)
+{
+    *out = aft_text(text);
+    if (!text && !needed)
+        return AFT_OK;
+    if (out->n == 0 || out->n > AFT_ID_BYTES_MAX)
+        return AFT_FAIL(e, AFT_E_VALUE, "an outcome's %s has %zu bytes; give 1 to %u", what, out->n,
+                        AFT_ID_BYTES_MAX);
+    return AFT_OK;
+}
+
+static enum aft_err
+outcome_take(struct aft_client *c, const struct aft_client_outcome *from, struct aft_outcome *to,
+             struct aft_error *e)
+{
+    AFT_TRY(id_of(from->outcome_id, "outcome_id", true, &to->outcome_id, e));
+    AFT_TRY(id_of(from->user_id, "user_id", true, &to->user_id, e));
+    AFT_TRY(id_of(from->kind, "kind", true, &to->kind, e));
+    AFT_TRY(id_of(from->decision_id, "decision_id", false, &to->decision_id, e));
+    AFT_TRY(id_of(from->arm_id, "arm_id", false, &to->arm_id, e));
+    AFT_TRY(id_of(from->subject, "subject", false, &to->subject, e));
+    AFT_TRY(id_of(from->session_id, "session_id", false, &to->session_id, e));
+    AFT_TRY(id_of(from->retracts, "retracts", false, &to->retracts, e));
+    if (!aft_value_micro(from->value, &to->value_micro))
+        return AFT_FAIL(e, AFT_E_VALUE, "an outcome's value is not finite, or past 9e12");
+    to->timestamp_ms = from->time_ms ? from->time_ms : afti_now(c);
+    return AFT_OK;
+}
+
+enum aft_client_code
+aft_client_log_outcome(struct aft_client *c, const struct aft_client_outcome *outcome,
+                       struct aft_client_error *why)
+{
+    struct aft_error e;
+    char made[33];
+    struct aft_client_outcome whole = AFT_CLIENT_OUTCOME;
+    struct aft_outcome x = {0};
+    if (outcome->size > sizeof whole)
+        return afti_public(
+            AFT_FAIL(&e, AFT_E_USAGE,
+                     "the outcome is of a newer library (%zu bytes); update this one",
+                     outcome->size),
+            &e, why);
+    memcpy(&whole, outcome, outcome->size);
+    if (!whole.outcome_id) {
+        afti_id_new(&c->ids, AFTI_ID_OUTCOME, made);
+        whole.outcome_id = made;
+    }
+    enum aft_err err = outcome_take(c, &whole, &x, &e);
+    if (err != AFT_OK)
+        return afti_public(err, &e, why);
+    struct aft_client_decision *d = afti_pool_take(&c->pool); /* for its buffer */
+    if (!d)
+        return afti_public(AFT_FAIL(&e, AFT_E_NOMEM, "no memory for an outcome"), &e, why);
+    aft_buffer_reset(&d->record);
+    aft_frame_put_single(&d->record, AFT_RECORD_OUTCOME);
+    aft_encode_outcome(&d->record, &x);
+    err = afti_append(c, AFT_CLIENT_OUTCOMES, x.timestamp_ms, x.user_id,
+                      aft_buffer_bytes(&d->record), &e);
+    afti_pool_give(&c->pool, d);
+    if (err == AFT_OK)
+        atomic_fetch_add_explicit(&c->outcomes, 1, memory_order_relaxed);
+    return afti_public(err, &e, why);
+}

@@ -1,0 +1,241 @@
+/* transport_kafka.c - EDGE (librdkafka): the engine's two ends of a real broker.
+ *
+ * producer  impressions and outcomes: acks=all, idempotent, partitioned by murmur2 like Java's clients, never timed out while the
+ *           client lives (message.timeout.ms=0): a record that was taken is delivered, or given back to on_failure.
+ * consumer  the snapshots topic, partition 0, from its beginning to its end and on; no group, nothing committed.
+ * Threads: append, poll and waiting: any; poll_snapshots: the follower's. Nothing is printed: logs are off, errors come back by value. */
+#include <librdkafka/rdkafka.h>
+#include <stdlib.h>
+
+#include "client/client_inner.h"
+
+enum { TOPICS = 2, ERROR_BYTES = 300, PURGE_MS = 1000 };
+
+struct kafka {
+    rd_kafka_t *producer, *consumer;
+    char *topics[TOPICS], *snapshots;
+    int64_t next_offset; /* of the snapshots topic: where to go on after an error */
+    bool assigned;
+    aft_client_failure_sink sink;
+    void *sink_ctx;
+};
+
+static void
+on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+    struct kafka *k = opaque;
+    (void)rk;
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || !k->sink)
+        return;
+    struct aft_client_failure what = {.topic = rd_kafka_topic_name(m->rkt),
+                                      .key = m->key,
+                                      .value = m->payload,
+                                      .key_bytes = m->key_len,
+                                      .value_bytes = m->len,
+                                      .reason = rd_kafka_err2str(m->err)};
+    k->sink(k->sink_ctx, &what);
+}
+
+static enum aft_err
+set(rd_kafka_conf_t *conf, const char *name, const char *value, struct aft_error *e)
+{
+    char text[ERROR_BYTES];
+    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK)
+        return AFT_FAIL(e, AFT_E_CONFIG, "kafka property %s=%s: %s", name, value, text);
+    return AFT_OK;
+}
+
+struct pair {
+    const char *name, *value;
+};
+
+static enum aft_err
+open_end(rd_kafka_type_t type, const struct aft_client_options *o, const struct pair *fixed,
+         struct kafka *k, rd_kafka_t **out, struct aft_error *e)
+{
+    char text[ERROR_BYTES];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    enum aft_err err = set(conf, "bootstrap.servers", o->bootstrap_servers, e);
+    for (uint32_t i = 0; i < o->properties_n && err == AFT_OK; i++)
+        err = set(conf, o->properties[i].name, o->properties[i].value, e);
+    for (const struct pair *p = fixed; p->name && err == AFT_OK; p++)
+        err = set(conf, p->name, p->value, e);
+    if (err != AFT_OK) {
+        rd_kafka_conf_destroy(conf);
+        return err;
+    }
+    rd_kafka_conf_set_log_cb(conf, NULL);
+    rd_kafka_conf_set_opaque(conf, k);
+    if (type == RD_KAFKA_PRODUCER)
+        rd_kafka_conf_set_dr_msg_cb(conf, on_report);
+    *out = rd_kafka_new(type, conf, text, sizeof text);
+    if (*out)
+        return AFT_OK;
+    rd_kafka_conf_destroy(conf);
+    return AFT_FAIL(e, AFT_E_CONFIG, "librdkafka refuses its properties: %s", text);
+}
+
+/* ---- the port */
+static enum aft_err
+kafka_append(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
+             struct aft_bytes value, struct aft_error *e)
+{
+    struct kafka *k = ctx;
+    rd_kafka_resp_err_t err = rd_kafka_producev(
+        k->producer, RD_KAFKA_V_TOPIC(k->topics[topic]), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_KEY(key.p, key.n), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.p, value.n),
+        RD_KAFKA_V_TIMESTAMP(time_ms), RD_KAFKA_V_END);
+    rd_kafka_poll(k->producer, 0);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return AFT_OK;
+    if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return AFT_FAIL(e, AFT_E_AGAIN, "the producer's queue is full");
+    return AFT_FAIL(e, AFT_E_BROKER, "topic %s: %s", k->topics[topic], rd_kafka_err2str(err));
+}
+
+static void
+kafka_listen(void *ctx, aft_client_failure_sink sink, void *sink_ctx)
+{
+    struct kafka *k = ctx;
+    k->sink = sink;
+    k->sink_ctx = sink_ctx;
+}
+
+static void
+kafka_poll(void *ctx, int timeout_ms)
+{
+    struct kafka *k = ctx;
+    rd_kafka_poll(k->producer, timeout_ms);
+}
+
+static uint64_t
+kafka_waiting(void *ctx)
+{
+    struct kafka *k = ctx;
+    return (uint64_t)rd_kafka_outq_len(k->producer);
+}
+
+static enum aft_err
+assign(struct kafka *k, struct aft_error *e)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, k->snapshots, 0)->offset =
+        k->next_offset > 0 ? k->next_offset : RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_resp_err_t err = rd_kafka_assign(k->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return AFT_FAIL(e, AFT_E_BROKER, "cannot read %s: %s", k->snapshots, rd_kafka_err2str(err));
+    k->assigned = true;
+    return AFT_OK;
+}
+
+static enum aft_err
+kafka_poll_snapshots(void *ctx, int timeout_ms, aft_client_snapshot_sink sink, void *sink_ctx,
+                     bool *at_end, struct aft_error *e)
+{
+    struct kafka *k = ctx;
+    *at_end = false;
+    if (!k->assigned)
+        AFT_TRY(assign(k, e));
+    for (;;) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(k->consumer, timeout_ms);
+        timeout_ms = 0;
+        if (!m)
+            return AFT_OK;
+        rd_kafka_resp_err_t err = m->err;
+        if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            struct aft_bytes key = {m->key, m->key_len}, value = {m->payload, m->len};
+            sink(sink_ctx, key, value);
+            k->next_offset = m->offset + 1;
+        }
+        rd_kafka_message_destroy(m);
+        if (err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            *at_end = true;
+            return AFT_OK;
+        }
+        if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            k->assigned =
+                false; /* no such topic yet, or the broker is away: begin again where we stood */
+            return AFT_FAIL(e, AFT_E_BROKER, "reading %s: %s", k->snapshots, rd_kafka_err2str(err));
+        }
+    }
+}
+
+static void
+kafka_close(void *ctx)
+{
+    struct kafka *k = ctx;
+    if (k->producer) {
+        if (rd_kafka_outq_len(k->producer) > 0) {
+            rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+            rd_kafka_flush(k->producer, PURGE_MS);
+        }
+        rd_kafka_destroy(k->producer);
+    }
+    if (k->consumer) {
+        rd_kafka_consumer_close(k->consumer);
+        rd_kafka_destroy(k->consumer);
+    }
+    for (int i = 0; i < TOPICS; i++)
+        free(k->topics[i]);
+    free(k->snapshots);
+    free(k);
+}
+
+static enum aft_err
+open_ends(struct kafka *k, const struct aft_client_options *o, struct aft_error *e)
+{
+    static const struct pair producer[] = {{"acks", "all"},
+                                           {"enable.idempotence", "true"},
+                                           {"message.timeout.ms", "0"},
+                                           {"partitioner", "murmur2_random"},
+                                           {"linger.ms", "20"},
+                                           {"compression.type", "lz4"},
+                                           {NULL, NULL}};
+    static const struct pair consumer[] = {{"group.id", "aftertouch-client"},
+                                           {"enable.auto.commit", "false"},
+                                           {"enable.auto.offset.store", "false"},
+                                           {"auto.offset.reset", "earliest"},
+                                           {"enable.partition.eof", "true"},
+                                           {"isolation.level", "read_committed"},
+                                           {"check.crcs", "true"},
+                                           {"allow.auto.create.topics", "false"},
+                                           {"topic.metadata.refresh.interval.ms", "5000"},
+                                           {NULL, NULL}};
+    AFT_TRY(open_end(RD_KAFKA_PRODUCER, o, producer, k, &k->producer, e));
+    if (!o->snapshots_topic)
+        return AFT_OK;
+    AFT_TRY(open_end(RD_KAFKA_CONSUMER, o, consumer, k, &k->consumer, e));
+    rd_kafka_poll_set_consumer(k->consumer);
+    return AFT_OK;
+}
+
+enum aft_err
+aft_client_transport_kafka(const struct aft_client_options *o, struct aft_client_transport *out,
+                           struct aft_error *e)
+{
+    if (!o->impressions_topic || !o->outcomes_topic)
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "options.impressions_topic and .outcomes_topic are needed");
+    struct kafka *k = calloc(1, sizeof *k);
+    if (!k)
+        return AFT_FAIL(e, AFT_E_NOMEM, "no memory for a transport");
+    k->topics[AFT_CLIENT_IMPRESSIONS] = strdup(o->impressions_topic);
+    k->topics[AFT_CLIENT_OUTCOMES] = strdup(o->outcomes_topic);
+    k->snapshots = o->snapshots_topic ? strdup(o->snapshots_topic) : NULL;
+    enum aft_err err = open_ends(k, o, e);
+    if (err != AFT_OK) {
+        kafka_close(k);
+        return err;
+    }
+    *out = (struct aft_client_transport){.ctx = k,
+                                         .append = kafka_append,
+                                         .listen = kafka_listen,
+                                         .poll = kafka_poll,
+                                         .waiting = kafka_waiting,
+                                         .poll_snapshots =
+                                             o->snapshots_topic ? kafka_poll_snapshots : NULL,
+                                         .close = kafka_close,
+                                         .threaded = true};
+    return AFT_OK;
+}
