@@ -251,7 +251,6 @@ what_cannot_be_resolved_is_named(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct aft_plan *p = NULL;
-        (void)p;
         enum aft_err err = compile(cases[i].writer, cases[i].reader, &p);
         if (err != AFT_E_SCHEMA || !strstr(error.message, cases[i].words))
             fail_msg("case %zu: %d %s", i, err, err ? error.message : "");
@@ -304,7 +303,7 @@ struct text {
     struct aft_buffer w, r;
 };
 
-static unsigned names, answers[2]; /* answers of avro-c: unusable, usable */
+static unsigned names;
 
 static void
 both(struct text *t, const char *s)
@@ -579,23 +578,20 @@ fill(avro_value_t *v, unsigned depth)
     }
 }
 
-static bool
+static void
 write_value(avro_value_t *v, struct aft_buffer *out)
 {
     size_t size;
-    if (avro_value_sizeof(v, &size))
-        return false;
+    MUST(avro_value_sizeof(v, &size));
     uint8_t *p = aft_reserve(out, size + 1);
     avro_writer_t w = avro_writer_memory((char *)p, (int64_t)size + 1);
     MUST(avro_value_write(w, v));
     out->n += size;
     avro_writer_free(w);
-    return true;
 }
 
-/* avro-c's answer: read body as the writer's, written out as the reader's. False for a flaw of avro-c's: a record without fields
- * that goes into a reader's union leaves that union without a branch. */
-static bool
+/* avro-c's answer: read body as the writer's, written out as the reader's. */
+static void
 by_avro(avro_value_iface_t *resolved, avro_value_iface_t *reader, struct aft_bytes body,
         struct aft_buffer *out)
 {
@@ -606,13 +602,10 @@ by_avro(avro_value_iface_t *resolved, avro_value_iface_t *reader, struct aft_byt
     avro_reader_t r = avro_reader_memory((const char *)body.p, (int64_t)body.n);
     if (avro_value_read(r, &through))
         fail_msg("avro-c cannot read its own bytes: %s", avro_strerror());
-    bool ok = write_value(&to, out);
-    if (!ok)
-        assert_non_null(strstr(avro_strerror(), "Union has no selected branch"));
+    write_value(&to, out);
     avro_reader_free(r);
     avro_value_decref(&through);
     avro_value_decref(&to);
-    return ok;
 }
 
 /* The same value with every one of its bytes cut off must be refused; mutated, it is read or refused. Run under asan. */
@@ -656,11 +649,10 @@ compare_values(struct text *t, const struct aft_plan *p, avro_schema_t ws, avro_
         fill(&v, 0);
         aft_put_u8(&body, 0); /* so that an empty body has an address */
         body.n = 0;
-        assert_true(write_value(&v, &body));
-        bool known = by_avro(resolved, rc, aft_buffer_bytes(&body), &want);
-        answers[known]++;
+        write_value(&v, &body);
+        by_avro(resolved, rc, aft_buffer_bytes(&body), &want);
         enum aft_err err = aft_plan_run(p, aft_buffer_bytes(&body), &got, NULL, &error);
-        if (err || (known && !aft_same(aft_buffer_bytes(&want), aft_buffer_bytes(&got))))
+        if (err || !aft_same(aft_buffer_bytes(&want), aft_buffer_bytes(&got)))
             fail_msg("%s\nwriter %.*s\nreader %.*s", err ? error.message : "other bytes",
                      (int)t->w.n, (const char *)t->w.p, (int)t->r.n, (const char *)t->r.p);
         hostile_copies(p, aft_buffer_bytes(&body));
@@ -700,8 +692,6 @@ agrees_with_avro_c(void **state)
         aft_schema_free(r);
         drop(&t);
     }
-    printf("%u values compared; avro-c had no answer for %u\n", answers[1], answers[0]);
-    assert_true(answers[0] * 10 < answers[1]);
 }
 
 int
