@@ -9,7 +9,7 @@ struct aft_place
 afti_append(struct aft_joiner *j, enum aft_redo kind, const struct afti_event *v,
             struct aft_bytes head, struct aft_bytes tail)
 {
-    struct aft_append a = {kind, v->e, v->offset, head, tail, j->index.tail, j->index.seen_tail};
+    struct aft_segment_record a = {kind, v->e, v->offset, head, tail, j->index.tail, j->index.seen_tail};
     AFT_ASSERT(!j->replaying);
     return aft_segments_append(&j->segments, &a);
 }

@@ -83,7 +83,7 @@ widen_ring(struct aft_segments *s)
 }
 
 static struct aft_segment_buffer *
-open_segment(struct aft_segments *s, const struct aft_append *a)
+open_segment(struct aft_segments *s, const struct aft_segment_record *a)
 {
     if (s->open)
         return in_ring(s, s->next - 1);
@@ -104,7 +104,7 @@ open_segment(struct aft_segments *s, const struct aft_append *a)
 }
 
 struct aft_place
-aft_segments_append(struct aft_segments *s, const struct aft_append *a)
+aft_segments_append(struct aft_segments *s, const struct aft_segment_record *a)
 {
     struct aft_segment_buffer *seg = open_segment(s, a);
     size_t size = a->head.n + a->tail.n, pad = 0;

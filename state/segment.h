@@ -81,13 +81,13 @@ void aft_segments_init(struct aft_segments *s, struct aft_store *store, uint64_t
 void aft_segments_deinit(struct aft_segments *s);
 
 /* aft_segments_append: `head` goes before `tail` in the payload. first_*: numbers for the head of a new segment. */
-struct aft_append {
+struct aft_segment_record {
     enum aft_redo kind;
     int64_t e, offset;
     struct aft_bytes head, tail;
     uint64_t first_touch, first_outcome;
 };
-struct aft_place aft_segments_append(struct aft_segments *s, const struct aft_append *a);
+struct aft_place aft_segments_append(struct aft_segments *s, const struct aft_segment_record *a);
 
 /* aft_segments_read: the record at a place. The payload lives until the next append or read. AFT_E_CORRUPT, or the store's. */
 enum aft_err aft_segments_read(struct aft_segments *s, struct aft_place at,
