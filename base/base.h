@@ -12,6 +12,7 @@
 #include "base/event.h"
 #include "base/fmath.h"
 #include "base/hash.h"
+#include "base/number.h"
 #include "base/random.h"
 
 #endif

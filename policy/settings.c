@@ -67,7 +67,7 @@ aft_set_number(const char *key, const char *value, double low, double high, doub
                struct aft_error *e)
 {
     char *end;
-    double v = strtod(value, &end);
+    double v = aft_number(value, &end);
     if (end == value || *end || !(v >= low && v <= high))
         return AFT_FAIL(e, AFT_E_CONFIG, "%s=%.60s: must be a number from %g to %g", key, value,
                         low, high);
@@ -141,7 +141,7 @@ parse_edges(const char *key, const char *value, struct aft_buckets *b, struct af
 {
     for (const char *p = skip_spaces(value); *p;) {
         char *end;
-        double v = strtod(p, &end);
+        double v = aft_number(p, &end);
         bool good = end != p && isfinite(v) && b->n < AFT_BUCKET_EDGES_MAX &&
                     (b->n == 0 || v > b->edges[b->n - 1]);
         p = skip_spaces(end);

@@ -3,6 +3,8 @@
 
     test_checks.py            (needs cc, ar, objdump for the part about archives)
 """
+import contextlib
+import io
 import pathlib
 import subprocess
 import tempfile
@@ -172,11 +174,11 @@ class Tidy(Tree):
         self.one("base/a.c", SOUND + "int a; \n", "line's end")
         self.one("base/a.c", SOUND + "int a;", "no newline")
 
-    def test_openings_and_names(self):
+    def test_openings_and_guards(self):
         self.one("base/a.c", "int a;\n", "opens with no comment")
-        self.one("base/a.h", "/* a.h */\n#ifndef A_H\n#define A_H\n#endif\n", "guard")
-        self.put("wire/a.c", SOUND)
-        self.one("base/a.c", SOUND, "one name twice")
+        self.one("base/a.h", "/* a.h */\nint a;\n", "no guard")
+        self.one("base/a.h", "/* a.h */\n#ifndef AFT_WIRE_WIRE_H\n#define AFT_WIRE_WIRE_H\n#endif\n", "too")
+        self.assertEqual([], self.found("base/a.h", "/* a.h */\n#ifndef AFT_A_H\n#define AFT_A_H\n#endif\n"))
 
     def test_links(self):
         self.put("docs/B.md", "# The way of `x`, again\n")
@@ -185,7 +187,8 @@ class Tidy(Tree):
         self.one("docs/A.md", "[b](B.md#elsewhere)\n", "no such heading")
 
     def test_an_empty_tree_is_no_pass(self):
-        self.assertEqual(1, tidy.report([], {"files": 0}))
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(1, tidy.report([], {"files": 0}))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,10 @@ T2  A file of ours opens with a comment that says what it is.
 T3  No marker of unfinished work.
 T4  No tab, no space at a line's end, a newline at the end of the file; text is UTF-8.
 T5  No path of somebody's machine.
-T6  Two C files of the product do not have one name, nor do two tests (cmd/ names its files for the verbs); header guards are
-    named for their file.
+T6  Every header has a guard, and no two have the same: the second would be empty wherever the first is.
 T7  Every link of a Markdown page to a file, and to a heading of a page, leads somewhere.
 """
 import argparse
-import collections
 import pathlib
 import re
 import sys
@@ -83,23 +81,18 @@ def check_leftovers(path, text):
         yield f"{path}: no newline at the end"
 
 
-def check_guard(path, text):
-    if path.suffix == ".h" and len(path.parts) == 2 and path.parts[0] in FOLDERS and not GENERATED.search(path.name):
-        name = re.sub(r"\W", "_", f"{path.parts[0]}_{path.stem}").upper()
-        wanted = {f"AFT_{name}_H", "AFTERTOUCH_H"} if path.name == "aftertouch.h" else {f"AFT_{name}_H"}
-        m = re.search(r"^#ifndef (\w+)\n#define (\w+)$", text, re.M)
-        if not m or m[1] != m[2] or m[1] not in wanted:
-            yield f"{path}: its guard should be {sorted(wanted)[0]}"
-
-
-def check_names(paths):
-    seen = collections.defaultdict(list)
+def check_guards(root, paths):
+    seen = {}
     for path in paths:
-        if path.suffix == ".c" and path.parts[0] != "cmd" and path.parts[0] in (*FOLDERS, "tests"):
-            seen["tests" if path.parts[0] == "tests" else "the product", path.name].append(path)
-    for (where, name), same in sorted(seen.items()):
-        if len(same) > 1:
-            yield f"{', '.join(map(str, same))}: one name twice in {where}; an archive's member and a log line should say which"
+        if path.suffix != ".h" or GENERATED.search(path.name):
+            continue
+        m = re.search(r"^#ifndef (\w+)\n#define \1$", (root / path).read_text(encoding="utf-8", errors="replace"), re.M)
+        if not m:
+            yield f"{path}: has no guard (#ifndef AFT_..._H, #define AFT_..._H)"
+        elif m[1] in seen:
+            yield f"{path}: its guard {m[1]} is that of {seen[m[1]]} too"
+        else:
+            seen[m[1]] = path
 
 
 # ---------------------------------------------------------------- links
@@ -131,7 +124,7 @@ def check_file(root, path):
     except UnicodeDecodeError as e:
         return [f"{path}: is not UTF-8: {e}"]
     problems = []
-    for check in (check_shape, check_opening, check_leftovers, check_guard):
+    for check in (check_shape, check_opening, check_leftovers):
         problems += check(path, text)
     if path.suffix == ".md":
         problems += check_links(root, path, text)
@@ -141,7 +134,7 @@ def check_file(root, path):
 def check(root):
     root = pathlib.Path(root)
     paths = [p for p in files(root) if p.suffix in TEXT or p.name in TEXT]
-    problems = [line for path in paths for line in check_file(root, path)] + list(check_names(paths))
+    problems = [line for path in paths for line in check_file(root, path)] + list(check_guards(root, paths))
     return problems, {"files": len(paths), "C files": sum(p.suffix == ".c" for p in paths)}
 
 

@@ -136,27 +136,28 @@ def blake2b(data):
     return hashlib.blake2b(data, digest_size=32).digest()
 
 
-def latest_full_set(records):
-    """(manifest record, [part records]) of the last whole full snapshot in the order of the topic; asserts its digests.
+def latest_full_set(schema, values):
+    """(manifest record, [part records]) of the last whole full snapshot among the framed values of the topic; asserts its digests.
 
-    The topic is compacted and a part's key is used again by every snapshot, so parts and manifest are matched by their round.
+    A part's digest is over its whole body, as it stands behind the frame. The topic is compacted, and the next snapshot uses the
+    same keys, so parts and manifest are matched by their round.
     """
     parts, found = {}, None
-    for record in records:
+    for value in values:
+        record = schema.decode(value)
         if record["kind"] != "FULL":
             continue
         if record["manifest"] is None:
-            parts[record["round"], record["part"]] = record
+            parts[record["round"], record["part"]] = (record, blake2b(value[len(schema.head):]))
         else:
             mine = [parts.get((record["round"], k)) for k in range(record["parts"])]
             if all(mine):
                 found = (record, mine)
     assert found, "there is no whole full snapshot in the topic"
     manifest, parts = found
-    digests = [blake2b(part["data"]) for part in parts]
-    assert manifest["part"] == manifest["parts"] == len(digests), "the manifest's number of parts is wrong"
-    assert digests == manifest["manifest"]["part_digests"], "a part's digest is not what the manifest says"
-    return found
+    assert manifest["part"] == manifest["parts"] == len(parts) > 0, "the manifest's number of parts is wrong"
+    assert [digest for _, digest in parts] == manifest["manifest"]["part_digests"], "a part's digest is not what the manifest says"
+    return manifest, [record for record, _ in parts]
 
 
 def set_digest(schema, record):

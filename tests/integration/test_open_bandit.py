@@ -225,9 +225,9 @@ def check_examples(examples, impressions, clicks):
     return sum(phases.values())
 
 
-def check_snapshot(schema, records, impressions, clicks):
+def check_snapshot(schema, values, impressions, clicks):
     """O4, O5. Returns (round, parts, bytes)."""
-    record, parts = latest_full_set(records)
+    record, parts = latest_full_set(schema, values)
     manifest = record["manifest"]
     assert manifest["set_digest"] == set_digest(schema, record), "the manifest's own digest is wrong"
     assert [e["partition"] for e in manifest["ends"]] == list(range(PARTITIONS)), "the manifest lacks ends of partitions"
@@ -261,9 +261,9 @@ def run(program, bootstrap, names, registry, where):
         service.kill()
     count = check_examples(examples, impressions, clicks)
     reader = Reader(bootstrap, "aftertouch.snapshots")
-    records = [schemas["snapshot"].decode(m.value()) for m in reader.read_to_end("aftertouch.snapshots") if m.value() is not None]
+    values = [m.value() for m in reader.read_to_end("aftertouch.snapshots") if m.value() is not None]
     reader.close()
-    number, parts, size = check_snapshot(schemas["snapshot"], records, impressions, clicks)
+    number, parts, size = check_snapshot(schemas["snapshot"], values, impressions, clicks)
     print(f"{', '.join(names)}: {sent} records sent, {len(impressions)} impressions and {len(clicks)} clicks among them; "
           f"{count} examples; {len(clicks)} clicks credited; snapshot of round {number}: {parts} parts, {size} bytes")
 
