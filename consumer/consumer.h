@@ -101,6 +101,19 @@ enum aft_err aft_page_start(const char *listen, struct aft_board *board, struct 
 int aft_page_port(const struct aft_page *p);
 void aft_page_stop(struct aft_page *p);
 
+/* ---- the schema registry (Confluent's interface), as a schema port: GET <url>/schemas/ids/<id>. What it answered is kept for ever; ids
+ * never change. user NULL or "": no authentication. Any thread. by_id: AFT_E_AGAIN when it does not answer, AFT_E_UNKNOWN_SCHEMA
+ * when it knows no such id or the schema is not plain Avro, AFT_E_CONFIG when it refuses us or is no registry. */
+struct aft_registry;
+struct aft_registry_options {
+    const char *url, *user, *password_file;
+    int timeout_ms; /* of one request; 0: 5 s */
+};
+enum aft_err aft_registry_open(const struct aft_registry_options *o, struct aft_registry **out,
+                               struct aft_error *e) AFT_MUST_CHECK;
+struct aft_schema_port aft_registry_port(struct aft_registry *r);
+void aft_registry_close(struct aft_registry *r);
+
 /* ---- topics: what the configuration asks for, created or checked. check: AFT_E_CONFIG says what is wrong and how to mend it. */
 enum aft_err aft_topics_create(const struct aft_config *c, struct aft_log *log,
                                struct aft_error *e) AFT_MUST_CHECK;
