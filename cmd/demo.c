@@ -33,7 +33,7 @@ static const struct {
     {"join.open.after", "10m"},
     {"join.disorder", "1m"},
     {"join.idle.after", "1d"},
-    {"commit.interval", "1d"},
+    {"commit.interval", "1h"},
     {"learner.round.interval", "6h"},
     {"snapshot.interval", "12h"},
     {"snapshot.full.interval", "12h"},
@@ -89,7 +89,7 @@ demo_defaults(struct aft_config *c, const struct demo_options *o, struct aft_err
     AFT_TRY(want(c, "state.dir", text, e));
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         AFT_TRY(want(c, wanted[i].key, wanted[i].value, e));
-    return AFT_OK;
+    return aft_config_check(c, e);
 }
 
 uint32_t
@@ -261,19 +261,23 @@ show(struct embedded *m, const char *stage, bool now)
 static enum aft_err
 loop(struct embedded *m, struct aft_error *e)
 {
-    int64_t world_end = aft_world_end_ms(m->engine.world), last = world_end + TAIL_DAYS * AFT_WORLD_DAY_MS;
+    int64_t world_end = aft_world_end_ms(m->engine.world),
+            last = world_end + TAIL_DAYS * AFT_WORLD_DAY_MS;
     bool settled = false;
     m->end_ms = world_end + (AFT_WORLD_TASK_DAYS + 1) * AFT_WORLD_DAY_MS;
     for (m->now_ms = m->start_ms + SLICE_MS; !settled; m->now_ms += SLICE_MS) {
         AFT_TRY(demo_engine_slice(&m->engine, m->now_ms, e));
         AFT_TRY(pump(m, e));
         AFT_TRY(demo_examples_read(m->examples, 0, e));
-        settled = m->now_ms >= m->end_ms && demo_examples_settled(m->examples) == m->engine.live.visits;
+        settled =
+            m->now_ms >= m->end_ms && demo_examples_settled(m->examples) == m->engine.live.visits;
         if (m->now_ms > last)
-            return AFT_FAIL(e, AFT_E_FAILED, "%llu of %llu impressions have settled, long after the last",
+            return AFT_FAIL(e, AFT_E_FAILED,
+                            "%llu of %llu impressions have settled, long after the last",
                             (unsigned long long)demo_examples_settled(m->examples),
                             (unsigned long long)m->engine.live.visits);
-        show(m, m->now_ms < world_end ? "participants come and go" : "the last windows close", false);
+        show(m, m->now_ms < world_end ? "participants come and go" : "the last windows close",
+             false);
     }
     for (int32_t p = 0; p < m->partitions; p++)
         AFT_TRY(aft_task_drain(m->tasks[p], e));
@@ -322,8 +326,8 @@ run_embedded(struct aft_config *config, const struct demo_options *o)
     m.screen = demo_screen_new();
     enum aft_err err = AFT_OK;
     if (m.partitions > DEMO_PARTITIONS_MAX)
-        err = AFT_FAIL(&e, AFT_E_CONFIG, "topics.partitions=%d: the demo takes at most %d", m.partitions,
-                       DEMO_PARTITIONS_MAX);
+        err = AFT_FAIL(&e, AFT_E_CONFIG, "topics.partitions=%d: the demo takes at most %d",
+                       m.partitions, DEMO_PARTITIONS_MAX);
     if (err == AFT_OK)
         err = open_all(&m, &e);
     if (err == AFT_OK)
@@ -382,7 +386,8 @@ directory_open(struct demo_options *o, const char *given, struct aft_error *e)
     if (!given && !mkdtemp(o->directory))
         return AFT_FAIL(e, AFT_E_IO, "cannot make %s: %s", o->directory, strerror(errno));
     if (given && mkdir(o->directory, 0755) != 0)
-        return AFT_FAIL(e, AFT_E_IO, "cannot make %s: %s; --dir wants a directory that is not there yet",
+        return AFT_FAIL(e, AFT_E_IO,
+                        "cannot make %s: %s; --dir wants a directory that is not there yet",
                         o->directory, strerror(errno));
     return AFT_OK;
 }
@@ -390,8 +395,9 @@ directory_open(struct demo_options *o, const char *given, struct aft_error *e)
 /* ---- the verb */
 static const struct cmd_option own[] = {
     {"kafka", "BOOTSTRAP", "over a real broker, with the service as another process"},
-    {"seconds", "N", "size: about so many seconds' worth of participants (default 45); not a cut of time, "
-                     "so that a seed gives the same result on any machine"},
+    {"seconds", "N",
+     "size: about so many seconds' worth of participants (default 45); not a cut of time, "
+     "so that a seed gives the same result on any machine"},
     {"seed", "N", "another world (default 1)"},
     {"port", "N", "serve the live page on 127.0.0.1:N (with --kafka)"},
     {"dir", "DIR", "keep state and topics in DIR, which must not be there yet"},
@@ -408,8 +414,8 @@ number(const struct cmd_line *l, const char *name, long low, long high, long *ou
     *out = strtol(text, &end, 10);
     if (errno == 0 && end != text && *end == '\0' && *out >= low && *out <= high)
         return true;
-    fprintf(stderr, "aftertouch demo: --%s %s: want a whole number from %ld to %ld\n", name, text, low,
-            high);
+    fprintf(stderr, "aftertouch demo: --%s %s: want a whole number from %ld to %ld\n", name, text,
+            low, high);
     return false;
 }
 
@@ -436,8 +442,8 @@ cmd_demo(int argc, char **argv)
     int code = cmd_parse(argc, argv, own, (int)(sizeof own / sizeof *own), &l);
     if (code >= 0)
         return code;
-    bool ok = number(&l, "seconds", 1, SECONDS_MAX, &seconds) && number(&l, "port", 0, 65535, &port) &&
-              number(&l, "seed", 0, INT64_MAX, &seed);
+    bool ok = number(&l, "seconds", 1, SECONDS_MAX, &seconds) &&
+              number(&l, "port", 0, 65535, &port) && number(&l, "seed", 0, INT64_MAX, &seed);
     if (ok && l.positional_n > 0) {
         fprintf(stderr, "aftertouch demo: %s: takes no arguments\n", l.positional[0]);
         ok = false;

@@ -73,7 +73,8 @@ uint64_t demo_examples_seq(const struct demo_examples *x, int32_t partition);
 struct aft_hash128 demo_examples_hash(const struct demo_examples *x, int32_t partition);
 /* Sums over settled examples: of a policy, of a message under a policy. demo_examples_ratios: per user, for the intervals. */
 const struct demo_sums *demo_examples_of(const struct demo_examples *x, int policy);
-const struct demo_sums *demo_examples_message(const struct demo_examples *x, int policy, uint32_t i);
+const struct demo_sums *demo_examples_message(const struct demo_examples *x, int policy,
+                                              uint32_t i);
 void demo_examples_ratios(const struct demo_examples *x, struct aft_ratio ctr[DEMO_POLICIES],
                           struct aft_ratio value[DEMO_POLICIES]);
 
@@ -81,10 +82,10 @@ void demo_examples_ratios(const struct demo_examples *x, struct aft_ratio ctr[DE
 struct demo_progress {
     int64_t start_ms, now_ms, end_ms;
     const struct demo_live *live;
-    uint64_t credited;   /* outcomes with credit so far; UINT64_MAX: not known */
-    int64_t round;       /* of the snapshot that decides */
-    uint64_t snapshots;  /* applied by the engine */
-    const char *stage;   /* what is being done */
+    uint64_t credited;  /* outcomes with credit so far; UINT64_MAX: not known */
+    int64_t round;      /* of the snapshot that decides */
+    uint64_t snapshots; /* applied by the engine */
+    const char *stage;  /* what is being done */
 };
 struct demo_screen;
 struct demo_screen *demo_screen_new(void);

@@ -45,7 +45,8 @@ flag(const char *name, bool value)
 static void
 context_of(const struct aft_visit *v, struct aft_client_feature out[CONTEXT_N])
 {
-    out[0] = (struct aft_client_feature){"days_since_enrol", AFT_CLIENT_NUMBER, v->days_since_enrol, NULL};
+    out[0] = (struct aft_client_feature){"days_since_enrol", AFT_CLIENT_NUMBER, v->days_since_enrol,
+                                         NULL};
     out[1] = text("age_band", v->age_band);
     out[2] = flag("plan_match", v->plan_match);
     out[3] = flag("auto_enrolled", v->auto_enrolled);
@@ -55,8 +56,8 @@ context_of(const struct aft_visit *v, struct aft_client_feature out[CONTEXT_N])
 }
 
 static void
-candidate_of(const struct aft_world_candidate *from, struct aft_client_feature features[CANDIDATE_N],
-             struct aft_client_candidate *to)
+candidate_of(const struct aft_world_candidate *from,
+             struct aft_client_feature features[CANDIDATE_N], struct aft_client_candidate *to)
 {
     features[0] = text("topic", from->topic);
     features[1] = text("format", from->format);

@@ -170,8 +170,8 @@ take_block(struct demo_examples *x, int32_t p, struct aft_bytes body, struct aft
         if (s.seq < x->next_seq[p])
             continue;
         if (s.seq > x->next_seq[p])
-            return AFT_FAIL(e, AFT_E_GAP, "examples partition %d: seq %llu comes where %llu should", p,
-                            (unsigned long long)s.seq, (unsigned long long)x->next_seq[p]);
+            return AFT_FAIL(e, AFT_E_GAP, "examples partition %d: seq %llu comes where %llu should",
+                            p, (unsigned long long)s.seq, (unsigned long long)x->next_seq[p]);
         x->next_seq[p]++;
         if (s.phase == AFT_SETTLE)
             take_settled(x, &s);

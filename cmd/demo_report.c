@@ -43,7 +43,8 @@ uplifts_of(const struct demo_result *r, struct uplifts *u)
     memset(u, 0, sizeof *u);
     demo_examples_ratios(r->examples, u->ctr, u->value);
     bool ctr = aft_uplift(&u->ctr[DEMO_PERSONALISED], &u->ctr[DEMO_BASELINE], AFT_Z_95, &u->of_ctr);
-    bool value = aft_uplift(&u->value[DEMO_PERSONALISED], &u->value[DEMO_BASELINE], AFT_Z_95, &u->of_value);
+    bool value =
+        aft_uplift(&u->value[DEMO_PERSONALISED], &u->value[DEMO_BASELINE], AFT_Z_95, &u->of_value);
     u->known = ctr && value;
 }
 
@@ -60,16 +61,17 @@ static int
 checks(const struct demo_result *r)
 {
     const struct aft_join_counts *j = &r->join;
-    int64_t fates = fates_sum(j) + j->counts.waiting, settled = (int64_t)demo_examples_settled(r->examples);
-    int bad = holds(fates == j->outcomes, "outcomes with a fate, and outcomes joined, differ", fates,
-                    j->outcomes);
+    int64_t fates = fates_sum(j) + j->counts.waiting,
+            settled = (int64_t)demo_examples_settled(r->examples);
+    int bad = holds(fates == j->outcomes, "outcomes with a fate, and outcomes joined, differ",
+                    fates, j->outcomes);
     bad |= holds(r->dead_letters == 0, "dead letters, where none should be",
                  (int64_t)r->dead_letters, 0);
     bad |= holds(j->impressions == (int64_t)r->live.visits,
                  "impressions joined, and impressions logged, differ", j->impressions,
                  (int64_t)r->live.visits);
-    bad |= holds(settled == j->impressions, "examples settled, and impressions joined, differ", settled,
-                 j->impressions);
+    bad |= holds(settled == j->impressions, "examples settled, and impressions joined, differ",
+                 settled, j->impressions);
     return bad;
 }
 
@@ -77,17 +79,18 @@ checks(const struct demo_result *r)
 static void
 print_uplift(const char *what, const struct aft_interval *x, const char *unit, double a, double b)
 {
-    printf("  %-6s %+7.1f %%   [%+.1f %%, %+.1f %%]     personalised %.4g%s, baseline %.4g%s\n", what,
-           100 * x->estimate, 100 * x->low, 100 * x->high, a, unit, b, unit);
+    printf("  %-6s %+7.1f %%   [%+.1f %%, %+.1f %%]     personalised %.4g%s, baseline %.4g%s\n",
+           what, 100 * x->estimate, 100 * x->low, 100 * x->high, a, unit, b, unit);
 }
 
 static void
 print_uplifts(const struct demo_result *r, const struct uplifts *u)
 {
-    printf("Uplift of the personalised policy over the randomised baseline (95 %% intervals, users as "
-           "clusters: %llu and %llu)\n",
-           (unsigned long long)u->ctr[DEMO_PERSONALISED].users,
-           (unsigned long long)u->ctr[DEMO_BASELINE].users);
+    printf(
+        "Uplift of the personalised policy over the randomised baseline (95 %% intervals, users as "
+        "clusters: %llu and %llu)\n",
+        (unsigned long long)u->ctr[DEMO_PERSONALISED].users,
+        (unsigned long long)u->ctr[DEMO_BASELINE].users);
     if (!u->known) {
         printf("  cannot be said: too few users; run longer (--seconds)\n\n");
         return;
@@ -96,10 +99,11 @@ print_uplifts(const struct demo_result *r, const struct uplifts *u)
                  100 * aft_ratio_value(&u->ctr[DEMO_BASELINE]));
     print_uplift("value", &u->of_value, "", aft_ratio_value(&u->value[DEMO_PERSONALISED]),
                  aft_ratio_value(&u->value[DEMO_BASELINE]));
-    printf("  for reference, by the world's truth: CTR uniform %.2f %%, best possible %.2f %%; value "
-           "uniform %.4f, best possible %.4f\n\n",
-           100 * r->reference.uniform_ctr, 100 * r->reference.best_ctr, r->reference.uniform_value,
-           r->reference.best_value);
+    printf(
+        "  for reference, by the world's truth: CTR uniform %.2f %%, best possible %.2f %%; value "
+        "uniform %.4f, best possible %.4f\n\n",
+        100 * r->reference.uniform_ctr, 100 * r->reference.best_ctr, r->reference.uniform_value,
+        r->reference.best_value);
 }
 
 static double
@@ -135,14 +139,15 @@ print_fates(const struct demo_result *r)
 {
     const struct aft_join_counts *j = &r->join;
     printf("Fates of %lld outcomes\n ", (long long)j->outcomes);
-#define X(n)         \
-    if (j->fates.n)  \
+#define X(n)        \
+    if (j->fates.n) \
         printf(" %s %lld", #n, (long long)j->fates.n);
     AFT_FATES(X)
 #undef X
     printf(" waiting %lld\n  conserved: %s\n\n", (long long)j->counts.waiting,
-           fates_sum(j) + j->counts.waiting == j->outcomes ? "yes, every outcome has exactly one fate"
-                                                           : "NO");
+           fates_sum(j) + j->counts.waiting == j->outcomes
+               ? "yes, every outcome has exactly one fate"
+               : "NO");
 }
 
 static void
@@ -178,15 +183,16 @@ print_text(const struct demo_result *r, const struct uplifts *u)
 static void
 json_interval(const char *name, const struct aft_interval *x, const char *after)
 {
-    printf("\"%s\": {\"estimate\": %.6f, \"low\": %.6f, \"high\": %.6f}%s", name, x->estimate, x->low,
-           x->high, after);
+    printf("\"%s\": {\"estimate\": %.6f, \"low\": %.6f, \"high\": %.6f}%s", name, x->estimate,
+           x->low, x->high, after);
 }
 
 static void
 json_policy(const struct demo_result *r, int p, const char *after)
 {
     const struct demo_sums *s = demo_examples_of(r->examples, p);
-    printf("\"%s\": {\"decisions\": %llu, \"tiles\": %llu, \"clicks\": %.0f, \"views\": %.0f, \"tasks\": "
+    printf("\"%s\": {\"decisions\": %llu, \"tiles\": %llu, \"clicks\": %.0f, \"views\": %.0f, "
+           "\"tasks\": "
            "%.6f, \"value\": %.6f}%s",
            demo_policy_names[p], (unsigned long long)s->decisions, (unsigned long long)s->tiles,
            s->clicks, s->views, s->tasks, s->value, after);
@@ -197,15 +203,15 @@ json_counts(const struct demo_result *r)
 {
     const char *comma = "";
     printf("\"fates\": {");
-#define X(n)                                                          \
-    printf("%s\"%s\": %lld", comma, #n, (long long)r->join.fates.n);  \
+#define X(n)                                                         \
+    printf("%s\"%s\": %lld", comma, #n, (long long)r->join.fates.n); \
     comma = ", ";
     AFT_FATES(X)
 #undef X
     printf("}, \"counts\": {");
     comma = "";
-#define X(n)                                                           \
-    printf("%s\"%s\": %lld", comma, #n, (long long)r->join.counts.n);  \
+#define X(n)                                                          \
+    printf("%s\"%s\": %lld", comma, #n, (long long)r->join.counts.n); \
     comma = ", ";
     AFT_COUNTS(X)
 #undef X
@@ -248,9 +254,9 @@ json_digests(const struct demo_result *r)
         aft_digester_update(&d, (struct aft_bytes){bytes, sizeof bytes});
         aft_digester_update(&d, (struct aft_bytes){r->state[p].b, sizeof r->state[p].b});
         aft_hex(r->state[p].b, sizeof r->state[p].b, hex);
-        printf("%s{\"examples\": %llu, \"hash\": \"%016llx%016llx\", \"state\": \"%s\"}", p ? ", " : "",
-               (unsigned long long)demo_examples_seq(r->examples, p), (unsigned long long)h.high,
-               (unsigned long long)h.low, hex);
+        printf("%s{\"examples\": %llu, \"hash\": \"%016llx%016llx\", \"state\": \"%s\"}",
+               p ? ", " : "", (unsigned long long)demo_examples_seq(r->examples, p),
+               (unsigned long long)h.high, (unsigned long long)h.low, hex);
     }
     aft_digester_final(&d, &all);
     aft_hex(all.b, sizeof all.b, hex);
@@ -277,7 +283,8 @@ print_json(const struct demo_result *r, const struct uplifts *u)
            r->reference.best_value);
     json_counts(r);
     json_messages(r);
-    printf("\"participants\": %u, \"simulated_days\": %lld, \"seed\": %llu, \"rounds\": %lld, \"snapshots\": "
+    printf("\"participants\": %u, \"simulated_days\": %lld, \"seed\": %llu, \"rounds\": %lld, "
+           "\"snapshots\": "
            "%llu, ",
            r->participants, (long long)r->simulated_days, (unsigned long long)r->o->seed,
            (long long)r->round, (unsigned long long)r->snapshots);

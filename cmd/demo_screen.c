@@ -85,7 +85,8 @@ draw_line(struct demo_screen *s, const struct demo_progress *p)
     char credited[24];
     known(p->credited, credited);
     fprintf(stderr,
-            "demo: %s: day %lld of %lld, impressions %llu, outcomes %llu, credited %s, CTR personalised "
+            "demo: %s: day %lld of %lld, impressions %llu, outcomes %llu, credited %s, CTR "
+            "personalised "
             "%.2f %%, baseline %.2f %%, snapshot round %lld, %.0f events/s\n",
             p->stage, (long long)((p->now_ms - p->start_ms) / AFT_WORLD_DAY_MS),
             (long long)((p->end_ms - p->start_ms) / AFT_WORLD_DAY_MS),
