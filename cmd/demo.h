@@ -66,6 +66,8 @@ struct demo_examples;
 enum aft_err demo_examples_open(struct aft_log *log, const char *topic, int32_t partitions,
                                 struct demo_examples **out, struct aft_error *e);
 void demo_examples_close(struct demo_examples *x);
+/* demo_examples_detach: closes its readers, so that the log may be closed; the sums stay. NULL is allowed. */
+void demo_examples_detach(struct demo_examples *x);
 /* demo_examples_read: all that is there now, waiting at most timeout_ms for more; AFT_E_GAP, AFT_E_CORRUPT. */
 enum aft_err demo_examples_read(struct demo_examples *x, int timeout_ms, struct aft_error *e);
 uint64_t demo_examples_settled(const struct demo_examples *x);

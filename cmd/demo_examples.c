@@ -57,13 +57,21 @@ demo_examples_open(struct aft_log *log, const char *topic, int32_t partitions,
 }
 
 void
+demo_examples_detach(struct demo_examples *x)
+{
+    for (int32_t p = 0; x && p < x->partitions; p++) {
+        if (x->readers[p])
+            x->log->ops->reader_close(x->readers[p]);
+        x->readers[p] = NULL;
+    }
+}
+
+void
 demo_examples_close(struct demo_examples *x)
 {
     if (!x)
         return;
-    for (int32_t p = 0; p < x->partitions; p++)
-        if (x->readers[p])
-            x->log->ops->reader_close(x->readers[p]);
+    demo_examples_detach(x);
     aft_decoder_free(x->decoder);
     aft_arena_deinit(&x->arena);
     aft_arena_deinit(&x->bodies);
