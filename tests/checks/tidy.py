@@ -3,7 +3,8 @@
 
     tidy.py [--root DIR]
 
-T1  A C file has at most 600 lines (generated tables aside; a test, which is a list of cases, 900), a function at most 70, a line at most 150 columns (code is held to 100 by clang-format).
+T1  A C file has at most 600 lines (generated tables aside; a test, which is a list of cases, 900), a function at most 70, a line at
+    most 150 columns (clang-format holds code to 100).
 T2  A file of ours opens with a comment that says what it is.
 T3  No marker of unfinished work.
 T4  No tab, no space at a line's end, a newline at the end of the file; text is UTF-8.
