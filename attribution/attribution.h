@@ -45,11 +45,11 @@ struct aft_join_config {
 void aft_join_config_digest(const struct aft_join_config *c, struct aft_digest *out);
 
 /* Fates of outcomes (each has exactly one) and other counts, by the oracle's names. */
-#define AFT_FATES(X)                                                                            \
-    X(credited)                                                                                 \
-    X(organic) X(orphan) X(repeat) X(duplicate) X(withdrawn) X(retraction)                      \
-        X(retraction_of_unknown) X(outside_window) X(unknown_arm) X(unknown_kind) X(activation) \
-            X(erased)
+#define AFT_FATES(X)                                                                     \
+    X(credited)                                                                          \
+    X(organic)                                                                           \
+    X(orphan) X(repeat) X(duplicate) X(withdrawn) X(retraction) X(retraction_of_unknown) \
+        X(outside_window) X(unknown_arm) X(unknown_kind) X(activation) X(erased)
 #define AFT_COUNTS(X)       \
     X(duplicate_impression) \
     X(expired_impression) X(never_seen) X(retracted) X(credit_ppm) X(erased_users) X(waiting)
@@ -106,6 +106,9 @@ enum aft_err aft_joiner_take(struct aft_joiner *j, enum aft_log_kind log, int64_
  * state are recognised and ignored. */
 void aft_joiner_tick(struct aft_joiner *j, enum aft_log_kind log, int64_t at_offset,
                      int64_t watermark_ms);
+/* aft_joiner_reached: every record of this log below next_offset was given, or is none (a dead letter, a transaction's marker), so
+ * that ticks up to there take effect. Needed only where offsets have gaps, and at the end of a file (INT64_MAX). */
+void aft_joiner_reached(struct aft_joiner *j, enum aft_log_kind log, int64_t next_offset);
 /* aft_joiner_run processes everything below both watermarks, timers included, and emits. */
 enum aft_err aft_joiner_run(struct aft_joiner *j, struct aft_error *e) AFT_MUST_CHECK;
 

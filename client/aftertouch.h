@@ -55,9 +55,8 @@ extern "C" {
 /* ---- errors */
 enum aft_client_code {
     AFT_CLIENT_OK = 0,
-    AFT_CLIENT_WRONG = 1, /* an argument: nothing was done */
-    AFT_CLIENT_AGAIN =
-        2, /* the queue stayed full, or no answer in time: nothing was taken, try again */
+    AFT_CLIENT_WRONG = 1,  /* an argument: nothing was done */
+    AFT_CLIENT_AGAIN = 2,  /* the queue stayed full, or no answer in time: try again */
     AFT_CLIENT_CONFIG = 3, /* an option, or a property that librdkafka refuses */
     AFT_CLIENT_BROKER = 4,
     AFT_CLIENT_SNAPSHOT = 5, /* a snapshot is broken, forged, or of another model */
@@ -87,33 +86,31 @@ struct aft_client_failure {
     const char *reason;
 };
 
+/* clang-format off */
 struct aft_client_options {
     size_t size;
-    const char
-        *bootstrap_servers; /* NULL: no broker, so nothing is followed and nothing can be logged */
-    const char *snapshots_topic;   /* "aftertouch.snapshots" */
+    const char *bootstrap_servers; /* NULL: no broker: nothing is followed, nothing can be logged */
+    const char *snapshots_topic;   /* "aftertouch.snapshots"; NULL: follow none */
     const char *impressions_topic; /* "impressions" */
     const char *outcomes_topic;    /* "outcomes" */
-    const char *model; /* follow this model's snapshots alone; NULL: any (the topic holds one) */
-    const struct aft_client_property
-        *properties; /* for both ends; bootstrap.servers, acks and idempotence are ours */
+    const char *model;             /* follow the snapshots of this model alone; NULL: the topic holds one */
+    const struct aft_client_property *properties; /* for both ends; those that the promises rest on (acks, ...) are ours */
     uint32_t properties_n;
-    const char *
-        snapshot_file; /* the last good snapshot: loaded at open if it is there, replaced whenever a better one comes */
+    const char *snapshot_file; /* the last good snapshot: loaded at open if it is there, replaced by each better one */
     const uint8_t *public_key; /* 32 bytes, Ed25519: take signed snapshots alone; NULL: any */
-    int32_t wait_ms;      /* at open, wait so long for a first snapshot from the topic; 0: do not */
-    int32_t queue_ms;     /* how long log_* may block while the queue is full; default 5000 */
-    const char *policy;   /* name logged for decisions of the model: "personalised" */
-    const char *baseline; /* name logged for the randomised baseline: "baseline" */
-    double
-        baseline_share; /* of users, 0..1, decided uniformly at random; a user stays on his side. Default 0.1 */
-    const char *baseline_salt;      /* another salt draws the sides anew; default: "aftertouch" */
-    const uint64_t *seed;           /* of decision and outcome ids; NULL: the system's entropy */
+    int32_t wait_ms;           /* at open, wait so long for a first snapshot from the topic; 0: do not */
+    int32_t queue_ms;          /* how long log_* may block while the queue is full: 5000 */
+    const char *policy;        /* the name logged for the model's decisions: "personalised" */
+    const char *baseline;      /* and for those of the randomised baseline: "baseline" */
+    double baseline_share;     /* of users, 0..1, decided uniformly at random: 0.1. A user stays on his side */
+    const char *baseline_salt; /* another salt draws the sides anew: "aftertouch" */
+    const uint64_t *seed;      /* of decision and outcome ids; NULL: the system's entropy */
     int64_t (*now_ms)(void *clock); /* NULL: the machine's clock */
     void *clock;
     void (*on_failure)(void *context, const struct aft_client_failure *what);
     void *on_failure_context;
 };
+/* clang-format on */
 #define AFT_CLIENT_OPTIONS                                                                       \
     {                                                                                            \
         sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes", \
@@ -150,44 +147,45 @@ struct aft_client_candidate {
     uint32_t features_n;
 };
 
+/* clang-format off */
 struct aft_client_request {
     size_t size;
     const char *user_id;     /* as it will be logged and keyed: see aft_client_user_hash */
     const char *session_id;  /* or NULL */
     const char *decision_id; /* unique; NULL: made by the library */
-    const char *
-        key; /* what the draw is keyed by; NULL: the decision id. The same key, model and candidates: the same slate */
-    const char *device; /* becomes the context's feature "device"; or NULL */
-    int64_t time_ms;    /* 0: now */
-    bool
-        deferred; /* it counts as shown only once a "rendered" outcome says so (tiles below the fold) */
-    uint32_t k; /* slots, 1..8; fewer eligible: a shorter slate */
+    const char *key;         /* of the draw: the same key, model and candidates, the same slate; NULL: the decision id */
+    const char *device;      /* becomes the context's feature "device"; or NULL */
+    int64_t time_ms;         /* 0: now */
+    bool deferred;           /* counts as shown only once a "rendered" outcome says so (below the fold) */
+    uint32_t k;              /* slots, 1..8; fewer eligible: a shorter slate */
     const struct aft_client_feature *context;
     uint32_t context_n;
     const struct aft_client_candidate *candidates; /* 1..1000 */
     uint32_t candidates_n;
 };
+/* clang-format on */
 #define AFT_CLIENT_REQUEST                                                        \
     {                                                                             \
         sizeof(struct aft_client_request), 0, 0, 0, 0, 0, 0, false, 3, 0, 0, 0, 0 \
     }
 
 enum aft_client_propensity {
-    AFT_CLIENT_EXACT, /* the probabilities are those of the draw */
-    AFT_CLIENT_EXACT_GIVEN_DRAWS, /* given the keyed posterior draws of Thompson sampling: unbiased to weight by */
+    AFT_CLIENT_EXACT,             /* the probabilities are those of the draw */
+    AFT_CLIENT_EXACT_GIVEN_DRAWS, /* of the draw, given Thompson's keyed posterior draws */
     AFT_CLIENT_ESTIMATED,
     AFT_CLIENT_UNKNOWN
 };
 
+/* clang-format off */
 struct aft_client_slot {
     const char *arm_id;
     uint32_t candidate; /* index into the request's candidates */
-    double
-        conditional; /* probability of this arm here, given what stands above: what is logged as `propensity` */
-    double prefix;   /* of the slate from the top down to here */
-    double marginal; /* of this arm in this slot at all; valid when has_marginal */
+    double conditional; /* probability of this arm here, given what stands above: the logged propensity */
+    double prefix;      /* of the slate from the top down to here */
+    double marginal;    /* of this arm in this slot at all; valid when has_marginal */
     bool has_marginal;
 };
+/* clang-format on */
 
 struct aft_client_slate {
     size_t size;
@@ -217,9 +215,10 @@ AFT_CLIENT_API const struct aft_client_slate *
 aft_client_decision_slate(const struct aft_client_decision *decision);
 
 /* aft_client_decision_mask drops candidates after the draw, before the impression is logged: the slate is drawn again with the same
- * key on the survivors. For Plackett-Luce that is the same ranking, closed up; for every design the probabilities are those of
- * deciding among the survivors (choice axiom: Luce 1959; Gumbel ranking: Yellott 1977).
- * It is exact when the rule does not depend on the draw: name every candidate that the rule would drop, shown or not (a rule asked
+ * key among the survivors. They keep the race that they ran (Gumbel ranks by key and candidate: Yellott 1977), so the rest of the
+ * slate moves up and, but for the floor that is spread anew, stays in its order; the probabilities are exactly those of having
+ * decided among the survivors, as if the mask had been there from the start.
+ * That is exact when the rule does not depend on the draw: name every candidate that the rule would drop, shown or not (a rule asked
  * only about the items on the slate leaves the others in the denominators). A cap that this draw's own earlier exposures reached
  * does depend on it: decide again with a new key. On an error (nobody left) the decision is as it was. */
 AFT_CLIENT_API enum aft_client_code

@@ -6,6 +6,7 @@
  * I3 after a failed write the broker is broken: every later append fails, and what the failed batch left is looked at again on reopening.
  * Thread: the handle's.
  */
+#include <rocksdb/c.h>
 #include <stdlib.h>
 
 #include "consumer/log_rocksdb.h"

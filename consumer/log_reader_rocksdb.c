@@ -6,6 +6,7 @@
  * Thread: its handle's. The iterator is used without the broker's mutex.
  */
 #include <errno.h>
+#include <rocksdb/c.h>
 #include <stdlib.h>
 #include <time.h>
 

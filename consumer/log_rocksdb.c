@@ -14,6 +14,7 @@
  */
 #include "consumer/log_rocksdb.h"
 
+#include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

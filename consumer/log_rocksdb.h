@@ -15,7 +15,6 @@
 #define AFT_CONSUMER_LOG_ROCKSDB_H
 
 #include <pthread.h>
-#include <rocksdb/c.h>
 
 #include "consumer/log_local.h"
 
@@ -34,10 +33,10 @@ struct aft_embedded {
         mutex; /* topics, ends, flags; held over writes, so that offsets and the batch agree */
     pthread_cond_t more; /* an end moved */
     struct aft_clock clock;
-    rocksdb_t *db;
-    rocksdb_options_t *options;
-    rocksdb_readoptions_t *reads;
-    rocksdb_writeoptions_t *writes; /* without sync */
+    struct rocksdb_t *db;
+    struct rocksdb_options_t *options;
+    struct rocksdb_readoptions_t *reads;
+    struct rocksdb_writeoptions_t *writes; /* without sync */
     struct afti_topic *topics;
     uint32_t next_id, users; /* users: handles and readers that are open */
     bool unsynced;           /* written since the last sync of the write-ahead log */
@@ -61,7 +60,7 @@ struct afti_embedded_log {
     struct afti_pending *pending;
     size_t pending_n, pending_cap;
     uint32_t turn;
-    rocksdb_writebatch_t *batch;
+    struct rocksdb_writebatch_t *batch;
 };
 
 static inline struct afti_embedded_log *

@@ -69,6 +69,11 @@ struct aft_learner_stats {
 };
 void aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out);
 
+/* aft_logistic_flow: the exact importance-aware step for the logistic loss with a label t in [0, 1]: df/da = t - logistic(f), over a
+ * length a >= 0 (rate x weight x sum of squares). aft_squared_flow: f' = y + (f - y) exp(-2 a). (arXiv 1011.1576) */
+double aft_logistic_flow(double f, double t, double a);
+double aft_squared_flow(double f, double y, double a);
+
 /* ---- rounds: gathers examples of one round from all partitions and gives them in the canonical order.
  * Blocks are checked as they come: epoch, seq, chain hash. AFT_E_GAP and AFT_E_DIVERGENCE name both numbers and the place. */
 struct aft_rounds;

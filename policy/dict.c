@@ -25,7 +25,7 @@ place(const struct aft_dict *d, uint64_t key)
 uint32_t
 aft_dict_find(const struct aft_dict *d, uint64_t key)
 {
-    return d->n ? d->table[place(d, key)] : AFT_NOWHERE;
+    return d->table_n ? d->table[place(d, key)] : AFT_NOWHERE;
 }
 
 static void

@@ -377,8 +377,7 @@ afti_log_weights(const struct aft_model *m, struct aft_scratch *s, const struct 
         thompson(m, s, r, n, k, want.gram);
     } else {
         for (uint32_t i = 0; i < n; i++)
-            s->value[i] =
-                s->mean[i] + (want.variance ? set->alpha * deviation(s->variance[i]) : 0);
+            s->value[i] = s->mean[i] + (want.variance ? set->alpha * deviation(s->variance[i]) : 0);
         spread(s, n, k, 1);
     }
     for (uint32_t i = 0; i < n; i++)

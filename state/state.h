@@ -9,11 +9,15 @@
 #ifndef AFT_STATE_STATE_H
 #define AFT_STATE_STATE_H
 
+#include "state/commit.h"
+#include "state/index.h"
+#include "state/segment.h"
+#include "state/table.h"
 #include "wire/wire.h"
 
 /* ---- the store: ordered keys, one atomic step at a time. One thread a store. */
 struct aft_put {
-    struct aft_bytes key, value;
+    struct aft_bytes key, value; /* an absent value takes the key out */
 };
 
 struct aft_store;
@@ -37,6 +41,9 @@ struct aft_store_ops {
     void (*scan_close)(struct aft_store_scan *c);
     /* drop_below: keys < key need not be kept (files that hold nothing else go; the rest may linger). */
     enum aft_err (*drop_below)(struct aft_store *s, struct aft_bytes key, struct aft_error *e);
+    /* purge: what was overwritten or taken out so far is gone from the disk when it returns. It may rewrite much: not for every
+     * commit. RocksDB does the same by itself within days. */
+    enum aft_err (*purge)(struct aft_store *s, struct aft_error *e);
     /* checkpoint: a copy that can be opened, in a directory that does not exist yet. AFT_E_FAILED where it makes no sense. */
     enum aft_err (*checkpoint)(struct aft_store *s, const char *directory, struct aft_error *e);
     uint64_t (*bytes)(struct aft_store *s); /* on disk, about */

@@ -216,7 +216,7 @@ log_case_offsets(void **state)
     assert_int_equal(begin, 0);
     assert_int_equal(end, 0);
     for (int i = 0; i < 20; i++) {
-        char text[16];
+        char text[32];
         snprintf(text, sizeof text, "v%d", i / 2);
         log_put(l, &(struct aft_append){topic, i % 2, -1, AFT_ABSENT, aft_text(text), NULL, 0,
                                         log_acked, &acks[i]});
@@ -374,7 +374,7 @@ log_case_partitioner(void **state)
     const char *topic = log_topic(l, "keyed", 7);
     int64_t want[7] = {0}, begin, end;
     for (int i = 0; i < 100; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "user-%d", i);
         want[aft_partition_of(aft_text(key), 7)]++;
         log_put(l, &(struct aft_append){topic, -1, -1, aft_text(key), aft_text("x"), NULL, 0, NULL,

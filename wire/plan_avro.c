@@ -1,8 +1,9 @@
 /* plan_avro.c - (writer's schema, reader's schema) -> a program (plan_avro.h), by Avro's rules of schema resolution:
  * promotions, fields by name or the reader's aliases, the reader's defaults, enums by symbol, unions on either side.
  * What matches what is match_avro.c.
- * Bounds: I1 at most AFTI_CODES_MAX codes. I2 records go inline until the program has AFTI_INLINE_MAX codes, or one holds
- * itself; from there on each pair of records is one subroutine, so a recursive schema ends.
+ * Bounds: I1 at most AFTI_CODES_MAX codes.
+ * I2 records go inline, AFTI_INLINE_MAX of them at most and none inside itself; the others are subroutines, one a pair of records,
+ * so that compiling ends, whatever the schema.
  * Compiling allocates. Any thread. */
 #include "wire/plan_avro.h"
 
@@ -22,7 +23,7 @@ struct compiler {
     struct pair *sub; /* subroutines, in order of their need */
     uint32_t sub_n, sub_cap;
     struct pair open[AFT_DEPTH_MAX]; /* records that are being written inline */
-    uint32_t open_n;
+    uint32_t open_n, inlined;        /* inlined: how many records were written inline so far */
     bool changed, full;
     char path[160]; /* where in the reader's schema we are, for messages */
 };
@@ -367,10 +368,11 @@ resolve_record(struct compiler *c, const struct afti_node *w, const struct afti_
     bool inside = false;
     for (uint32_t i = 0; i < c->open_n; i++)
         inside = inside || (c->open[i].w == w && c->open[i].r == r);
-    if (inside || c->open_n == AFT_DEPTH_MAX || here(c) > AFTI_INLINE_MAX) {
+    if (inside || c->open_n == AFT_DEPTH_MAX || c->inlined == AFTI_INLINE_MAX) {
         code(c, AFTI_OP_CALL, subroutine(c, w, r), 0);
         return AFT_OK;
     }
+    c->inlined++; /* not the codes: records without bytes have none */
     c->open[c->open_n++] = (struct pair){w, r, 0};
     AFT_TRY(fields(c, w, r));
     c->open_n--;

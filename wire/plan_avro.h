@@ -63,7 +63,7 @@ struct afti_code {
 enum {
     AFTI_CODES_MAX = 1 << 16,
     AFTI_CELLS_MAX = 1 << 20,
-    AFTI_INLINE_MAX = 4096, /* past so many codes, records become subroutines */
+    AFTI_INLINE_MAX = 512, /* past so many, records become subroutines */
     AFTI_REORDER_FIELDS_MAX =
         256 /* fields of a writer's record whose order changes (they are kept on the stack) */
 };

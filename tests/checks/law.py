@@ -34,7 +34,7 @@ BELOW = {  # the law: who may include whom
     "cmd": set(FOLDERS),
 }
 PUBLIC = {folder: {f"{folder}/{folder}.h"} for folder in FOLDERS}
-PUBLIC["client"] = {"client/aftertouch.h"}
+PUBLIC["client"] = {"client/aftertouch.h", "client/client.h"}  # the installed one, and the port for the demo
 SCHEMAS = "wire/wire_avro.h"  # the half of wire that needs Avro's library: for the service alone
 SCHEMA_USERS = {"consumer", "cmd"}
 

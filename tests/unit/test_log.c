@@ -177,7 +177,7 @@ write_beside(void *ctx)
     struct aft_log *l = ctx;
     struct aft_error e;
     for (int i = 0; i < BESIDE; i++) {
-        char text[16];
+        char text[32];
         int n = snprintf(text, sizeof text, "v%d", i);
         struct aft_append a = {
             .topic = "beside", .timestamp_ms = 1, .value = {(const uint8_t *)text, (size_t)n}};

@@ -1,0 +1,276 @@
+/* recover.c - from the store back to the index: the records of the open window, applied again by the same functions, muted.
+ *
+ * Invariants: I1 numbers in a segment's head are those that applying has reached; I2 after it the index means what it meant at the
+ * commit (aft_joiner_digest). Timers fire between the records as they did; what they emitted and counted is in the commit record.
+ */
+#include "attribution/inner.h"
+
+static enum aft_err
+damaged(uint64_t segment, const char *what, struct aft_error *e)
+{
+    return AFT_FAIL(
+        e, AFT_E_CORRUPT,
+        "segment %llu of the state %s: restore a checkpoint, or start with an empty state "
+        "directory to rebuild it from the logs",
+        (unsigned long long)segment, what);
+}
+
+static struct aft_hash128
+hash_at(const uint8_t *p)
+{
+    return (struct aft_hash128){aft_load_le64(p), aft_load_le64(p + 8)};
+}
+
+/* ---- one record; false: its payload makes no sense */
+
+static void
+add_touch(struct aft_joiner *j, const struct aft_touch *t, const struct aft_hash128 *user)
+{
+    uint64_t n = aft_index_add(&j->index, t, user);
+    if (t->e != t->ts)
+        afti_timers_late(j, n);
+}
+
+static bool
+again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_touch t)
+{
+    struct aft_impression v;
+    struct aft_error ignored;
+    aft_arena_reset(&j->scratch);
+    if (aft_decode_impression(r->payload, &j->scratch, &v, &ignored) != AFT_OK)
+        return false;
+    struct aft_hash128 user = aft_id_of(v.user_id);
+    t.id = aft_id_of(v.decision_id);
+    t.ts = v.timestamp_ms;
+    t.flags = v.deferred ? AFT_TOUCH_LIVE | AFT_TOUCH_DEFERRED : AFT_TOUCH_LIVE | AFT_TOUCH_ACTIVE;
+    uint64_t other;
+    if (aft_index_find(&j->index, t.id, &other))
+        return false;
+    add_touch(j, &t, &user);
+    return true;
+}
+
+static bool
+again_erased(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_touch t)
+{
+    if (r->payload.n < AFT_ERASED_BYTES)
+        return false;
+    t.id = hash_at(r->payload.p);
+    t.ts = (int64_t)aft_load_le64(r->payload.p + 16);
+    t.flags = AFT_TOUCH_WIPED | (r->payload.p[24] ? AFT_TOUCH_DEFERRED : 0);
+    add_touch(j, &t, NULL);
+    return true;
+}
+
+static enum aft_err
+again_outcome(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
+              struct aft_error *e)
+{
+    if (r->payload.n < 16)
+        return damaged(at.segment, "holds an outcome without an id", e);
+    struct aft_seen s = {.id = hash_at(r->payload.p), .e = r->e, .at = at};
+    struct aft_reader rest = {r->payload.p + 16, r->payload.p + r->payload.n};
+    if (r->kind == AFT_REDO_WAITING) {
+        struct aft_outcome o;
+        aft_arena_reset(&j->scratch);
+        AFT_TRY(
+            aft_decode_outcome((struct aft_bytes){rest.p, aft_left(&rest)}, &j->scratch, &o, e));
+        s.waiting = true;
+        struct aft_waiting w = {.decision = aft_id_of(o.decision_id),
+                                .user = aft_id_of(o.user_id),
+                                .e = r->e,
+                                .at = at};
+        w.outcome = aft_index_see(&j->index, &s);
+        aft_index_wait(&j->index, &w);
+        return AFT_OK;
+    }
+    AFT_TRY(afti_ledger_decode(rest, &j->ledger, e));
+    if (j->ledger.credit_n && !(j->ledger.flags & AFTI_RETRACTS))
+        s.ledger = at;
+    aft_index_see(&j->index, &s);
+    return afti_apply(j, r->e, at.segment, &j->ledger, AFT_ABSENT, e);
+}
+
+static enum aft_err
+again_resolved(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
+               struct aft_error *e)
+{
+    struct aft_reader in = aft_reader(r->payload);
+    int64_t outcome;
+    uint64_t n;
+    if (!aft_get_long(&in, &outcome))
+        return damaged(at.segment, "holds a resolution without an outcome", e);
+    AFT_TRY(afti_ledger_decode(in, &j->ledger, e));
+    if (aft_index_waiting_of(&j->index, (uint64_t)outcome, &n))
+        aft_index_waited(&j->index, n);
+    if (j->ledger.credit_n && (uint64_t)outcome >= j->index.seen_head &&
+        (uint64_t)outcome < j->index.seen_tail)
+        aft_index_seen(&j->index, (uint64_t)outcome)->ledger = at;
+    return afti_apply(j, r->e, at.segment, &j->ledger, AFT_ABSENT, e);
+}
+
+static enum aft_err
+again_stale(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
+            struct aft_error *e)
+{
+    uint64_t n;
+    if (r->payload.n < 17)
+        return damaged(at.segment, "holds a timer without an id", e);
+    if (aft_index_find(&j->index, hash_at(r->payload.p), &n))
+        return afti_timer_act(j, r->e, n, r->payload.p[16], e);
+    return AFT_OK; /* its decision was erased since */
+}
+
+static enum aft_err
+again(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
+      struct aft_error *e)
+{
+    struct aft_touch t = {.e = r->e, .segment = at.segment};
+    t.offset = at.offset & 0xffffff;
+    AFT_TRY(afti_timers_run(j, r->e, e));
+    switch (r->kind) {
+    case AFT_REDO_IMPRESSION:
+        return again_impression(j, r, t) ? AFT_OK
+                                         : damaged(at.segment, "holds a bad impression", e);
+    case AFT_REDO_ERASED:
+        return again_erased(j, r, t) ? AFT_OK : damaged(at.segment, "holds a bad erasure", e);
+    case AFT_REDO_OUTCOME:
+    case AFT_REDO_WAITING:
+        return again_outcome(j, r, at, e);
+    case AFT_REDO_RESOLVED:
+        return again_resolved(j, r, at, e);
+    case AFT_REDO_STALE:
+        return again_stale(j, r, at, e);
+    }
+    AFT_NEVER();
+}
+
+/* ---- all of them */
+
+static enum aft_err
+again_segment(struct aft_joiner *j, uint64_t number, bool first, struct aft_bytes value,
+              struct aft_error *e)
+{
+    struct aft_redo_record r;
+    size_t at = AFT_SEGMENT_HEAD;
+    if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS1", 4) != 0)
+        return damaged(number, "has a wrong head", e);
+    uint64_t touch = aft_load_le64(value.p + 4), outcome = aft_load_le64(value.p + 12);
+    if (first) {
+        aft_index_deinit(&j->index);
+        aft_index_init(&j->index, touch, outcome);
+        afti_timers_init(&j->timers, touch);
+        j->needed_touch = touch;
+    } else if (touch != j->index.tail || outcome != j->index.seen_tail) {
+        return damaged(number, "does not follow the one before it", e);
+    }
+    for (;;) {
+        struct aft_place place = {(uint32_t)number, (uint32_t)at};
+        if (!aft_redo_next(value, &at, &r))
+            break;
+        AFT_TRY(again(j, &r, place, e));
+    }
+    return at == value.n ? AFT_OK : damaged(number, "is cut off", e);
+}
+
+static enum aft_err
+read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_store_scan *scan,
+              struct aft_error *e)
+{
+    uint64_t want = c->first_segment;
+    while (want <= c->last_segment) {
+        struct aft_put at;
+        bool end;
+        AFT_TRY(j->store->ops->scan_next(scan, &at, &end, e));
+        if (end)
+            return damaged(want, "is missing", e);
+        if (at.key.n != AFT_KEY_BYTES || at.key.p[8] != AFT_KEY_SEGMENT)
+            continue;
+        if (aft_load_be64(at.key.p) != want)
+            return damaged(want, "is missing", e);
+        AFT_TRY(again_segment(j, want, want == c->first_segment, at.value, e));
+        want++;
+    }
+    return AFT_OK;
+}
+
+static enum aft_err
+check_owner(const struct aft_joiner *j, const struct aft_commit_record *c, struct aft_error *e)
+{
+    if (!aft_same(c->app_id, aft_text(j->app_id)) || c->partition != j->partition)
+        return AFT_FAIL(
+            e, AFT_E_CONFIG,
+            "the state belongs to app.id=%.*s, partition %d, not to %s, partition %d: give each "
+            "its own state.dir",
+            (int)c->app_id.n, (const char *)c->app_id.p, c->partition, j->app_id, j->partition);
+    if (memcmp(c->config.b, j->config_digest.b, sizeof c->config.b) != 0)
+        return AFT_FAIL(
+            e, AFT_E_CONFIG,
+            "the state was made under other join.* or reward.* settings, and changing them would "
+            "alter credit already given: put them back, or take a new app.id (or replay)");
+    return AFT_OK;
+}
+
+static void
+restore(struct aft_joiner *j, const struct aft_commit_record *c)
+{
+    for (int i = 0; i < 2; i++)
+        afti_log_init(&j->logs[i], j->config.disorder_ms, c->logs[i]);
+    j->place_e = c->place_e;
+    j->place_offset = c->place_offset;
+    j->place_log = c->place_log;
+    j->fired = c->fired_ms;
+    j->seq = c->seq;
+    j->hash = c->hash;
+    j->last_segment = c->last_segment;
+    j->ever_committed = true;
+    aft_buffer_reset(&j->rider);
+    aft_reserve(&j->rider, 1);
+    aft_put_raw(&j->rider, c->rider);
+}
+
+static enum aft_err
+rebuild(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_error *e)
+{
+    struct aft_store_scan *scan;
+    uint8_t from[AFT_KEY_BYTES];
+    if (c->counts_n != AFTI_COUNTS)
+        return AFT_FAIL(
+            e, AFT_E_CORRUPT,
+            "the state counts other things than this version: rebuild it from the logs");
+    aft_key_make(from, c->first_segment, 0);
+    AFT_TRY(j->store->ops->scan_open(j->store, (struct aft_bytes){from, sizeof from}, &scan, e));
+    j->replaying = true;
+    enum aft_err failed = read_segments(j, c, scan, e);
+    j->store->ops->scan_close(scan);
+    AFT_TRY(failed);
+    AFT_TRY(afti_timers_run(j, c->fired_ms, e));
+    j->replaying = false;
+    memcpy(&j->counts, c->counts, sizeof j->counts);
+    return AFT_OK;
+}
+
+enum aft_err
+afti_recover(struct aft_joiner *j, struct aft_error *e)
+{
+    struct aft_buffer key = {0}, value = {0};
+    struct aft_commit_record c;
+    bool found;
+    enum aft_err failed = j->store->ops->last(j->store, &key, &value, &found, e);
+    if (!failed && found && (key.n != AFT_KEY_BYTES || key.p[8] != AFT_KEY_COMMIT))
+        failed = AFT_FAIL(e, AFT_E_CORRUPT,
+                          "the state does not end with a commit record: restore a checkpoint");
+    if (!failed && found)
+        failed = aft_commit_decode(aft_buffer_bytes(&value), &c, e);
+    if (!failed && found)
+        failed = check_owner(j, &c, e);
+    if (!failed && found) {
+        restore(j, &c);
+        aft_segments_deinit(&j->segments);
+        aft_segments_init(&j->segments, j->store, c.last_segment + 1, AFTI_HOLD_BYTES);
+        failed = rebuild(j, &c, e);
+    }
+    aft_buffer_deinit(&key);
+    aft_buffer_deinit(&value);
+    return failed;
+}

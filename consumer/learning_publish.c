@@ -1,0 +1,155 @@
+/* learning_publish.c - the snapshots topic: the last full set read back at the start, a full set written after a round that says so.
+ * Publishing is a function of the learner and the round, so doing it again after a crash writes the same bytes.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "consumer/learning_inner.h"
+
+#define SNAPSHOTS_BATCH 16u
+#define FLUSH_MS 30000
+
+/* ---- the key that snapshots are signed with: 64 bytes, or 128 hex digits */
+static int
+digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool
+from_hex(const uint8_t *text, size_t n, uint8_t out[64])
+{
+    if (n < 128)
+        return false;
+    for (size_t i = 0; i < 64; i++) {
+        int high = digit((char)text[2 * i]), low = digit((char)text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high * 16 + low);
+    }
+    return n == 128 || (n == 129 && text[128] == '\n');
+}
+
+enum aft_err
+afti_signing_key_read(struct aft_learning *l, struct aft_error *e)
+{
+    uint8_t text[256];
+    const char *path = aft_config_text(l->o.config, "snapshot.signing.key");
+    if (path[0] == '\0')
+        return AFT_OK;
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return AFT_FAIL(e, AFT_E_CONFIG, "snapshot.signing.key: cannot read %s: %s", path,
+                        strerror(errno));
+    size_t n = fread(text, 1, sizeof text, f);
+    fclose(f);
+    if (n == 64)
+        memcpy(l->signing_key, text, 64);
+    else if (!from_hex(text, n, l->signing_key))
+        return AFT_FAIL(
+            e, AFT_E_CONFIG,
+            "snapshot.signing.key: %s holds neither 64 bytes nor 128 lower-case hex digits", path);
+    l->has_signing_key = true;
+    return AFT_OK;
+}
+
+/* ---- in */
+static enum aft_err
+snapshot_record(struct aft_learning *l, const struct aft_record_in *in, struct aft_error *e)
+{
+    struct aft_bytes body;
+    struct aft_snapshot_record r;
+    bool whole;
+    l->snapshots_next = in->offset + 1;
+    if (!in->value.p)
+        return AFT_OK;
+    aft_arena_reset(&l->arena);
+    enum aft_err err = aft_decoder_body(l->snapshot_decoder, in->value, &l->arena, &body, e);
+    if (err == AFT_OK)
+        err = aft_decode_snapshot(body, &l->arena, &r, e);
+    if (err == AFT_OK && (!aft_same(r.model, aft_text(l->model)) || r.kind != AFT_SNAPSHOT_FULL))
+        return AFT_OK; /* another model's, or nothing to begin from */
+    if (err == AFT_OK)
+        err = aft_snapshot_set_add(l->set, body, &whole, e);
+    if (err != AFT_OK && aft_err_class(err) == AFT_CLASS_DATA) {
+        aft_say("warn", "learning", "%s offset %lld is passed over: %s", l->snapshots_topic,
+                (long long)in->offset, e->message);
+        return AFT_OK;
+    }
+    return err;
+}
+
+enum aft_err
+afti_snapshots_read(struct aft_learning *l, int timeout_ms, bool *at_end, struct aft_error *e)
+{
+    struct aft_record_in batch[SNAPSHOTS_BATCH];
+    uint32_t n = 0;
+    AFT_TRY(l->o.log->ops->read(l->snapshots, batch, SNAPSHOTS_BATCH, timeout_ms, &n, at_end, e));
+    for (uint32_t i = 0; i < n; i++)
+        AFT_TRY(snapshot_record(l, &batch[i], e));
+    return AFT_OK;
+}
+
+static void
+place(struct aft_learning *l, const struct aft_end *end)
+{
+    if (end->partition < 0 || end->partition >= l->o.partitions)
+        return;
+    l->ends[end->partition] = *end;
+    aft_rounds_seek(l->rounds, end);
+}
+
+enum aft_err
+afti_restore(struct aft_learning *l, struct aft_error *e)
+{
+    const struct aft_snapshot_record *r = aft_snapshot_set_manifest(l->set);
+    if (!r)
+        return AFT_OK; /* a new model: every round is redone */
+    AFT_TRY(aft_learner_restore(l->learner, l->set, e));
+    for (uint32_t i = 0; i < r->manifest.ends_n; i++)
+        place(l, &r->manifest.ends[i]);
+    l->round = l->published_round = r->round;
+    return AFT_OK;
+}
+
+/* ---- out */
+static enum aft_err
+part(void *ctx, struct aft_bytes key, struct aft_bytes body, struct aft_error *e)
+{
+    struct aft_learning *l = ctx;
+    aft_buffer_reset(&l->value);
+    aft_frame_put_single(&l->value, AFT_RECORD_SNAPSHOT);
+    aft_put_raw(&l->value, body);
+    struct aft_append a = {.topic = l->snapshots_topic,
+                           .partition = 0,
+                           .timestamp_ms = -1,
+                           .key = key,
+                           .value = aft_buffer_bytes(&l->value)};
+    return afti_send(l->o.log, l->box, &a, AFTI_SENT_PART, (struct afti_end){0}, e);
+}
+
+/* Nobody newer may be in the journal: two owners' parts would mix under the same keys. */
+enum aft_err
+afti_publish(struct aft_learning *l, struct aft_error *e)
+{
+    int64_t begin, end;
+    uint32_t n;
+    AFT_TRY(l->o.log->ops->range(l->o.log, l->rounds_topic, 0, &begin, &end, e));
+    AFT_TRY(afti_journal_read(l, 0, &n, e));
+    if (l->journal_next < end)
+        return AFT_OK;
+    struct aft_publish_spec spec = {.model = aft_text(l->model),
+                                    .round = l->round,
+                                    .kind = AFT_SNAPSHOT_FULL,
+                                    .ends = l->ends,
+                                    .ends_n = (uint32_t)l->o.partitions,
+                                    .signing_key = l->has_signing_key ? l->signing_key : NULL};
+    AFT_TRY(aft_learner_publish(l->learner, &spec, part, l, e));
+    AFT_TRY(l->o.log->ops->flush(l->o.log, FLUSH_MS, e));
+    AFT_TRY(afti_outbox_failed(l->box, e));
+    l->publishing = false;
+    l->published_round = l->round;
+    l->snapshots_n++;
+    l->last_publish_ms = l->o.clock.monotonic_ms(l->o.clock.ctx);
+    return AFT_OK;
+}

@@ -1,0 +1,145 @@
+/* task_inner.h - what the task_*.c files share: one partition's task.
+ *
+ *   task.c         life: open, step, drain, status
+ *   task_owner.c   the ownership protocol: EPOCH, empty block, both logs read up to them
+ *   task_journal.c the clock topic at work: ticks written, read back, newer owners noticed
+ *   task_input.c   batches of the two logs: decode, take, dead letters
+ *   task_output.c  blocks out, muted and checked below what is published
+ *   task_commit.c  cut, wait, commit, and the rider that says where to read the journals again from
+ *
+ * Invariants
+ *   I1  the epoch is the offset of our EPOCH record; nothing but it and the empty block is written before both were read back
+ *   I2  an example below published.seq is never written, and at every published block's end the chain's hash is the same
+ *   I3  acknowledgements of blocks come in the order of seq (outbox.c)
+ *   I4  a cut is committed only when what it covers is acknowledged, and when the clock topic, read to an end that was asked for
+ *       after the cut, holds no newer epoch. So no tick of a later owner can stand before what the committed state has read.
+ *   I5  while a tick of a log is on its way, nothing is read from that log
+ */
+#ifndef AFT_CONSUMER_TASK_INNER_H
+#define AFT_CONSUMER_TASK_INNER_H
+
+#include "attribution/attribution.h"
+#include "consumer/consumer.h"
+#include "consumer/outbox.h"
+
+#define AFTI_BATCH_MAX 500u
+#define AFTI_WAITING_MAX 20000u       /* records read ahead on the log that is in front */
+#define AFTI_INFLIGHT_MAX (32u << 20) /* bytes of output that are not yet acknowledged */
+#define AFTI_BLOCK_SEND_BYTES \
+    (128u << 10) /* a block this large is sent without waiting for the step's end */
+#define AFTI_ARENA_MAX (64u << 20)
+
+enum afti_phase {
+    AFTI_PHASE_EPOCH,
+    AFTI_PHASE_EPOCH_WAIT,
+    AFTI_PHASE_MARKER_WAIT,
+    AFTI_PHASE_CLOCK,
+    AFTI_PHASE_EXAMPLES,
+    AFTI_PHASE_WORK
+};
+
+struct afti_input {
+    const char *topic;
+    struct aft_log_reader *reader;
+    struct aft_decoder *decoder;
+    struct aft_record_in batch[AFTI_BATCH_MAX];
+    uint32_t batch_n, batch_i;
+    int64_t next_offset; /* of the next record to read */
+    bool at_end, tick_on_its_way;
+    int64_t last_record_ms, last_tick_ms; /* monotonic */
+    int64_t consumed, wrong_partition;
+};
+
+/* A counted tick that the committed state may not hold yet. */
+struct afti_counted {
+    int64_t clock_offset, epoch_before, at_offset, watermark_ms;
+    enum aft_log_kind log;
+};
+
+/* Where to read clock and examples from after a restart. Little-endian, 64 bytes:
+ *   0 version 1 (u64) · 8 clock offset · 16 epoch in force there (-1: none) · 24 examples offset · 32 newest epoch there (-1: none)
+ *   40 next seq there · 48 chain hash there (low, high) */
+#define AFTI_RIDER_BYTES 64u
+struct afti_rider {
+    int64_t clock_offset, clock_epoch, examples_offset, examples_epoch;
+    uint64_t seq;
+    struct aft_hash128 hash;
+};
+
+struct aft_task {
+    struct aft_task_options o;
+    const char *clock_topic, *examples_topic, *dead_topic;
+    int32_t partitions;
+    int64_t idle_after_ms, commit_interval_ms;
+    size_t commit_bytes;
+    enum afti_phase phase;
+    struct aft_joiner *joiner;
+    struct aft_join_resume resume; /* of the last commit; its rider is not kept */
+    bool fresh;                    /* there was no state */
+    struct afti_rider rider;       /* as read at the start */
+    struct afti_outbox *box;
+    struct aft_arena arena;
+    struct aft_buffer value; /* of the record that is being written */
+
+    struct aft_log_reader *clock, *examples;
+    struct aft_decoder *clock_decoder, *examples_decoder;
+    int64_t epoch, clock_next, clock_epoch; /* clock_epoch: in force at clock_next */
+    struct afti_counted *ticks;
+    size_t ticks_n, ticks_cap;
+    uint64_t ticks_counted;
+    int64_t pace_anchor_ms, pace_watermark_ms; /* both logs idle: where they stood, and when */
+    bool pacing;
+
+    int64_t examples_next, examples_epoch; /* while reading up to our empty block */
+    bool published_known;
+    struct afti_end published;
+    struct afti_end *ends; /* of published blocks that this task will compute again, by seq */
+    size_t ends_n, ends_cap, ends_i;
+
+    struct afti_input in[2];
+    uint64_t muted, dead_letters;
+
+    struct aft_buffer block; /* examples, back to back */
+    uint32_t block_n;
+    uint64_t block_first, next_seq;
+    struct aft_hash128 block_hash;
+
+    bool cut, dirty;
+    uint64_t cut_seq, cut_dead, commits;
+    int64_t clock_target; /* -1: to be asked for */
+    int64_t last_cut_ms;
+};
+
+/* ---- task_output.c */
+/* afti_example is the joiner's aft_join_out. */
+enum aft_err afti_example(void *task, uint64_t seq, struct aft_bytes body,
+                          struct aft_hash128 hash_after, struct aft_error *e);
+/* afti_block_send: what was gathered, as one record; nothing gathered: nothing. */
+enum aft_err afti_block_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_marker_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- task_owner.c */
+enum aft_err afti_end_add(struct aft_task *t, uint64_t seq, struct aft_hash128 hash,
+                          struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_own_step(struct aft_task *t, int timeout_ms, struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- task_journal.c */
+/* afti_clock_read: at most a batch of the clock topic; *n records. Counted ticks go to the joiner. */
+enum aft_err afti_clock_read(struct aft_task *t, int timeout_ms, uint32_t *n,
+                             struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_epoch_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_idle(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+void afti_ticks_prune(struct aft_task *t);
+
+/* ---- task_input.c */
+enum aft_err afti_inputs_open(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_inputs_step(struct aft_task *t, int timeout_ms, bool *busy,
+                              struct aft_error *e) AFT_MUST_CHECK;
+void afti_inputs_close(struct aft_task *t);
+
+/* ---- task_commit.c */
+enum aft_err afti_rider_decode(struct aft_bytes b, struct afti_rider *out,
+                               struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_commit_step(struct aft_task *t, bool now, struct aft_error *e) AFT_MUST_CHECK;
+
+#endif

@@ -1,0 +1,197 @@
+/* task_owner.c - the ownership protocol: who starts to work on a partition first says so in both journals and reads them up to there.
+ *
+ *   EPOCH -> clock[p], acknowledged: its offset is our epoch -> an empty block with this epoch -> examples[p], acknowledged ->
+ *   clock[p] read up to our EPOCH: every tick that counts -> examples[p] read up to our block: the next seq and the chain's hash.
+ *
+ * In: both journals from where the rider says. Out: ticks to the joiner; published seq and hash; the ends of published blocks that
+ * will be computed again.
+ */
+#include <stdlib.h>
+
+#include "consumer/task_inner.h"
+
+#define EXAMPLES_BATCH 64u
+
+static bool
+same_hash(struct aft_hash128 a, struct aft_hash128 b)
+{
+    return a.low == b.low && a.high == b.high;
+}
+
+/* Where a journal is read from: the rider's place; without a state its beginning. */
+static enum aft_err
+start_of(struct aft_task *t, const char *topic, int64_t from, int64_t *out, struct aft_error *e)
+{
+    int64_t begin, end;
+    AFT_TRY(t->o.log->ops->range(t->o.log, topic, t->o.partition, &begin, &end, e));
+    *out = t->fresh ? begin : from;
+    if (*out >= begin && *out <= end)
+        return AFT_OK;
+    return AFT_FAIL(e, AFT_E_GAP,
+                    "%s partition %d: the state goes on at offset %lld, the log holds %lld to "
+                    "%lld: restore a checkpoint that fits, "
+                    "or start under a new app.id",
+                    topic, t->o.partition, (long long)*out, (long long)begin, (long long)end);
+}
+
+static enum aft_err
+readers_open(struct aft_task *t, struct aft_error *e)
+{
+    AFT_TRY(start_of(t, t->clock_topic, t->rider.clock_offset, &t->clock_next, e));
+    AFT_TRY(start_of(t, t->examples_topic, t->rider.examples_offset, &t->examples_next, e));
+    AFT_TRY(t->o.log->ops->reader_open(t->o.log, t->clock_topic, t->o.partition, t->clock_next,
+                                       &t->clock, e));
+    return t->o.log->ops->reader_open(t->o.log, t->examples_topic, t->o.partition, t->examples_next,
+                                      &t->examples, e);
+}
+
+/* ---- the end of a published block */
+enum aft_err
+afti_end_add(struct aft_task *t, uint64_t seq, struct aft_hash128 hash, struct aft_error *e)
+{
+    if (seq <= t->resume.next_seq)
+        return AFT_OK;
+    size_t i = t->ends_n;
+    while (i > 0 && t->ends[i - 1].seq > seq)
+        i--;
+    if (i > 0 && t->ends[i - 1].seq == seq)
+        return same_hash(t->ends[i - 1].hash, hash)
+                   ? AFT_OK
+                   : AFT_FAIL(e, AFT_E_DIVERGENCE,
+                              "%s partition %d holds two different chains up to example %llu",
+                              t->examples_topic, t->o.partition, (unsigned long long)seq);
+    if (t->ends_n == t->ends_cap) {
+        t->ends_cap = t->ends_cap ? 2 * t->ends_cap : 64;
+        t->ends = realloc(t->ends, t->ends_cap * sizeof *t->ends);
+        AFT_ASSERT(t->ends != NULL);
+    }
+    memmove(t->ends + i + 1, t->ends + i, (t->ends_n - i) * sizeof *t->ends);
+    t->ends[i] = (struct afti_end){seq, hash};
+    t->ends_n++;
+    return AFT_OK;
+}
+
+static enum aft_err
+block_seen(struct aft_task *t, const struct aft_block *b, int64_t offset, struct aft_error *e)
+{
+    if (b->epoch < t->examples_epoch)
+        return AFT_OK; /* a stale owner's */
+    t->examples_epoch = b->epoch;
+    if (b->n == 0)
+        return AFT_OK;
+    uint64_t end = b->first_seq + b->n;
+    if (t->published_known && b->first_seq > t->published.seq)
+        return AFT_FAIL(
+            e, AFT_E_GAP,
+            "%s partition %d offset %lld: example %llu follows %llu; records are missing",
+            t->examples_topic, t->o.partition, (long long)offset, (unsigned long long)b->first_seq,
+            (unsigned long long)t->published.seq);
+    if (!t->published_known && b->first_seq != 0)
+        return AFT_FAIL(e, AFT_E_GAP,
+                        "%s partition %d begins with example %llu and there is no state: restore a "
+                        "checkpoint, or start under a new "
+                        "app.id and new topics",
+                        t->examples_topic, t->o.partition, (unsigned long long)b->first_seq);
+    if (!t->published_known || end > t->published.seq)
+        t->published = (struct afti_end){end, b->hash};
+    t->published_known = true;
+    return afti_end_add(t, end, b->hash, e);
+}
+
+static enum aft_err
+examples_record(struct aft_task *t, const struct aft_record_in *in, struct aft_error *e)
+{
+    struct aft_bytes body;
+    struct aft_block block;
+    aft_arena_reset(&t->arena);
+    enum aft_err err = aft_decoder_body(t->examples_decoder, in->value, &t->arena, &body, e);
+    if (err == AFT_OK)
+        err = aft_decode_block(body, &block, e);
+    if (err == AFT_OK)
+        err = block_seen(t, &block, in->offset, e);
+    else if (aft_err_class(err) == AFT_CLASS_DATA)
+        return AFT_FAIL(e, AFT_E_CORRUPT,
+                        "%s partition %d offset %lld is no block of examples; something else "
+                        "writes to this topic",
+                        t->examples_topic, t->o.partition, (long long)in->offset);
+    t->examples_next = in->offset + 1;
+    return err;
+}
+
+static enum aft_err
+examples_read(struct aft_task *t, int timeout_ms, struct aft_error *e)
+{
+    struct aft_record_in batch[EXAMPLES_BATCH];
+    uint32_t n = 0;
+    bool at_end;
+    AFT_TRY(t->o.log->ops->read(t->examples, batch, EXAMPLES_BATCH, timeout_ms, &n, &at_end, e));
+    for (uint32_t i = 0; i < n && t->examples_next <= t->box->marker_offset; i++)
+        AFT_TRY(examples_record(t, &batch[i], e));
+    return AFT_OK;
+}
+
+/* ---- the last step: from here on we own the partition */
+static enum aft_err
+work_begin(struct aft_task *t, struct aft_error *e)
+{
+    uint64_t held = t->resume.next_seq;
+    if (!t->published_known)
+        t->published = (struct afti_end){0, t->resume.hash};
+    if (held > t->published.seq)
+        return AFT_FAIL(
+            e, AFT_E_GAP,
+            "%s partition %d holds %llu examples, the state counted %llu: the topic lost records",
+            t->examples_topic, t->o.partition, (unsigned long long)t->published.seq,
+            (unsigned long long)held);
+    if (held == t->published.seq && !same_hash(t->resume.hash, t->published.hash))
+        return AFT_FAIL(
+            e, AFT_E_DIVERGENCE,
+            "%s partition %d: the state's chain of %llu examples is not the published one",
+            t->examples_topic, t->o.partition, (unsigned long long)held);
+    t->o.log->ops->reader_close(t->examples);
+    t->examples = NULL;
+    t->next_seq = held;
+    t->box->acked = t->published;
+    t->box->acked_offset = t->box->marker_offset + 1;
+    t->last_cut_ms = t->o.clock.monotonic_ms(t->o.clock.ctx);
+    AFT_TRY(afti_inputs_open(t, e));
+    t->phase = AFTI_PHASE_WORK;
+    return AFT_OK;
+}
+
+enum aft_err
+afti_own_step(struct aft_task *t, int timeout_ms, struct aft_error *e)
+{
+    uint32_t n;
+    switch (t->phase) {
+    case AFTI_PHASE_EPOCH:
+        AFT_TRY(readers_open(t, e));
+        AFT_TRY(afti_epoch_send(t, e));
+        t->phase = AFTI_PHASE_EPOCH_WAIT;
+        return AFT_OK;
+    case AFTI_PHASE_EPOCH_WAIT:
+        t->o.log->ops->poll(t->o.log, t->box->epoch_offset < 0 ? timeout_ms : 0);
+        if (t->box->epoch_offset < 0)
+            return AFT_OK;
+        t->epoch = t->box->epoch_offset;
+        AFT_TRY(afti_marker_send(t, e));
+        t->phase = AFTI_PHASE_MARKER_WAIT;
+        return AFT_OK;
+    case AFTI_PHASE_MARKER_WAIT:
+        t->o.log->ops->poll(t->o.log, t->box->marker_offset < 0 ? timeout_ms : 0);
+        if (t->box->marker_offset >= 0)
+            t->phase = AFTI_PHASE_CLOCK;
+        return AFT_OK;
+    case AFTI_PHASE_CLOCK:
+        AFT_TRY(afti_clock_read(t, timeout_ms, &n, e));
+        if (t->clock_next > t->epoch)
+            t->phase = AFTI_PHASE_EXAMPLES;
+        return AFT_OK;
+    case AFTI_PHASE_EXAMPLES:
+        AFT_TRY(examples_read(t, timeout_ms, e));
+        return t->examples_next > t->box->marker_offset ? work_begin(t, e) : AFT_OK;
+    case AFTI_PHASE_WORK:
+        break;
+    }
+    AFT_NEVER();
+}

@@ -1,0 +1,35 @@
+/* arms.c - which arms have been seen, and what came of them. Arms come and go; nothing has to be declared. One thread.
+ * exposures at OPEN; reward at OPEN and REVISE; clicks (the component named "click") at SETTLE, when they are final. */
+#include <stdlib.h>
+
+#include "learner/inner.h"
+
+uint32_t
+afti_arms_of(struct afti_arms *a, struct aft_bytes id, bool add, int64_t now_ms)
+{
+    uint64_t key = aft_hash64(id, 0);
+    uint32_t at = aft_dict_find(&a->index, key);
+    if (at != AFT_NOWHERE || !add || a->index.n == AFT_ARMS_MAX)
+        return at;
+    if (a->index.n == a->cap) {
+        a->cap = a->cap ? 2 * a->cap : 32;
+        a->v = realloc(a->v, a->cap * sizeof *a->v);
+        AFT_ASSERT(a->v);
+    }
+    at = aft_dict_add(&a->index, key);
+    uint8_t *copy = malloc(id.n + 1);
+    AFT_ASSERT(copy);
+    memcpy(copy, id.p, id.n);
+    a->v[at] = (struct afti_arm){.id = {copy, id.n}, .first_seen_ms = now_ms};
+    return at;
+}
+
+void
+afti_arms_deinit(struct afti_arms *a)
+{
+    for (uint32_t i = 0; i < a->index.n; i++)
+        free((void *)(uintptr_t)a->v[i].id.p);
+    free(a->v);
+    aft_dict_deinit(&a->index);
+    *a = (struct afti_arms){0};
+}

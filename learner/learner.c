@@ -1,0 +1,278 @@
+/* learner.c - one example: what is counted, what is learned. One thread. The only way into a model.
+ *
+ *   OPEN    each item with support is learned with the reward so far; arms' exposures and reward; progressive estimates
+ *   REVISE  each item's change is learned again as late credit; arms' reward
+ *   SETTLE  scoreboard, arms' clicks           ERASE  counted (what was learned stays in the sums: it holds no user)
+ * Progressive estimates: before it learns a decision, the model names its greedy arm for the top slot; IPS, SNIPS and DR of that arm's
+ * reward at OPEN over the decisions with candidates and support (an estimate of what greedy serving would earn early, not in the end).
+ * An item that OPEN refused is refused by REVISE too: the reasons do not depend on the reward, but for the flow's label range.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "learner/inner.h"
+
+enum aft_err
+aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out, struct aft_error *e)
+{
+    if (s->policy.model == AFT_MODEL_FLOW && s->policy.scope == AFT_SCOPE_PER_ARM)
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "learner.scope=per_arm: the flow has every arm's own weights anyway; use "
+                        "learner.scope=shared");
+    struct aft_learner *l = calloc(1, sizeof *l);
+    AFT_ASSERT(l);
+    l->settings = *s;
+    aft_learner_settings_digest(s, &l->configuration);
+    aft_features_plan_init(&l->plan, &s->policy);
+    l->weights.kind = s->policy.model;
+    aft_linear_init(&l->weights.linear, s->lambda);
+    aft_bilinear_init(&l->weights.bilinear, s->policy.bits);
+    *out = l;
+    return AFT_OK;
+}
+
+void
+aft_learner_free(struct aft_learner *l)
+{
+    if (!l)
+        return;
+    aft_weights_deinit(&l->weights);
+    afti_ridge_deinit(&l->ridge);
+    afti_flow_deinit(&l->flow);
+    afti_arms_deinit(&l->arms);
+    afti_scoreboard_deinit(&l->scoreboard);
+    free(l);
+}
+
+static bool
+flow(const struct aft_learner *l)
+{
+    return l->settings.policy.model == AFT_MODEL_FLOW;
+}
+
+/* l->own from an arm; false when a feature cannot be learned (not finite, or above 1e6: declare buckets or scale it). */
+static bool
+take_arm(struct aft_learner *l, struct aft_bytes id, struct aft_features f, int32_t slot)
+{
+    struct aft_error e;
+    bool identity = l->settings.policy.scope == AFT_SCOPE_SHARED;
+    if (aft_encode_arm(&l->plan, id, f, &l->arm, &e) != AFT_OK)
+        return false;
+    l->own_n = aft_terms_own(&l->plan, &l->context, &l->arm, slot, identity, !flow(l), l->own);
+    for (uint32_t i = 0; i < l->own_n; i++)
+        if (!(fabs(l->own[i].value) <= 1e6))
+            return false;
+    return true;
+}
+
+static bool
+take_context(struct aft_learner *l, int32_t slot)
+{
+    l->shared_n = aft_terms_shared(&l->plan, &l->context, slot, l->shared);
+    for (uint32_t i = 0; i < l->shared_n; i++)
+        if (!(fabs(l->shared[i].value) <= 1e6))
+            return false;
+    return true;
+}
+
+/* The predicted reward of l->own in l->shared. */
+static double
+predict(struct aft_learner *l)
+{
+    return flow(l) ? aft_logistic(afti_flow_score(l)) * l->settings.reward_scale
+                   : afti_ridge_score(l);
+}
+
+static const struct aft_example_item *
+top_item(const struct aft_example *x)
+{
+    for (uint32_t i = 0; i < x->items_n; i++)
+        if (x->items[i].slot == 0)
+            return &x->items[i];
+    return NULL;
+}
+
+static void
+progressive(struct aft_learner *l, const struct aft_example *x)
+{
+    const struct aft_example_item *top = top_item(x);
+    double best = 0, shown = 0;
+    const struct aft_candidate *greedy = NULL;
+    if (!top || !(top->propensity > 0) || x->propensity_kind == AFT_PROPENSITY_UNKNOWN ||
+        !take_context(l, 0))
+        return;
+    if (flow(l))
+        afti_flow_context(l, false);
+    for (uint32_t i = 0; i < x->candidates_n; i++) {
+        const struct aft_candidate *c = &x->candidates[i];
+        if (c->mask.p || !take_arm(l, c->arm_id, c->features, 0))
+            continue;
+        double q = predict(l);
+        shown = aft_same(c->arm_id, top->arm_id) ? q : shown;
+        if (!greedy || q > best) {
+            greedy = c;
+            best = q;
+        }
+    }
+    if (!greedy)
+        return;
+    double reward = (double)top->reward_micro / AFT_MICRO;
+    double w = aft_same(greedy->arm_id, top->arm_id) ? 1 / top->propensity : 0;
+    l->counts[AFTI_PROGRESSIVE]++;
+    l->sums[AFTI_IPS] += w * reward;
+    l->sums[AFTI_IPS_W] += w;
+    l->sums[AFTI_DR] += best + w * (reward - shown);
+}
+
+/* Everything that must hold before an item touches a model; AFTI_COUNTS: it may. */
+static enum afti_count
+prepare(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item,
+        double *weight, double *raw)
+{
+    double scale = l->settings.reward_scale * AFT_MICRO;
+    enum afti_count why = afti_item_weight(l, x, item, weight, raw);
+    if (why != AFTI_COUNTS)
+        return why;
+    double now = (double)item->reward_micro, before = now - (double)item->delta_micro;
+    if (flow(l) &&
+        (now < 0 || now > scale || (x->phase == AFT_REVISE && (before < 0 || before > scale))))
+        return AFTI_REFUSED_REWARD;
+    if (!take_context(l, item->slot) ||
+        !take_arm(l, item->arm_id, afti_item_features(x, item), item->slot))
+        return AFTI_REFUSED_FEATURE;
+    return AFTI_COUNTS;
+}
+
+static void
+open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
+{
+    double weight, raw, reward = (double)item->reward_micro / AFT_MICRO;
+    uint32_t arm = afti_arms_of(&l->arms, item->arm_id, true, x->timestamp_ms);
+    if (arm != AFT_NOWHERE) {
+        l->arms.v[arm].exposures++;
+        l->arms.v[arm].reward_micro += item->reward_micro;
+    }
+    enum afti_count why = prepare(l, x, item, &weight, &raw);
+    if (why != AFTI_COUNTS) {
+        l->counts[why]++;
+        return;
+    }
+    if (flow(l)) {
+        afti_flow_context(l, true);
+        afti_flow_learn(l, weight, reward / l->settings.reward_scale);
+    } else {
+        afti_ridge_learn(l, weight, reward);
+    }
+    l->counts[AFTI_LEARNED]++;
+    l->sums[AFTI_WEIGHT] += weight;
+    l->sums[AFTI_WEIGHT2] += weight * weight;
+    l->sums[AFTI_WEIGHT_RAW] += raw;
+}
+
+static void
+revise_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
+{
+    double weight, raw, scale = l->settings.reward_scale * AFT_MICRO;
+    uint32_t arm = afti_arms_of(&l->arms, item->arm_id, true, x->timestamp_ms);
+    if (arm != AFT_NOWHERE)
+        l->arms.v[arm].reward_micro += item->delta_micro;
+    enum afti_count why = prepare(l, x, item, &weight, &raw);
+    if (why != AFTI_COUNTS) {
+        l->counts[why]++;
+        return;
+    }
+    if (flow(l)) {
+        afti_flow_context(l, false);
+        afti_flow_revise(l, weight, (double)(item->reward_micro - item->delta_micro) / scale,
+                         (double)item->reward_micro / scale);
+    } else {
+        afti_ridge_revise(l, weight, (double)item->delta_micro / AFT_MICRO);
+    }
+    l->counts[AFTI_REVISED]++;
+}
+
+static void
+settle(struct aft_learner *l, const struct aft_example *x)
+{
+    l->counts[AFTI_SETTLED]++;
+    afti_scoreboard_settle(&l->scoreboard, x);
+    for (uint32_t i = 0; i < x->items_n; i++) {
+        const struct aft_example_item *item = &x->items[i];
+        uint32_t arm = afti_arms_of(&l->arms, item->arm_id, true, x->timestamp_ms);
+        for (uint32_t j = 0; j < item->components_n && arm != AFT_NOWHERE; j++)
+            if (aft_same(item->components[j].kind, AFT_LITERAL("click")))
+                l->arms.v[arm].clicks += item->components[j].micro / AFT_MICRO;
+    }
+}
+
+/* The context of the example, encoded; without it no item can be learned. */
+static bool
+context(struct aft_learner *l, const struct aft_example *x)
+{
+    struct aft_error e;
+    if (aft_encode_context(&l->plan, x->context, &l->context, &e) == AFT_OK)
+        return true;
+    l->counts[AFTI_REFUSED_FEATURE] += x->items_n;
+    return false;
+}
+
+enum aft_err
+aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft_error *e)
+{
+    if (x->items_n > AFT_SHOWN_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT, "an example of %u items: at most %u", x->items_n,
+                        AFT_SHOWN_MAX);
+    if (x->fire_ms > l->counts[AFTI_EVENT_TIME])
+        l->counts[AFTI_EVENT_TIME] = x->fire_ms;
+    switch (x->phase) {
+    case AFT_OPEN:
+        if (!context(l, x))
+            return AFT_OK;
+        progressive(l, x);
+        for (uint32_t i = 0; i < x->items_n; i++)
+            open_item(l, x, &x->items[i]);
+        return AFT_OK;
+    case AFT_REVISE:
+        if (!context(l, x))
+            return AFT_OK;
+        for (uint32_t i = 0; i < x->items_n; i++)
+            if (x->items[i].delta_micro)
+                revise_item(l, x, &x->items[i]);
+        return AFT_OK;
+    case AFT_SETTLE:
+        settle(l, x);
+        return AFT_OK;
+    case AFT_ERASE:
+        l->counts[AFTI_ERASED]++;
+        return AFT_OK;
+    }
+    AFT_NEVER();
+}
+
+void
+aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out)
+{
+    const int64_t *c = l->counts;
+    const double *s = l->sums;
+    double n = c[AFTI_LEARNED] ? (double)c[AFTI_LEARNED] : 1;
+    double p = c[AFTI_PROGRESSIVE] ? (double)c[AFTI_PROGRESSIVE] : 1;
+    *out = (struct aft_learner_stats){
+        .learned = c[AFTI_LEARNED],
+        .revised = c[AFTI_REVISED],
+        .settled = c[AFTI_SETTLED],
+        .erased = c[AFTI_ERASED],
+        .refused_support = c[AFTI_REFUSED_SUPPORT],
+        .refused_weight = c[AFTI_REFUSED_WEIGHT],
+        .refused_reward = c[AFTI_REFUSED_REWARD],
+        .refused_feature = c[AFTI_REFUSED_FEATURE],
+        .mean_weight = s[AFTI_WEIGHT] / n,
+        .effective_n = s[AFTI_WEIGHT2] > 0 ? s[AFTI_WEIGHT] * s[AFTI_WEIGHT] / s[AFTI_WEIGHT2] : 0,
+        .capped_mass = l->settings.weighting == AFT_WEIGHTING_CAPPED && s[AFTI_WEIGHT_RAW] > 0
+                           ? (s[AFTI_WEIGHT_RAW] - s[AFTI_WEIGHT]) / s[AFTI_WEIGHT_RAW]
+                           : 0,
+        .progressive_ips = s[AFTI_IPS] / p,
+        .progressive_snips = s[AFTI_IPS_W] > 0 ? s[AFTI_IPS] / s[AFTI_IPS_W] : 0,
+        .progressive_dr = s[AFTI_DR] / p,
+        .arms = l->arms.index.n,
+        .columns = flow(l) ? l->weights.bilinear.columns.n : l->weights.linear.columns.n};
+}

@@ -1,0 +1,229 @@
+/* ridge.c - ridge regression with its full covariance: LinUCB's and Thompson's model; late reward is exact. One thread.
+ *
+ *   A = lambda I + sum h x x'     b = sum h r x     theta = inv(A) b     (Li et al., arXiv 1003.0146)
+ * learn: inv(A) and theta by the rank-one formula, A and b by addition; every REFACTOR updates inv(A) and theta are made anew from A and
+ * b (Cholesky), so that rounding does not pile up. revise: b += h d x, theta += inv(A) x h d: once all credit is in, the model is the one
+ * that had waited for it (to rounding), since A never saw the reward.
+ * Invariants: I1 a block's stride is that of its weights; I2 inv(A) is symmetric, bit for bit.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "learner/inner.h"
+
+enum { REFACTOR = 4096 };
+
+void
+afti_ridge_deinit(struct afti_ridge *r)
+{
+    for (uint32_t i = 0; i < r->n; i++) {
+        free(r->blocks[i].a);
+        free(r->blocks[i].b);
+    }
+    free(r->blocks);
+    *r = (struct afti_ridge){0};
+}
+
+/* The stride of the weights' block changed: A and b follow; what is new is the prior's. */
+static void
+follow(struct afti_ridge_block *b, uint32_t stride, double lambda)
+{
+    if (b->stride == stride)
+        return;
+    double *a = calloc((size_t)stride * stride, sizeof *a), *v = calloc(stride, sizeof *v);
+    AFT_ASSERT(a && v);
+    for (uint32_t i = 0; i < stride; i++)
+        if (i < b->stride)
+            memcpy(a + (size_t)i * stride, b->a + (size_t)i * b->stride, (i + 1) * sizeof *a);
+        else
+            a[(size_t)i * stride + i] = lambda;
+    if (b->stride)
+        memcpy(v, b->b, b->stride * sizeof *v);
+    free(b->a);
+    free(b->b);
+    *b = (struct afti_ridge_block){a, v, stride, b->updates};
+}
+
+void
+afti_ridge_blocks(struct aft_learner *l)
+{
+    struct afti_ridge *r = &l->ridge;
+    struct aft_linear *m = &l->weights.linear;
+    if (m->blocks_n > r->cap) {
+        r->cap = m->blocks_cap;
+        r->blocks = realloc(r->blocks, r->cap * sizeof *r->blocks);
+        AFT_ASSERT(r->blocks);
+    }
+    while (r->n < m->blocks_n)
+        r->blocks[r->n++] = (struct afti_ridge_block){0};
+    for (uint32_t i = 0; i < r->n; i++)
+        follow(&r->blocks[i], m->blocks[i].stride, m->lambda);
+}
+
+/* The block of the item at hand, with room for all columns: made when it is missing and `grow`. AFT_NOWHERE: none. */
+static uint32_t
+block_of(struct aft_learner *l, bool grow)
+{
+    struct aft_linear *m = &l->weights.linear;
+    uint32_t at = 0;
+    if (l->settings.policy.scope == AFT_SCOPE_PER_ARM) {
+        uint64_t key = l->arm.v[0].hash;
+        at = aft_dict_find(&m->arms, key);
+        if (at == AFT_NOWHERE && grow) {
+            at = aft_dict_add(&m->arms, key);
+            aft_linear_add_block(m);
+        }
+    } else if (m->blocks_n == 0) {
+        at = grow ? aft_linear_add_block(m) : AFT_NOWHERE;
+    }
+    if (at != AFT_NOWHERE && grow) {
+        aft_linear_block_grow(m, at, aft_linear_columns(m));
+        if (at >= l->ridge.n)
+            afti_ridge_blocks(l);
+        follow(&l->ridge.blocks[at], m->blocks[at].stride, m->lambda);
+    }
+    return at;
+}
+
+static void
+columns(struct aft_learner *l, bool grow)
+{
+    struct aft_linear *m = &l->weights.linear;
+    l->x.n = 0;
+    l->x.unknown = 0;
+    uint32_t over = aft_linear_sparse(m, l->shared, l->shared_n, grow, &l->x);
+    over += aft_linear_sparse(m, l->own, l->own_n, grow, &l->x);
+    if (grow)
+        l->counts[AFTI_OVERFLOWED] += over;
+}
+
+double
+afti_ridge_score(struct aft_learner *l)
+{
+    columns(l, false);
+    uint32_t at = block_of(l, false);
+    return at == AFT_NOWHERE ? 0 : aft_linear_score(&l->weights.linear.blocks[at], &l->x);
+}
+
+/* L L' = A, then inv(L) in place, then inv(A) = inv(L)' inv(L). A >= lambda I, so a pivot below lambda is rounding. */
+static void
+factor(double *f, uint32_t d, uint32_t stride, double lambda)
+{
+    for (uint32_t j = 0; j < d; j++) {
+        double *rj = f + (size_t)j * stride, pivot = rj[j];
+        for (uint32_t k = 0; k < j; k++)
+            pivot -= rj[k] * rj[k];
+        rj[j] = sqrt(pivot > lambda ? pivot : lambda);
+        for (uint32_t i = j + 1; i < d; i++) {
+            double *ri = f + (size_t)i * stride, v = ri[j];
+            for (uint32_t k = 0; k < j; k++)
+                v -= ri[k] * rj[k];
+            ri[j] = v / rj[j];
+        }
+    }
+}
+
+static void
+invert_lower(double *f, uint32_t d, uint32_t stride)
+{
+    for (uint32_t j = 0; j < d; j++) {
+        f[(size_t)j * stride + j] = 1 / f[(size_t)j * stride + j];
+        for (uint32_t i = j + 1; i < d; i++) {
+            double v = 0;
+            for (uint32_t k = j; k < i; k++)
+                v -= f[(size_t)i * stride + k] * f[(size_t)k * stride + j];
+            f[(size_t)i * stride + j] = v / f[(size_t)i * stride + i];
+        }
+    }
+}
+
+static void
+refactor(struct aft_linear_block *w, const struct afti_ridge_block *b, double lambda)
+{
+    uint32_t d = w->d, s = w->stride;
+    double *f = malloc((size_t)s * s * sizeof *f);
+    AFT_ASSERT(f);
+    memcpy(f, b->a, (size_t)s * s * sizeof *f);
+    factor(f, d, s, lambda);
+    invert_lower(f, d, s);
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++) {
+            double v = 0;
+            for (uint32_t k = i; k < d; k++)
+                v += f[(size_t)k * s + i] * f[(size_t)k * s + j];
+            w->cov[(size_t)i * s + j] = w->cov[(size_t)j * s + i] = v;
+        }
+    for (uint32_t i = 0; i < d; i++) {
+        double v = 0;
+        for (uint32_t j = 0; j < d; j++)
+            v += w->cov[(size_t)i * s + j] * b->b[j];
+        w->theta[i] = v;
+    }
+    free(f);
+}
+
+/* A += h x x' (lower triangle), b += h r x. */
+static void
+add_moments(struct afti_ridge_block *b, const struct aft_sparse *x, double h, double reward)
+{
+    for (uint32_t i = 0; i < x->n; i++) {
+        double hx = h * x->value[i];
+        uint32_t c = x->column[i];
+        b->b[c] += hx * reward;
+        for (uint32_t j = 0; j <= i; j++) {
+            uint32_t o = x->column[j];
+            b->a[c >= o ? (size_t)c * b->stride + o : (size_t)o * b->stride + c] +=
+                hx * x->value[j];
+        }
+    }
+}
+
+/* inv(A) -= z z' with z = y sqrt(h / (1 + h v)): a product of two equal factors keeps the symmetry of every bit. */
+static void
+shrink(struct aft_linear_block *w, double *z, double root)
+{
+    for (uint32_t i = 0; i < w->d; i++)
+        z[i] *= root;
+    for (uint32_t i = 0; i < w->d; i++) {
+        double *restrict row = w->cov + (size_t)i * w->stride, zi = z[i];
+        for (uint32_t j = 0; j < w->d; j++)
+            row[j] -= zi * z[j];
+    }
+}
+
+void
+afti_ridge_learn(struct aft_learner *l, double weight, double reward)
+{
+    columns(l, true);
+    uint32_t at = block_of(l, true);
+    struct aft_linear_block *w = &l->weights.linear.blocks[at];
+    struct afti_ridge_block *b = &l->ridge.blocks[at];
+    double *y = l->ridge.y, v = 0;
+    AFT_INVARIANT(I1, w->stride == b->stride);
+    aft_linear_apply(w, &l->x, y);
+    for (uint32_t i = 0; i < l->x.n; i++)
+        v += l->x.value[i] * y[l->x.column[i]];
+    double gain = weight / (1 + weight * v);
+    double step = gain * (reward - aft_linear_score(w, &l->x));
+    for (uint32_t i = 0; i < w->d; i++)
+        w->theta[i] += step * y[i];
+    shrink(w, y, sqrt(gain));
+    add_moments(b, &l->x, weight, reward);
+    if (++b->updates % REFACTOR == 0)
+        refactor(w, b, l->weights.linear.lambda);
+}
+
+void
+afti_ridge_revise(struct aft_learner *l, double weight, double delta)
+{
+    columns(l, true);
+    uint32_t at = block_of(l, true);
+    struct aft_linear_block *w = &l->weights.linear.blocks[at];
+    struct afti_ridge_block *b = &l->ridge.blocks[at];
+    double step = weight * delta;
+    aft_linear_apply(w, &l->x, l->ridge.y);
+    for (uint32_t i = 0; i < w->d; i++)
+        w->theta[i] += step * l->ridge.y[i];
+    for (uint32_t i = 0; i < l->x.n; i++)
+        b->b[l->x.column[i]] += step * l->x.value[i];
+}

@@ -1,0 +1,279 @@
+/* store_rocksdb.c - a store in RocksDB (7.8, C API): one column family, keys that grow, a step = one WriteBatch through the WAL, synced.
+ *
+ * Segments are written once, in the order of their keys, so files move down the levels without being rewritten; old ones go as whole
+ * files. No compression (segments are small varints and hashes) and no block cache beyond the default: the joiner keeps what it reads.
+ * Invariants: I1 every iterator and option is gone before the database closes; I2 an error of RocksDB is freed and told in words.
+ */
+#include <rocksdb/c.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "state/state.h"
+
+struct rocks {
+    struct aft_store base;
+    rocksdb_t *db;
+    rocksdb_options_t *options;
+    rocksdb_writeoptions_t *synced;
+    rocksdb_readoptions_t *reads;
+    rocksdb_writebatch_t *batch;
+    uint8_t dropped[16]; /* drop_below was last called for this key */
+    size_t dropped_n;
+};
+struct aft_store_scan {
+    rocksdb_iterator_t *at;
+    bool fresh; /* nothing read yet */
+};
+
+static struct rocks *
+rocks_of(struct aft_store *s)
+{
+    return (struct rocks *)s;
+}
+
+static enum aft_err
+told(char *words, const char *doing, struct aft_error *e)
+{
+    if (!words)
+        return AFT_OK;
+    bool corrupt = strstr(words, "orruption") != NULL;
+    enum aft_err code =
+        corrupt ? AFT_FAIL(e, AFT_E_CORRUPT,
+                           "%s: %s. Restore a checkpoint, or start with an empty directory", doing,
+                           words)
+                : AFT_FAIL(e, AFT_E_IO,
+                           "%s: %s. Is the disk full, or another process in this directory?", doing,
+                           words);
+    rocksdb_free(words);
+    return code;
+}
+
+static enum aft_err
+rocks_commit(struct aft_store *s, const struct aft_put *puts, size_t n, struct aft_error *e)
+{
+    struct rocks *r = rocks_of(s);
+    char *words = NULL;
+    rocksdb_writebatch_clear(r->batch);
+    for (size_t i = 0; i < n; i++) {
+        const char *key = (const char *)puts[i].key.p;
+        if (puts[i].value.p)
+            rocksdb_writebatch_put(r->batch, key, puts[i].key.n, (const char *)puts[i].value.p,
+                                   puts[i].value.n);
+        else
+            rocksdb_writebatch_delete(r->batch, key, puts[i].key.n);
+    }
+    rocksdb_write(r->db, r->synced, r->batch, &words);
+    return told(words, "writing a step to the state", e);
+}
+
+static enum aft_err
+rocks_get(struct aft_store *s, struct aft_bytes key, struct aft_buffer *out, bool *found,
+          struct aft_error *e)
+{
+    struct rocks *r = rocks_of(s);
+    char *words = NULL;
+    size_t n;
+    rocksdb_pinnableslice_t *v =
+        rocksdb_get_pinned(r->db, r->reads, (const char *)key.p, key.n, &words);
+    *found = v != NULL;
+    if (v) {
+        const char *p = rocksdb_pinnableslice_value(v, &n);
+        aft_put_raw(out, (struct aft_bytes){(const uint8_t *)p, n});
+        rocksdb_pinnableslice_destroy(v);
+    }
+    return told(words, "reading the state", e);
+}
+
+static enum aft_err
+iterator_error(rocksdb_iterator_t *at, struct aft_error *e)
+{
+    char *words = NULL;
+    rocksdb_iter_get_error(at, &words);
+    return told(words, "reading the state", e);
+}
+
+static struct aft_put
+entry_at(const rocksdb_iterator_t *at)
+{
+    struct aft_put out;
+    out.key.p = (const uint8_t *)rocksdb_iter_key(at, &out.key.n);
+    out.value.p = (const uint8_t *)rocksdb_iter_value(at, &out.value.n);
+    return out;
+}
+
+static enum aft_err
+rocks_last(struct aft_store *s, struct aft_buffer *key, struct aft_buffer *value, bool *found,
+           struct aft_error *e)
+{
+    struct rocks *r = rocks_of(s);
+    rocksdb_iterator_t *at = rocksdb_create_iterator(r->db, r->reads);
+    rocksdb_iter_seek_to_last(at);
+    *found = rocksdb_iter_valid(at);
+    if (*found) {
+        struct aft_put last = entry_at(at);
+        aft_put_raw(key, last.key);
+        aft_put_raw(value, last.value);
+    }
+    enum aft_err failed = iterator_error(at, e);
+    rocksdb_iter_destroy(at);
+    return failed;
+}
+
+static enum aft_err
+rocks_scan_open(struct aft_store *s, struct aft_bytes from, struct aft_store_scan **out,
+                struct aft_error *e)
+{
+    struct rocks *r = rocks_of(s);
+    struct aft_store_scan *c = malloc(sizeof *c);
+    AFT_ASSERT(c != NULL);
+    c->at = rocksdb_create_iterator(r->db, r->reads);
+    rocksdb_iter_seek(c->at, (const char *)from.p, from.n);
+    enum aft_err failed = iterator_error(c->at, e);
+    if (failed) {
+        rocksdb_iter_destroy(c->at);
+        free(c);
+        return failed;
+    }
+    *out = c;
+    c->fresh = true;
+    return AFT_OK;
+}
+
+static enum aft_err
+rocks_scan_next(struct aft_store_scan *c, struct aft_put *out, bool *end, struct aft_error *e)
+{
+    if (!c->fresh && rocksdb_iter_valid(c->at))
+        rocksdb_iter_next(c->at);
+    c->fresh = false;
+    *end = !rocksdb_iter_valid(c->at);
+    if (!*end)
+        *out = entry_at(c->at);
+    return iterator_error(c->at, e);
+}
+
+static void
+rocks_scan_close(struct aft_store_scan *c)
+{
+    rocksdb_iter_destroy(c->at);
+    free(c);
+}
+
+static enum aft_err
+rocks_drop_below(struct aft_store *s, struct aft_bytes key, struct aft_error *e)
+{
+    struct rocks *r = rocks_of(s);
+    char *words = NULL;
+    AFT_ASSERT(key.n <= sizeof r->dropped);
+    if (aft_same(key, (struct aft_bytes){r->dropped, r->dropped_n}))
+        return AFT_OK;
+    r->dropped_n = key.n;
+    memcpy(r->dropped, key.p, key.n);
+    rocksdb_delete_file_in_range(r->db, "", 0, (const char *)key.p, key.n, &words);
+    return told(words, "dropping old segments of the state", e);
+}
+
+static enum aft_err
+rocks_purge(struct aft_store *s, struct aft_error *e)
+{
+    struct rocks *r = rocks_of(s);
+    char *words = NULL;
+    rocksdb_flushoptions_t *f = rocksdb_flushoptions_create();
+    rocksdb_flushoptions_set_wait(f, 1);
+    rocksdb_flush(r->db, f, &words);
+    rocksdb_flushoptions_destroy(f);
+    AFT_TRY(told(words, "purging the state", e));
+    rocksdb_compactoptions_t *o = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_bottommost_level_compaction(
+        o, 3); /* force_optimized: files that lay still too */
+    rocksdb_compact_range_opt(r->db, o, NULL, 0, NULL, 0);
+    rocksdb_compactoptions_destroy(o);
+    return AFT_OK;
+}
+
+static enum aft_err
+rocks_checkpoint(struct aft_store *s, const char *directory, struct aft_error *e)
+{
+    struct rocks *r = rocks_of(s);
+    char *words = NULL;
+    rocksdb_checkpoint_t *c = rocksdb_checkpoint_object_create(r->db, &words);
+    if (!words)
+        rocksdb_checkpoint_create(c, directory, 0, &words);
+    if (c)
+        rocksdb_checkpoint_object_destroy(c);
+    return told(words, "making a checkpoint", e);
+}
+
+static uint64_t
+rocks_bytes(struct aft_store *s)
+{
+    uint64_t files = 0, memory = 0;
+    rocksdb_property_int(rocks_of(s)->db, "rocksdb.total-sst-files-size", &files);
+    rocksdb_property_int(rocks_of(s)->db, "rocksdb.cur-size-all-mem-tables", &memory);
+    return files + memory; /* what is in memory tables stands in the WAL too */
+}
+
+static void
+rocks_close(struct aft_store *s)
+{
+    struct rocks *r = rocks_of(s);
+    rocksdb_writebatch_destroy(r->batch);
+    rocksdb_readoptions_destroy(r->reads);
+    rocksdb_writeoptions_destroy(r->synced);
+    if (r->db)
+        rocksdb_close(r->db);
+    rocksdb_options_destroy(r->options);
+    free(r);
+}
+
+static const struct aft_store_ops rocks_ops = {
+    .commit = rocks_commit,
+    .get = rocks_get,
+    .last = rocks_last,
+    .scan_open = rocks_scan_open,
+    .scan_next = rocks_scan_next,
+    .scan_close = rocks_scan_close,
+    .drop_below = rocks_drop_below,
+    .purge = rocks_purge,
+    .checkpoint = rocks_checkpoint,
+    .bytes = rocks_bytes,
+    .close = rocks_close,
+};
+
+static rocksdb_options_t *
+options(void)
+{
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_options_set_create_if_missing(o, 1);
+    rocksdb_options_set_compression(o, rocksdb_no_compression);
+    rocksdb_options_set_write_buffer_size(o, 32 << 20);
+    rocksdb_options_set_max_write_buffer_number(o, 3);
+    rocksdb_options_set_target_file_size_base(o, 32 << 20);
+    rocksdb_options_set_max_open_files(o, 512);
+    rocksdb_options_set_keep_log_file_num(o, 4);
+    rocksdb_options_set_info_log_level(o, 2); /* warnings */
+    return o;
+}
+
+enum aft_err
+aft_store_rocksdb_open(const char *directory, struct aft_store **out, struct aft_error *e)
+{
+    struct rocks *r = calloc(1, sizeof *r);
+    char *words = NULL, doing[300];
+    AFT_ASSERT(r != NULL);
+    r->base.ops = &rocks_ops;
+    r->options = options();
+    r->synced = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(r->synced, 1);
+    r->reads = rocksdb_readoptions_create();
+    r->batch = rocksdb_writebatch_create();
+    r->db = rocksdb_open(r->options, directory, &words);
+    if (words) {
+        snprintf(doing, sizeof doing, "opening the state in %s", directory);
+        enum aft_err failed = told(words, doing, e);
+        r->db = NULL;
+        rocks_close(&r->base);
+        return failed;
+    }
+    *out = &r->base;
+    return AFT_OK;
+}
