@@ -95,6 +95,7 @@ enum aft_err aft_joiner_open(const struct aft_join_config *config,
                              const struct aft_join_identity *identity, struct aft_store *store,
                              const struct aft_join_out *out, struct aft_joiner **joiner,
                              struct aft_error *e) AFT_MUST_CHECK;
+/* aft_joiner_resume: of the last commit (after open: of the one that was found). */
 void aft_joiner_resume(const struct aft_joiner *j, struct aft_join_resume *out);
 void aft_joiner_close(struct aft_joiner *j);
 

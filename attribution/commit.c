@@ -82,8 +82,12 @@ encode_cut(struct aft_joiner *j)
                                   .rider = aft_buffer_bytes(&j->rider)};
     _Static_assert((int)AFTI_COUNTS <= (int)AFT_COMMIT_COUNTS_MAX,
                    "counts fit into a commit record");
-    for (int i = 0; i < 2; i++)
+    j->cut_resume = (struct aft_join_resume){
+        .next_seq = j->seq, .hash = j->hash, .rider = aft_buffer_bytes(&j->rider)};
+    for (int i = 0; i < 2; i++) {
         c.logs[i] = afti_log_low(&j->logs[i]);
+        j->cut_resume.next_offset[i] = c.logs[i].next_offset;
+    }
     j->counts.future = c.logs[0].future + c.logs[1].future;
     memcpy(c.counts, &j->counts, sizeof j->counts);
     aft_buffer_reset(&j->cut_record);
@@ -167,5 +171,6 @@ aft_joiner_commit(struct aft_joiner *j, struct aft_error *e)
     j->last_segment = j->cut_last;
     j->ever_committed = true;
     j->cut = false;
+    j->resume = j->cut_resume;
     return AFT_OK;
 }
