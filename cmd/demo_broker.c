@@ -23,6 +23,7 @@ enum {
     PROPERTIES_MAX = 64,
     POLL_MS = 20,
     READ_MS = 50,
+    START_MS = 60000,
     STALL_MS = 90000,
     STOP_MS = 60000,
     TALE = 2000
