@@ -108,6 +108,21 @@ look_around(struct aft_service *s, struct aft_error *e)
 }
 
 static enum aft_err
+registry_start(struct aft_service *s, struct aft_error *e)
+{
+    const char *url = aft_config_text(s->config, "schema.registry.url");
+    if (url[0] == '\0')
+        return AFT_OK;
+    struct aft_registry_options o = {
+        .url = url,
+        .user = aft_config_text(s->config, "schema.registry.user"),
+        .password_file = aft_config_text(s->config, "schema.registry.password.file")};
+    AFT_TRY(aft_registry_open(&o, &s->registry, e));
+    s->schemas = aft_registry_port(s->registry);
+    return AFT_OK;
+}
+
+static enum aft_err
 threads_start(struct aft_service *s, struct aft_error *e)
 {
     if (s->role != AFT_ROLE_LEARN) {
@@ -146,6 +161,8 @@ aft_service_start(const struct aft_config *c, enum aft_role role, struct aft_ser
     s->board = aft_board_new(s->clock);
     name_owner(s);
     enum aft_err err = look_around(s, e);
+    if (err == AFT_OK)
+        err = registry_start(s, e);
     if (err == AFT_OK)
         err = aft_page_start(aft_config_text(c, "http.listen"), s->board, &s->page, e);
     if (err == AFT_OK)
@@ -196,6 +213,8 @@ aft_service_free(struct aft_service *s)
     threads_end(s);
     aft_page_stop(s->page);
     aft_board_free(s->board);
+    if (s->registry)
+        aft_registry_close(s->registry);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     free(s);

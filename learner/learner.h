@@ -95,4 +95,7 @@ bool aft_rounds_ready(const struct aft_rounds *r, const struct aft_end *ends, ui
 enum aft_err aft_rounds_learn(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
                               struct aft_learner *l, struct aft_error *e) AFT_MUST_CHECK;
 
+/* ---- the parts, for off-policy evaluation and tests */
+#include "learner/ridge.h"
+
 #endif

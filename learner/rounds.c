@@ -178,10 +178,8 @@ aft_rounds_block(struct aft_rounds *r, int32_t partition, int64_t offset, struct
             b.partition, partition, r->n);
     struct partition *p = &r->partitions[partition];
     uint64_t end = b.first_seq + b.n;
-    if (b.epoch < p->epoch) {
-        p->next_offset = offset + 1;
-        return AFT_OK;
-    }
+    if (b.epoch < p->epoch)
+        return AFT_OK; /* next_offset stays: the record before it always says which epoch is in force */
     if (b.n && b.first_seq > p->next_seq)
         return AFT_FAIL(e, AFT_E_GAP,
                         "examples partition %d offset %lld: expected seq %llu, the next is %llu: "

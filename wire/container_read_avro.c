@@ -64,7 +64,8 @@ read_bytes(FILE *f, struct aft_buffer *out)
     aft_buffer_reset(out);
     if (!read_long(f, &n) || n < 0 || n > META_MAX)
         return false;
-    uint8_t *p = aft_reserve(out, (size_t)n);
+    uint8_t *p =
+        aft_reserve(out, (size_t)n + 1); /* never nothing: an empty buffer has no address */
     out->n = (size_t)n;
     return fread(p, 1, (size_t)n, f) == (size_t)n;
 }
