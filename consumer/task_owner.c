@@ -39,8 +39,9 @@ readers_open(struct aft_task *t, struct aft_error *e)
 {
     AFT_TRY(start_of(t, t->clock_topic, t->rider.clock_offset, &t->clock_next, e));
     AFT_TRY(start_of(t, t->examples_topic, t->rider.examples_offset, &t->examples_next, e));
-    AFT_TRY(t->o.log->ops->reader_open(t->o.log, t->clock_topic, t->o.partition, t->clock_next,
-                                       &t->clock, e));
+    if (!t->clock) /* it is open where this step is repeated */
+        AFT_TRY(t->o.log->ops->reader_open(t->o.log, t->clock_topic, t->o.partition, t->clock_next,
+                                           &t->clock, e));
     return t->o.log->ops->reader_open(t->o.log, t->examples_topic, t->o.partition, t->examples_next,
                                       &t->examples, e);
 }
@@ -148,13 +149,13 @@ work_begin(struct aft_task *t, struct aft_error *e)
             e, AFT_E_DIVERGENCE,
             "%s partition %d: the state's chain of %llu examples is not the published one",
             t->examples_topic, t->o.partition, (unsigned long long)held);
+    AFT_TRY(afti_inputs_open(t, e)); /* the last that may fail: this step may be repeated */
     t->o.log->ops->reader_close(t->examples);
     t->examples = NULL;
     t->next_seq = held;
     t->box->acked = t->published;
     t->box->acked_offset = t->box->marker_offset + 1;
     t->last_cut_ms = t->o.clock.monotonic_ms(t->o.clock.ctx);
-    AFT_TRY(afti_inputs_open(t, e));
     t->phase = AFTI_PHASE_WORK;
     return AFT_OK;
 }
