@@ -1,6 +1,6 @@
 /* faulty_log.c - the broker that the simulator owns, and handles on it that lie, lag and lose as log.h allows.
  *
- * Faults: acknowledgements late or never; records that land after their process died, or not at all; a full queue; reads that bring
+ * Faults: acknowledgements late or never; records that land after their process died, or twice, or not at all; a full queue; reads that bring
  * nothing, or as little as they like, or AFT_E_TIMEOUT; a handle that is deaf to the clock topic for a long time.
  * What stays true, as of Kafka with an idempotent producer: I1 records of one handle land in order of append, a topic each, without a
  * gap; I2 they are acknowledged in that order; I3 what has landed stays; I4 at_end is never said while records are left.
@@ -75,6 +75,8 @@ land(struct sim_handle *h, enum sim_topic t)
         return;
     f->r.timestamp_ms = h->w->now_ms;
     f->offset = sim_log_push(h->w, t, &f->r);
+    if (sim_chance(h->w, h->w->weather.twice))
+        sim_log_push(h->w, t, &f->r);
     queue_put(&h->landed[t], f);
 }
 

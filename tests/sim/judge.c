@@ -14,6 +14,11 @@ struct view {
     struct aft_hash128 *after; /* the chain's hash after each */
     uint64_t n, cap;
     int64_t newest;
+    struct stale { /* what stale owners wrote, newest first */
+        struct stale *next;
+        uint64_t seq;
+        struct aft_bytes body;
+    } * stale;
 };
 
 static bool
@@ -47,7 +52,9 @@ view_example(struct view *x, uint64_t seq, struct aft_bytes body, bool stale)
     struct sim_world *w = x->w;
     bool known = seq < x->n;
     if (stale) {
-        w->stats->stale_wrong += known && !aft_same(body, x->body[seq]);
+        struct stale *s = sim_take(w, sizeof *s);
+        *s = (struct stale){x->stale, seq, body};
+        x->stale = s;
         return true;
     }
     if (known && w->o.mutant != SIM_READER_DEDUPE) {
@@ -108,6 +115,16 @@ view_read(struct view *x)
             view_block(x, &block, &scratch);
     }
     aft_arena_deinit(&scratch);
+}
+
+/* How many of the stale examples would have been lies. */
+static uint64_t
+stale_wrong(const struct view *x)
+{
+    uint64_t n = 0;
+    for (const struct stale *s = x->stale; s; s = s->next)
+        n += s->seq < x->n && !aft_same(s->body, x->body[s->seq]);
+    return n;
 }
 
 /* ---- one joiner over everything */
@@ -292,4 +309,5 @@ sim_judge(struct sim_world *w, const struct aft_task_status *last)
     if (!w->verdict->wrong)
         dead_letters(w);
     w->stats->examples += x.n;
+    w->stats->stale_wrong += stale_wrong(&x);
 }

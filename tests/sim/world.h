@@ -6,6 +6,7 @@
  *   faulty_store.c  what a machine's disk holds: versions, one for each atomic step
  *   judge.c         the reader's view of the examples against one joiner over the whole logs; conservation; dead letters
  *   campaign.c      many scenarios in a process of their own, so that an assertion that fails names its seed too
+ *   decoders.c      for speed: decoders are kept from task to task
  *   mutants.c       production made wrong, for test_mutants alone
  *
  * Time is a number; one thread; nothing but the seed enters. A process dies between any two of its effects: after its fuse has burnt
@@ -41,13 +42,13 @@ enum sim_mutant {
     SIM_MUTANTS
 };
 
-#define SIM_STATS(X)                                                                         \
-    X(scenarios)                                                                             \
-    X(owners)                                                                                \
-    X(kills) X(mid_step) X(drains) X(fenced) X(let_go) X(retried) X(commits) X(torn_commits) \
-        X(old_states) X(no_states) X(ticks) X(stale_ticks) X(examples) X(stale_blocks)       \
-            X(stale_wrong) X(repeated) X(landed_late) X(lost) X(acks_lost) X(dead)           \
-                X(dead_repeated)
+#define SIM_STATS(X)                                                                              \
+    X(scenarios)                                                                                  \
+    X(owners)                                                                                     \
+    X(kills)                                                                                      \
+    X(mid_step) X(drains) X(fenced) X(let_go) X(retried) X(commits) X(torn_commits) X(old_states) \
+        X(no_states) X(ticks) X(stale_ticks) X(examples) X(stale_blocks) X(stale_wrong)           \
+            X(repeated) X(landed_late) X(lost) X(acks_lost) X(dead) X(dead_repeated)
 struct sim_stats {
 #define X(name) uint64_t name;
     SIM_STATS(X)
@@ -127,8 +128,8 @@ struct sim_machine {
 
 /* How rough it is: chances in a thousand, drawn for each scenario. */
 struct sim_weather {
-    uint32_t land, ack, silent, timeout, again, stuck, burn, kill, start, drain, deaf, hear, tear,
-        meanwhile;
+    uint32_t land, ack, silent, timeout, again, stuck, twice, burn, kill, start, drain, deaf, hear,
+        tear, meanwhile;
     uint32_t batch_max, crowd;
     int64_t jump_ms[4];
 };
