@@ -52,6 +52,29 @@ queue_take(struct sim_queue *q)
 }
 
 /* ---- landing */
+static void
+trace_record(const struct sim_world *w, enum sim_topic t, const struct sim_record *r)
+{
+    struct aft_frame frame;
+    struct aft_clock_record c;
+    struct aft_block b;
+    struct aft_error e;
+    size_t at = w->topic[t].n;
+    if (!w->o.trace)
+        return;
+    if (t == SIM_CLOCK && aft_frame_parse(r->value, &frame, &e) == AFT_OK &&
+        aft_decode_clock(frame.body, &c, &e) == AFT_OK)
+        sim_trace(w, "clock %zu: %s of epoch %lld, log %d at %lld, watermark %lld", at,
+                  c.kind == AFT_CLOCK_TICK ? "TICK" : "EPOCH", (long long)c.epoch, (int)c.log,
+                  (long long)c.at_offset, (long long)c.watermark_ms);
+    else if (t == SIM_EXAMPLES && aft_frame_parse(r->value, &frame, &e) == AFT_OK &&
+             aft_decode_block(frame.body, &b, &e) == AFT_OK)
+        sim_trace(w, "examples %zu: epoch %lld, %llu + %u", at, (long long)b.epoch,
+                  (unsigned long long)b.first_seq, b.n);
+    else
+        sim_trace(w, "%s %zu", sim_topic_name(w, t), at);
+}
+
 int64_t
 sim_log_push(struct sim_world *w, enum sim_topic t, const struct sim_record *r)
 {
@@ -64,6 +87,7 @@ sim_log_push(struct sim_world *w, enum sim_topic t, const struct sim_record *r)
             memcpy(log->v, old, log->n * sizeof *log->v);
     }
     log->v[log->n] = *r;
+    trace_record(w, t, r);
     return (int64_t)log->n++;
 }
 
@@ -120,7 +144,8 @@ broker_poll(struct aft_log *l, int timeout_ms)
     if (!sim_effect(h->m))
         return;
     for (int t = 0; t < SIM_TOPICS; t++) {
-        while (h->flying[t].head && (w->calm || sim_chance(w, w->weather.land)))
+        uint32_t in_time = t == w->weather.slow ? w->weather.land / 8 : w->weather.land;
+        while (h->flying[t].head && (w->calm || sim_chance(w, in_time)))
             land(h, (enum sim_topic)t);
         if (h->landed[t].head && sim_chance(w, w->weather.stuck)) {
             w->stats->acks_lost += !h->stuck[t];
@@ -239,7 +264,6 @@ broker_reader_open(struct aft_log *l, const char *topic, int32_t partition, int6
     struct aft_log_reader *r = malloc(sizeof *r); /* so that a reader left open is a leak */
     AFT_ASSERT(r != NULL);
     *r = (struct aft_log_reader){h, topic_of(h->w, topic), offset};
-    h->follows_clock |= r->topic == SIM_CLOCK;
     *out = r;
     return AFT_OK;
 }
@@ -254,6 +278,7 @@ broker_read(struct aft_log_reader *r, struct aft_record_in *out, uint32_t max, i
     *n = 0;
     *at_end = false;
     AFT_TRY(not_answered(h, e));
+    h->follows_clock |= r->topic == SIM_CLOCK;
     if ((h->m->deaf && r->topic == SIM_CLOCK) || sim_chance(h->w, h->w->weather.silent))
         return AFT_OK;
     uint32_t most = h->w->calm ? max : 1 + aft_random_below(&h->w->r, h->w->weather.batch_max);
@@ -263,6 +288,9 @@ broker_read(struct aft_log_reader *r, struct aft_record_in *out, uint32_t max, i
                                              s->value, s->headers,      s->headers_n};
     }
     *at_end = r->next == (int64_t)log->n; /* I4 */
+    if (*n)
+        sim_trace(h->w, "machine %d: reads %s up to %lld", sim_number(h->m),
+                  sim_topic_name(h->w, r->topic), (long long)r->next);
     return AFT_OK;
 }
 

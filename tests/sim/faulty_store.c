@@ -69,6 +69,10 @@ disk_commit(struct aft_store *s, const struct aft_put *puts, size_t n, struct af
     bool torn = sim_chance(w, w->weather.tear), there = aft_random_below(&w->r, 2);
     if (!torn || there)
         sim_disk_put(d, merged(w, d->now, puts, n));
+    sim_trace(w, "machine %d: commit, %zu puts%s", sim_number(d->m), n,
+              !torn   ? ""
+              : there ? ", there, and the process died"
+                      : ", not there, and the process died");
     w->stats->commits += !torn;
     if (!torn)
         return AFT_OK;

@@ -1,5 +1,5 @@
 /* test_sim.c - production's task over logs, store and clock made of faults (world.h). AFT_SEED is the first scenario's seed, AFT_ROUNDS
- * how many; a failure says how to run its scenario alone. */
+ * how many; AFT_TRACE prints every effect; a failure says how to run its scenario alone. */
 #include "tests/kit.h"
 
 #include <time.h>
@@ -41,7 +41,7 @@ always_the_same_examples(void **state)
     struct timespec a, b;
     uint64_t seed = kit_seed(1), rounds = (uint64_t)kit_rounds(SCENARIOS);
     clock_gettime(CLOCK_MONOTONIC, &a);
-    sim_campaign(seed, rounds, &(struct sim_options){SIM_SOUND, NULL}, &r);
+    sim_campaign(seed, rounds, &(struct sim_options){.trace = getenv("AFT_TRACE") != NULL}, &r);
     clock_gettime(CLOCK_MONOTONIC, &b);
     double s = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
     print_stats(&r.stats);

@@ -10,6 +10,8 @@
 
 enum { ARENA_BYTES = 512 << 20, QUIET_STEPS = 4000, ROUNDS_MIN = 150, ROUNDS_MORE = 450 };
 
+#define START_MS INT64_C(1700000000000)
+
 /* ---- words and memory */
 void *
 sim_take(struct sim_world *w, size_t n)
@@ -40,6 +42,25 @@ sim_wrong(struct sim_world *w, const char *format, ...)
     va_start(args, format);
     vsnprintf(w->verdict->words, sizeof w->verdict->words, format, args);
     va_end(args);
+}
+
+void
+sim_trace(const struct sim_world *w, const char *format, ...)
+{
+    va_list args;
+    if (!w->o.trace)
+        return;
+    va_start(args, format);
+    fprintf(stderr, "%+lld ", (long long)(w->now_ms - START_MS));
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+int
+sim_number(const struct sim_machine *m)
+{
+    return (int)(m - m->w->machine);
 }
 
 const char *
@@ -143,6 +164,9 @@ forecast(struct sim_world *w, int64_t idle_ms)
         .meanwhile = (uint32_t)CASE_PICK(r, 0, 50, 200),
         .batch_max = (uint32_t)CASE_PICK(r, 2, 8, 50),
         .crowd = (uint32_t)CASE_PICK(r, 1, 2, 3),
+        .machines = (uint32_t)CASE_PICK(r, 1, SIM_MACHINES, SIM_MACHINES),
+        .wander = (uint32_t)CASE_PICK(r, 0, 100, 400),
+        .slow = (int)aft_random_below(r, 2 * SIM_TOPICS),
         .jump_ms = {60, 150, idle_ms / 2, idle_ms + idle_ms / 5},
     };
 }
@@ -151,6 +175,8 @@ forecast(struct sim_world *w, int64_t idle_ms)
 static void
 process_kill(struct sim_machine *m)
 {
+    if (m->handle)
+        sim_trace(m->w, "machine %d: its process is gone", sim_number(m));
     aft_task_close(m->task);
     m->task = NULL;
     if (m->handle)
@@ -164,6 +190,7 @@ static void
 task_failed(struct sim_machine *m, const struct aft_error *e)
 {
     struct sim_stats *s = m->w->stats;
+    sim_trace(m->w, "machine %d: %s", sim_number(m), e->message);
     if (m->dead) {
         process_kill(m);
     } else if (e->code == AFT_E_NOT_OWNER) {
@@ -178,16 +205,17 @@ task_failed(struct sim_machine *m, const struct aft_error *e)
     }
 }
 
-/* A new process finds its machine's disk, or an older state from anywhere, or nothing. */
+/* A new process finds its machine's disk, or now and then an older state from anywhere, or nothing. */
 static void
 disk_found(struct sim_machine *m)
 {
     struct sim_world *w = m->w;
-    uint32_t x = aft_random_below(&w->r, 10);
-    if (x == 0) {
+    if (aft_random_below(&w->r, 1000) >= w->weather.wander)
+        return;
+    if (w->versions_n == 0 || aft_random_below(&w->r, 4) == 0) {
         w->stats->no_states++;
         sim_disk_init(&m->disk, m);
-    } else if (x < 4 && w->versions_n) {
+    } else {
         w->stats->old_states++;
         m->disk.now = w->versions[aft_random_below(&w->r, (uint32_t)w->versions_n)];
     }
@@ -208,6 +236,7 @@ process_start(struct sim_machine *m)
                                  .clock = {m, now, now},
                                  .owner = "a machine"};
     w->stats->owners++;
+    sim_trace(w, "machine %d: a task begins", sim_number(m));
     if (aft_task_open(&o, &m->task, &e) != AFT_OK) {
         m->task = NULL;
         task_failed(m, &e);
@@ -313,7 +342,7 @@ storm(struct sim_world *w)
         if (aft_random_below(&w->r, 3) == 0)
             sim_meanwhile(w);
         else
-            machine_turn(&w->machine[aft_random_below(&w->r, SIM_MACHINES)]);
+            machine_turn(&w->machine[aft_random_below(&w->r, w->weather.machines)]);
     }
 }
 
@@ -393,7 +422,7 @@ sim_run(uint64_t seed, const struct sim_options *o, struct sim_stats *stats,
     w->o = *o;
     w->stats = stats;
     w->verdict = verdict;
-    w->now_ms = INT64_C(1700000000000);
+    w->now_ms = START_MS;
     aft_random_init(&w->r, seed, 4);
     aft_arena_init(&w->arena, ARENA_BYTES);
     case_make(&w->c, seed);

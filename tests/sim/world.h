@@ -42,13 +42,17 @@ enum sim_mutant {
     SIM_MUTANTS
 };
 
-#define SIM_STATS(X)                                                                              \
-    X(scenarios)                                                                                  \
-    X(owners)                                                                                     \
-    X(kills)                                                                                      \
-    X(mid_step) X(drains) X(fenced) X(let_go) X(retried) X(commits) X(torn_commits) X(old_states) \
-        X(no_states) X(ticks) X(stale_ticks) X(examples) X(stale_blocks) X(stale_wrong)           \
-            X(repeated) X(landed_late) X(lost) X(acks_lost) X(dead) X(dead_repeated)
+#define SIM_STATS(X)                                                                               \
+    X(scenarios)                                                                                   \
+    X(owners)                                                                                      \
+    X(kills)                                                                                       \
+    X(mid_step)                                                                                    \
+    X(drains)                                                                                      \
+    X(fenced)                                                                                      \
+    X(let_go)                                                                                      \
+    X(retried) X(commits) X(torn_commits) X(old_states) X(no_states) X(ticks) X(stale_ticks)       \
+        X(examples) X(stale_blocks) X(stale_wrong) X(repeated) X(landed_late) X(lost) X(acks_lost) \
+            X(dead) X(dead_repeated)
 struct sim_stats {
 #define X(name) uint64_t name;
     SIM_STATS(X)
@@ -60,10 +64,11 @@ struct sim_verdict {
     char words[600];
 };
 
-/* judging: told true before the judge's own joiner runs, false after it (for mutants of code); may be NULL. */
+/* A verdict's scenario is run again with trace to be understood. judging: told true before the judge's own joiner runs, false after it (for mutants of code); may be NULL. */
 struct sim_options {
     enum sim_mutant mutant;
     void (*judging)(bool on);
+    bool trace; /* every effect as a line on stderr */
 };
 
 /* ---- records on their way */
@@ -104,7 +109,7 @@ struct sim_handle {
     struct sim_machine *m;
     struct sim_queue flying[SIM_TOPICS], landed[SIM_TOPICS], early[SIM_TOPICS];
     bool stuck[SIM_TOPICS]; /* no acknowledgement comes any more */
-    bool follows_clock;     /* a reader of the clock topic is open */
+    bool follows_clock;     /* a reader of the clock topic has begun to read */
 };
 struct sim_version { /* of a store: never changed once made */
     struct aft_put *v;
@@ -130,7 +135,8 @@ struct sim_machine {
 struct sim_weather {
     uint32_t land, ack, silent, timeout, again, stuck, twice, burn, kill, start, drain, deaf, hear,
         tear, meanwhile;
-    uint32_t batch_max, crowd;
+    uint32_t batch_max, crowd, machines, wander;
+    int slow; /* the topic that takes its time */
     int64_t jump_ms[4];
 };
 
@@ -177,7 +183,11 @@ sim_chance(struct sim_world *w, uint32_t in_a_thousand)
 void *sim_take(struct sim_world *w, size_t n);
 struct aft_bytes sim_copy(struct sim_world *w, struct aft_bytes b);
 void sim_wrong(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_trace(const struct sim_world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 const char *sim_topic_name(const struct sim_world *w, enum sim_topic t);
+
+int sim_number(const struct sim_machine *m);
 
 /* inputs.c */
 void sim_produce(struct sim_world *w, enum aft_log_kind log, uint32_t n);
