@@ -77,6 +77,10 @@ block_seen(struct aft_task *t, const struct aft_block *b, int64_t offset, struct
 {
     if (b->epoch < t->examples_epoch)
         return AFT_OK; /* a stale owner's */
+    if (b->epoch > t->epoch)
+        return AFT_FAIL(e, AFT_E_NOT_OWNER,
+                        "partition %d: somebody newer writes its examples (epoch %lld, ours %lld)",
+                        t->o.partition, (long long)b->epoch, (long long)t->epoch);
     t->examples_epoch = b->epoch;
     if (b->n == 0)
         return AFT_OK;
