@@ -1,7 +1,7 @@
 /* faulty_log.c - the broker that the simulator owns, and handles on it that lie, lag and lose as log.h allows.
  *
  * Faults: acknowledgements late or never; records that land after their process died, or twice, or not at all; a full queue; reads that bring
- * nothing, or as little as they like, or AFT_E_TIMEOUT; a handle that is deaf to the clock topic for a long time.
+ * nothing, or as little as they like, or AFT_E_TIMEOUT; a producer that cannot go on; a handle that is deaf to the clock topic for a long time.
  * What stays true, as of Kafka with an idempotent producer: I1 records of one handle land in order of append, a topic each, without a
  * gap; I2 they are acknowledged in that order; I3 what has landed stays; I4 at_end is never said while records are left.
  */
@@ -135,6 +135,19 @@ say_acked(struct sim_flight *f, int64_t offset, const struct aft_error *err)
     f->acked = NULL;
 }
 
+static void abandon(struct sim_handle *h, enum sim_topic t);
+
+/* The producer fails for good: what flies may be there later or not, and nobody is told anything but that. */
+static void
+producer_breaks(struct sim_handle *h)
+{
+    sim_trace(h->w, "machine %d: its producer breaks", sim_number(h->m));
+    h->broken = true;
+    h->w->stats->broken++;
+    for (int t = 0; t < SIM_TOPICS; t++)
+        abandon(h, (enum sim_topic)t);
+}
+
 static void
 broker_poll(struct aft_log *l, int timeout_ms)
 {
@@ -143,6 +156,8 @@ broker_poll(struct aft_log *l, int timeout_ms)
     (void)timeout_ms;
     if (!sim_effect(h->m))
         return;
+    if (!h->broken && sim_chance(w, w->weather.broken))
+        producer_breaks(h);
     for (int t = 0; t < SIM_TOPICS; t++) {
         uint32_t in_time = t == w->weather.slow ? w->weather.land / 8 : w->weather.land;
         while (h->flying[t].head && (w->calm || sim_chance(w, in_time)))
@@ -207,6 +222,8 @@ broker_append(struct aft_log *l, const struct aft_append *a, struct aft_error *e
     AFT_ASSERT(a->partition == 0 && t != SIM_IMPRESSIONS && t != SIM_OUTCOMES);
     if (!sim_effect(h->m))
         return AFT_FAIL(e, AFT_E_BROKER, "the process is dead");
+    if (h->broken)
+        return AFT_FAIL(e, AFT_E_BROKER, "the producer cannot go on: open the log anew");
     if (sim_chance(h->w, h->w->weather.again))
         return AFT_FAIL(e, AFT_E_AGAIN, "the queue is full");
     struct sim_flight *f = sim_take(h->w, sizeof *f);
@@ -321,9 +338,9 @@ sim_handle_open(struct sim_world *w, struct sim_machine *m)
     return h;
 }
 
-/* leave: the first few that fly go on flying, the rest are lost. Nobody waits for any of them. */
+/* abandon: the first few that fly go on flying, the rest are lost; who waits is told that it failed. */
 static void
-leave(struct sim_handle *h, enum sim_topic t)
+abandon(struct sim_handle *h, enum sim_topic t)
 {
     struct sim_world *w = h->w;
     struct sim_late late = {.topic = t};
@@ -350,5 +367,5 @@ void
 sim_handle_die(struct sim_handle *h)
 {
     for (int t = 0; t < SIM_TOPICS; t++)
-        leave(h, (enum sim_topic)t);
+        abandon(h, (enum sim_topic)t);
 }
