@@ -349,7 +349,7 @@ abandon(struct sim_handle *h, enum sim_topic t)
     bool lost = false;
     for (struct sim_flight *f; (f = queue_take(&h->flying[t])) != NULL;) {
         say_acked(f, -1, &gone);
-        lost = lost || w->late_n == SIM_LATE_MAX || aft_random_below(&w->r, 3) == 0;
+        lost = lost || w->late_n == SIM_LATE_MAX || aft_random_below(&w->r, 1000) < w->weather.lose;
         if (lost)
             w->stats->lost++;
         else

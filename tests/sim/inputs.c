@@ -47,7 +47,7 @@ sim_produce(struct sim_world *w, enum aft_log_kind log, uint32_t n)
             r.body = body; /* lives as long as the case */
             r.value = framed(w, log, body);
         }
-        if (aft_random_below(&w->r, 50) == 0)
+        if (aft_random_below(&w->r, 25) == 0)
             produce_unreadable(w, log, v->arrival);
         sim_log_push(w, log == AFT_IMPRESSIONS ? SIM_IMPRESSIONS : SIM_OUTCOMES, &r);
     }

@@ -78,12 +78,21 @@ WRAP(enum aft_err, afti_clock_read, struct aft_task *t, int timeout_ms, uint32_t
     return err;
 }
 
-/* SIM_OWNER_EPOCH: to an owner that reads the examples, no block is stale. */
+/* SIM_OWNER_EPOCH: to an owner that starts, no block of the examples is stale. */
 WRAP(enum aft_err, aft_decode_block, struct aft_bytes body, struct aft_block *out,
      struct aft_error *e)
 {
     enum aft_err err = __real_aft_decode_block(body, out, e);
-    if (err == AFT_OK && is(SIM_OWNER_EPOCH))
-        out->epoch = INT64_MAX;
+    const struct aft_task *t = mutant.task;
+    if (err == AFT_OK && is(SIM_OWNER_EPOCH) && t && out->epoch < t->examples_epoch)
+        out->epoch = t->examples_epoch;
+    return err;
+}
+
+WRAP(enum aft_err, afti_own_step, struct aft_task *t, int timeout_ms, struct aft_error *e)
+{
+    mutant.task = t;
+    enum aft_err err = __real_afti_own_step(t, timeout_ms, e);
+    mutant.task = NULL;
     return err;
 }

@@ -5,7 +5,7 @@
 
 #include "tests/sim/mutants.h"
 
-enum { SCENARIOS_MAX = 4000, SOUND = 200 };
+enum { SCENARIOS_MAX = 10000, SOUND = 200 };
 
 static const char *const names[SIM_MUTANTS] = {
     [SIM_SOUND] = "sound",

@@ -142,34 +142,48 @@ configure(struct sim_world *w, int64_t idle_ms)
         sim_wrong(w, "configuration: %s", e.message);
 }
 
+/* drawn one after the other: in one initialiser the order would be the compiler's. */
 static void
 forecast(struct sim_world *w, int64_t idle_ms)
 {
     struct aft_random *r = &w->r;
-    w->weather = (struct sim_weather){
-        .land = (uint32_t)CASE_PICK(r, 1000, 700, 300),
-        .ack = (uint32_t)CASE_PICK(r, 1000, 700, 300),
-        .silent = (uint32_t)CASE_PICK(r, 0, 50, 400),
-        .timeout = (uint32_t)CASE_PICK(r, 0, 0, 20, 100),
-        .again = (uint32_t)CASE_PICK(r, 0, 100),
-        .stuck = (uint32_t)CASE_PICK(r, 0, 2, 20),
-        .twice = (uint32_t)CASE_PICK(r, 0, 0, 30),
-        .broken = (uint32_t)CASE_PICK(r, 0, 0, 2),
-        .burn = (uint32_t)CASE_PICK(r, 0, 10, 40),
-        .kill = (uint32_t)CASE_PICK(r, 0, 5, 20),
-        .start = (uint32_t)CASE_PICK(r, 10, 50, 300),
-        .drain = (uint32_t)CASE_PICK(r, 0, 10),
-        .deaf = (uint32_t)CASE_PICK(r, 0, 20, 100),
-        .hear = (uint32_t)CASE_PICK(r, 3, 30),
-        .tear = (uint32_t)CASE_PICK(r, 0, 30, 100),
-        .meanwhile = (uint32_t)CASE_PICK(r, 0, 50, 200),
-        .batch_max = (uint32_t)CASE_PICK(r, 2, 8, 50),
-        .crowd = (uint32_t)CASE_PICK(r, 1, 2, 3),
-        .machines = (uint32_t)CASE_PICK(r, 1, SIM_MACHINES, SIM_MACHINES),
-        .wander = (uint32_t)CASE_PICK(r, 0, 100, 400),
-        .slow = (int)aft_random_below(r, 2 * SIM_TOPICS),
-        .jump_ms = {60, 150, idle_ms / 2, idle_ms + idle_ms / 5},
-    };
+    struct sim_weather *x = &w->weather;
+#define DRAW(name, ...) x->name = (uint32_t)CASE_PICK(r, __VA_ARGS__)
+    DRAW(land, 1000, 700, 300);
+    DRAW(ack, 1000, 700, 300);
+    DRAW(silent, 0, 50, 400);
+    DRAW(timeout, 0, 0, 20, 100);
+    DRAW(again, 0, 100);
+    DRAW(stuck, 0, 2, 20);
+    DRAW(twice, 0, 0, 30);
+    DRAW(broken, 0, 0, 2);
+    DRAW(burn, 0, 10, 40);
+    DRAW(kill, 0, 5, 20);
+    DRAW(start, 10, 50, 300);
+    DRAW(drain, 0, 10);
+    DRAW(lose, 100, 300, 900);
+    DRAW(deaf, 0, 20, 100);
+    DRAW(hear, 3, 30);
+    DRAW(sluggish, 0, 800, 950); /* a deaf one's turns that it misses */
+    DRAW(tear, 0, 30, 100);
+    DRAW(meanwhile, 0, 50, 200);
+    DRAW(batch_max, 2, 8, 50);
+    DRAW(crowd, 1, 2, 2, 3);
+    DRAW(machines, 1, SIM_MACHINES, SIM_MACHINES);
+    DRAW(wander, 0, 100, 400);
+    x->slow = (int)aft_random_below(r, 2 * SIM_TOPICS); /* as often none as one */
+    if (aft_random_below(r, 6) == 0) { /* haunted: paused owners come back and go on writing */
+        DRAW(deaf, 100, 300);
+        DRAW(sluggish, 900);
+        DRAW(machines, SIM_MACHINES);
+        DRAW(crowd, SIM_MACHINES);
+        DRAW(start, 300);
+        DRAW(burn, 0);
+        DRAW(silent, 0);
+    }
+#undef DRAW
+    const int64_t jumps[4] = {60, 150, idle_ms / 2, 2 * idle_ms};
+    memcpy(x->jump_ms, jumps, sizeof jumps);
 }
 
 /* ---- processes */
@@ -278,12 +292,15 @@ void
 sim_meanwhile(struct sim_world *w)
 {
     struct aft_random *r = &w->r;
+    uint32_t n;
     switch (aft_random_below(r, 4)) {
     case 0:
-        sim_produce(w, (enum aft_log_kind)aft_random_below(r, 2), 1 + aft_random_below(r, 6));
+        n = 1 + aft_random_below(r, 6);
+        sim_produce(w, (enum aft_log_kind)aft_random_below(r, 2), n);
         break;
     case 1:
-        w->now_ms += aft_random_below(r, (uint32_t)w->weather.jump_ms[aft_random_below(r, 4)] + 1);
+        n = aft_random_below(r, 4);
+        w->now_ms += aft_random_below(r, (uint32_t)w->weather.jump_ms[n] + 1);
         break;
     default:
         sim_land_some(w);
@@ -319,6 +336,8 @@ machine_turn(struct sim_machine *m)
             process_start(m);
         return;
     }
+    if (m->deaf && sim_chance(w, x->sluggish))
+        return;
     if (sim_chance(w, x->kill)) {
         w->stats->kills++;
         process_kill(m);

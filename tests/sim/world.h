@@ -42,18 +42,21 @@ enum sim_mutant {
     SIM_MUTANTS
 };
 
-#define SIM_STATS(X)                                                                             \
-    X(scenarios)                                                                                 \
-    X(owners)                                                                                    \
-    X(kills)                                                                                     \
-    X(mid_step)                                                                                  \
-    X(drains)                                                                                    \
-    X(fenced)                                                                                    \
-    X(let_go)                                                                                    \
-    X(retried)                                                                                   \
-    X(commits) X(torn_commits) X(old_states) X(no_states) X(ticks) X(stale_ticks) X(examples)    \
-        X(stale_blocks) X(stale_wrong) X(repeated) X(landed_late) X(lost) X(acks_lost) X(broken) \
-            X(dead) X(dead_repeated)
+#define SIM_STATS(X)                                                                              \
+    X(scenarios)                                                                                  \
+    X(owners)                                                                                     \
+    X(kills)                                                                                      \
+    X(mid_step)                                                                                   \
+    X(drains)                                                                                     \
+    X(fenced)                                                                                     \
+    X(let_go)                                                                                     \
+    X(retried)                                                                                    \
+    X(commits)                                                                                    \
+    X(torn_commits)                                                                               \
+    X(old_states)                                                                                 \
+    X(no_states)                                                                                  \
+    X(ticks) X(stale_ticks) X(examples) X(stale_blocks) X(stale_wrong) X(repeated) X(landed_late) \
+        X(lost) X(acks_lost) X(broken) X(dead) X(dead_repeated)
 struct sim_stats {
 #define X(name) uint64_t name;
     SIM_STATS(X)
@@ -135,8 +138,8 @@ struct sim_machine {
 
 /* How rough it is: chances in a thousand, drawn for each scenario. */
 struct sim_weather {
-    uint32_t land, ack, silent, timeout, again, stuck, twice, broken, burn, kill, start, drain,
-        deaf, hear, tear, meanwhile;
+    uint32_t land, ack, silent, timeout, again, stuck, twice, broken, burn, kill, lose, start,
+        drain, deaf, hear, sluggish, tear, meanwhile;
     uint32_t batch_max, crowd, machines, wander;
     int slow; /* the topic that takes its time */
     int64_t jump_ms[4];
