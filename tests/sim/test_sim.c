@@ -6,7 +6,16 @@
 
 #include "tests/sim/world.h"
 
+/* A sanitizer makes a scenario ten (address) or fifty times (thread) dearer. */
+#if defined(__SANITIZE_THREAD__)
+enum { SCENARIOS = 300 };
+#elif defined(__SANITIZE_ADDRESS__)
+enum { SCENARIOS = 1500 };
+#else
 enum { SCENARIOS = 10000 };
+#endif
+enum { ENOUGH = 5000 }; /* scenarios in which everything that can happen did happen */
+
 static const char *program;
 
 /* The commit that the sources are at, for the report of a failure. */
@@ -22,6 +31,17 @@ print_commit(void)
     }
     line[strcspn(line, "\n")] = '\0';
     printf("at commit %s\n", line);
+}
+
+/* What never happens in many scenarios is not tested. */
+static void
+everything_happened(const struct sim_stats *s)
+{
+#define X(name)       \
+    if (s->name == 0) \
+        fail_msg(#name ": it never happened");
+    SIM_STATS(X)
+#undef X
 }
 
 static void
@@ -52,6 +72,8 @@ always_the_same_examples(void **state)
         fail_msg("seed %llu: %s\n  again: AFT_SEED=%llu AFT_ROUNDS=1 %s",
                  (unsigned long long)r.seed, r.verdict.words, (unsigned long long)r.seed, program);
     }
+    if (rounds >= ENOUGH)
+        everything_happened(&r.stats);
 }
 
 int
