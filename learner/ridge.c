@@ -131,6 +131,8 @@ add_moments(struct aft_ridge_block *b, const struct aft_sparse *x, double h, dou
     }
 }
 
+typedef double pair __attribute__((vector_size(16)));
+
 /* inv(A) -= z z' with z = y sqrt(h / (1 + h v)): a product of two equal factors keeps the symmetry of every bit. */
 static void
 shrink(struct aft_linear_block *w, double *z, double root)
@@ -138,9 +140,14 @@ shrink(struct aft_linear_block *w, double *z, double root)
     for (uint32_t i = 0; i < w->d; i++)
         z[i] *= root;
     for (uint32_t i = 0; i < w->d; i++) {
-        double *restrict row = w->cov + (size_t)i * w->stride, zi = z[i];
-        for (uint32_t j = 0; j < w->d; j++)
-            row[j] -= zi * z[j];
+        double *row = w->cov + (size_t)i * w->stride;
+        pair f = {z[i], z[i]}, a, b;
+        for (uint32_t j = 0; j < w->stride; j += 2) { /* z is 0 beyond d */
+            memcpy(&a, row + j, sizeof a);
+            memcpy(&b, z + j, sizeof b);
+            a -= f * b;
+            memcpy(row + j, &a, sizeof a);
+        }
     }
 }
 
