@@ -1,8 +1,10 @@
 /* ridge.c - ridge regression with its full covariance: LinUCB's and Thompson's model; late reward is exact. One thread.
  *
  *   A = lambda I + sum h x x'     b = sum h r x     theta = inv(A) b     (Li et al., arXiv 1003.0146)
- * learn: inv(A) and theta by the rank-one formula, A and b by addition; every REFACTOR updates inv(A) and theta are made anew from A and
- * b (Cholesky), so that rounding does not pile up. revise: b += h d x, theta += inv(A) x h d: once all credit is in, the model is the one
+ * learn: inv(A) and theta by the rank-one formula, A and b by addition; every REFACTOR updates inv(A) and theta are made anew
+ * from A and
+ * b (Cholesky), so that rounding does not pile up. revise: b += h d x, theta += inv(A) x h d: once all credit is in, the model
+ * is the one
  * that had waited for it (to rounding), since A never saw the reward.
  * Invariants: I1 a block's stride is that of its weights; I2 inv(A) is symmetric, bit for bit.
  */

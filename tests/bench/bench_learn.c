@@ -1,10 +1,12 @@
 /* bench_learn.c - the learner by itself, from memory, one core.
  *
  *   flow: score all 50 arms of a decision and learn the shown one (about 11,500 crossed features), weighting none: decisions per
- *   CPU-second; the true click rate of the greedy arm before each was learned, progressive and over the last tenth (optimum about 0.901;
+ *   CPU-second; the true click rate of the greedy arm before each was learned, progressive and over the last tenth (optimum
+ *   about 0.901;
  *   Vowpal Wabbit tuned 0.858 / 0.886 on the same law); digest.
  *   ridge: rank-one updates at d = 50, and late credits, per CPU-second.
- * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for peers:
+ * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for
+ * peers:
  * syn.vw (Vowpal Wabbit's text, cost = -click) and truth.f32 (50 true chances a decision).
  */
 #include "tests/bench/stream.h"

@@ -3,8 +3,10 @@
  *   cc -O2 -o /tmp/make_fmath_tables tests/golden/make_fmath_tables.c -lmpfr -lgmp -lm && /tmp/make_fmath_tables
  *
  * exp       2^(i/128) as high + low; ln 2 / 128 with a high part of 35 bits, so that k times it is exact
- * log       128 bins of z in [0.70, 1.41): 1/c of at most 10 bits, log c as a multiple of 2^-42 and the rest; ln 2 likewise (38 bits)
- * quantile  16 bins an octave of p in [2^-54, 1/2): Chebyshev interpolation at 9 points, as monomials in t in [-1, 1]; near 1/2 an odd
+ * log       128 bins of z in [0.70, 1.41): 1/c of at most 10 bits, log c as a multiple of 2^-42 and the rest; ln 2 likewise
+ * (38 bits)
+ * quantile  16 bins an octave of p in [2^-54, 1/2): Chebyshev interpolation at 9 points, as monomials in t in [-1, 1]; near
+ * 1/2 an odd
  *           series with sqrt(2 pi) split in two (26 bits)
  */
 #include <math.h>
