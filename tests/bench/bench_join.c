@@ -1,11 +1,8 @@
-/* bench_join - the joiner alone: events from memory in, examples out, one core; then what a joiner killed here needs to come
- * back.
+/* bench_join - the joiner alone: events from memory in, examples out, one core; then what a joiner killed here needs to come back.
  *
- *   bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS]]]]      default 400000 40000 40000 30: last touch in 14 days + 1 h, 30 %
- *   of the
+ *   bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS]]]]      default 400000 40000 40000 30: last touch in 14 days + 1 h, 30 % of the
  *                                                           records up to 5 s out of order, disorder 10 s, a commit each 64 MB
- * Seconds are CPU of this thread. Stages: decode+order = take; index+credit = run without examples (emit=rewarded); encode =
- * what run
+ * Seconds are CPU of this thread. Stages: decode+order = take; index+credit = run without examples (emit=rewarded); encode = what run
  * costs more with all examples; commit = cut + commit into memory, or RocksDB (its own threads not counted).
  */
 #include <dirent.h>
