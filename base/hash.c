@@ -36,19 +36,11 @@ aft_murmur2(struct aft_bytes key)
         k ^= k >> 24;
         h = h * m ^ k * m;
     }
-    switch (n) {
-    case 3:
-        h ^= (uint32_t)p[2] << 16;
-        /* fallthrough */
-    case 2:
-        h ^= (uint32_t)p[1] << 8;
-        /* fallthrough */
-    case 1:
-        h = (h ^ p[0]) * m;
-        break;
-    default:
-        break;
-    }
+    uint32_t rest = 0;
+    for (size_t i = 0; i < n; i++)
+        rest |= (uint32_t)p[i] << (8 * i);
+    if (n > 0)
+        h = (h ^ rest) * m;
     h = (h ^ h >> 13) * m;
     return h ^ h >> 15;
 }

@@ -81,13 +81,22 @@ setup_apt() {
     "${apt[@]}" install --no-install-recommends "$@"
 }
 
-# setup_build PRESET [TARGET...] configures and builds; the preset's tree is build/PRESET.
-setup_build() {
-    local preset=$1 launcher=() targets=()
-    shift
+# setup_configure PRESET; setup_build PRESET [TARGET...]: the preset's tree is build/PRESET. Only what fails is talked about.
+setup_configure() {
+    local launcher=()
     command -v ccache >/dev/null && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
+    (cd "$setup_root" && cmake --preset "$1" "${launcher[@]}" >"$setup_logs/$1-configure.log" 2>&1) || {
+        cat "$setup_logs/$1-configure.log"
+        return 1
+    }
+}
+
+setup_build() {
+    local preset=$1 targets=()
+    shift
     [ $# -eq 0 ] || targets=(--target "$@")
-    (cd "$setup_root" && cmake --preset "$preset" "${launcher[@]}" && cmake --build --preset "$preset" -j "$setup_jobs" "${targets[@]}")
+    setup_configure "$preset" &&
+        (cd "$setup_root" && cmake --build --preset "$preset" -j "$setup_jobs" "${targets[@]}" -- --quiet -k 0)
 }
 
 # setup_python makes .cache/venv with the clients that the checks use, as a user's own programs would; prints its python.

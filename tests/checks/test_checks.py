@@ -128,6 +128,10 @@ class Archives(Tree):
     def test_edges_may(self):
         self.assertEqual([], self.found("state", "int open(); int f(void) { return open(); }", name="store_rocksdb"))
 
+    def test_owners_are_there(self):
+        gone = [name for name in law.OWNERS if not (law.ROOT / name).is_file()]
+        self.assertEqual([], gone, "OWNERS names files that are gone")
+
     def test_no_variables_outside_calls(self):
         for text in ("int counter; int f(void) { return counter++; }", "static int counter = 3; int f(void) { return counter++; }",
                      "int f(void) { static int n; return n++; }", "_Thread_local int counter; int f(void) { return counter++; }"):
