@@ -18,7 +18,7 @@
 
 enum { PARTITIONS = 4, USERS_PER_SECOND = 40, SECONDS_DEFAULT = 45, SECONDS_MAX = 100000 };
 enum { PUMP_MAX = 100000 };
-#define SLICE_MS INT64_C(21600000) /* six hours */
+#define SLICE_MS INT64_C(43200000) /* half a day */
 #define TAIL_DAYS 60               /* by then every window has closed, or something is wrong */
 
 /* ---- configuration: what the demo wants, where the user said nothing */
