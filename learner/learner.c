@@ -97,7 +97,7 @@ progressive(struct aft_learner *l, const struct aft_example *x)
 {
     const struct aft_example_item *top = top_item(x);
     double best = 0, shown = 0;
-    const struct aft_candidate *greedy = NULL;
+    l->greedy = AFT_NOWHERE;
     if (!top || !(top->propensity > 0) || x->propensity_kind == AFT_PROPENSITY_UNKNOWN ||
         !take_context(l, 0))
         return;
@@ -109,15 +109,15 @@ progressive(struct aft_learner *l, const struct aft_example *x)
             continue;
         double q = predict(l);
         shown = aft_same(c->arm_id, top->arm_id) ? q : shown;
-        if (!greedy || q > best) {
-            greedy = c;
+        if (l->greedy == AFT_NOWHERE || q > best) {
+            l->greedy = i;
             best = q;
         }
     }
-    if (!greedy)
+    if (l->greedy == AFT_NOWHERE)
         return;
     double reward = (double)top->reward_micro / AFT_MICRO;
-    double w = aft_same(greedy->arm_id, top->arm_id) ? 1 / top->propensity : 0;
+    double w = aft_same(x->candidates[l->greedy].arm_id, top->arm_id) ? 1 / top->propensity : 0;
     l->counts[AFTI_PROGRESSIVE]++;
     l->sums[AFTI_IPS] += w * reward;
     l->sums[AFTI_IPS_W] += w;
@@ -247,6 +247,12 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
         return AFT_OK;
     }
     AFT_NEVER();
+}
+
+uint32_t
+aft_learner_greedy(const struct aft_learner *l)
+{
+    return l->greedy;
 }
 
 void

@@ -69,6 +69,10 @@ struct aft_learner_stats {
 };
 void aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out);
 
+/* aft_learner_greedy: which candidate of the last OPEN example the model would have put on top, before it learned from it;
+ * AFT_NOWHERE where there was nothing to compare. What progressive estimates, and benchmarks against a known truth, are made of. */
+uint32_t aft_learner_greedy(const struct aft_learner *l);
+
 /* aft_logistic_flow: the exact importance-aware step for the logistic loss with a label t in [0, 1]: df/da = t - logistic(f), over a
  * length a >= 0 (rate x weight x sum of squares). aft_squared_flow: f' = y + (f - y) exp(-2 a). (arXiv 1011.1576) */
 double aft_logistic_flow(double f, double t, double a);

@@ -13,7 +13,7 @@ enum { CASE_RECORDS = 4000, CASE_TICKS = 16 };
 struct case_record {
     int64_t arrival, ts;
     bool erase;
-    char user[32];
+    char user[40];
     uint8_t *body;
     size_t body_n;
 };

@@ -47,7 +47,7 @@ static void
 compare_list(struct check *c, const double *have, uint32_t n)
 {
     if (json_array_size(c->want) != n)
-        c->worst = INFINITY;
+        c->worst = (double)INFINITY;
     for (uint32_t i = 0; i < n; i++)
         compare(c, have[i], json_array_get(c->want, i));
 }
