@@ -25,22 +25,35 @@ enum { PUMP_MAX = 100000 };
 struct pair {
     const char *key, *value;
 };
+/* clang-format off */
 static const struct pair wanted[] = {
-    {"topics.partitions", "4"},   {"join.window", "14d"},
-    {"join.grace", "6h"},         {"join.open.after", "10m"},
-    {"join.disorder", "1m"},      {"features.buckets.days_since_enrol", "7,21,45"},
-    {"learner.scope", "per_arm"}, {"policy.temperature", "0.01"},
+    {"topics.partitions", "4"},
+    {"join.window", "14d"},
+    {"join.grace", "6h"},
+    {"join.open.after", "10m"},
+    {"join.disorder", "1m"},
+    {"features.buckets.days_since_enrol", "7,21,45"},
+    {"features.interactions", "topic*days_since_enrol, topic*age_band, topic*plan_match, topic*auto_enrolled, "
+                              "topic*prior_plan, format*device, tone*age_band"},
+    {"learner.weighting", "none"},  /* the model has the right features: 1/p would only add noise */
+    {"policy.temperature", "0.01"}, /* a tile is worth about 0.02 */
 };
 static const struct pair by_world_time[] = {
-    {"app.id", "demo"},           {"join.idle.after", "1d"},
-    {"commit.interval", "1h"},    {"learner.round.interval", "6h"},
-    {"snapshot.interval", "12h"}, {"snapshot.full.interval", "12h"},
+    {"app.id", "demo"},
+    {"join.idle.after", "1d"},
+    {"commit.interval", "1h"},
+    {"learner.round.interval", "12h"},
+    {"snapshot.interval", "1d"},
+    {"snapshot.full.interval", "1d"},
 };
 static const struct pair by_wall_time[] = {
-    {"join.idle.after", "10m"},          {"commit.interval", "1s"},
-    {"learner.round.interval", "300ms"}, {"snapshot.interval", "1s"},
+    {"join.idle.after", "10m"},
+    {"commit.interval", "1s"},
+    {"learner.round.interval", "300ms"},
+    {"snapshot.interval", "1s"},
     {"snapshot.full.interval", "1s"},
 };
+/* clang-format on */
 static const struct pair rewards[] = {
     {"reward.click.weight", "0.05"},
     {"reward.click.count", "first"},
