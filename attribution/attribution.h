@@ -45,11 +45,13 @@ struct aft_join_config {
 void aft_join_config_digest(const struct aft_join_config *c, struct aft_digest *out);
 
 /* Fates of outcomes (each has exactly one) and other counts, by the oracle's names. */
-#define AFT_FATES(X)                                                                     \
-    X(credited)                                                                          \
-    X(organic)                                                                           \
-    X(orphan) X(repeat) X(duplicate) X(withdrawn) X(retraction) X(retraction_of_unknown) \
-        X(outside_window) X(unknown_arm) X(unknown_kind) X(activation) X(erased)
+#define AFT_FATES(X)                                                                   \
+    X(credited)                                                                        \
+    X(organic)                                                                         \
+    X(orphan)                                                                          \
+    X(repeat)                                                                          \
+    X(duplicate) X(withdrawn) X(retraction) X(retraction_of_unknown) X(outside_window) \
+        X(unknown_arm) X(unknown_kind) X(activation) X(erased)
 #define AFT_COUNTS(X)       \
     X(duplicate_impression) \
     X(expired_impression) X(never_seen) X(retracted) X(credit_ppm) X(erased_users) X(waiting)
@@ -93,6 +95,7 @@ enum aft_err aft_joiner_open(const struct aft_join_config *config,
                              const struct aft_join_identity *identity, struct aft_store *store,
                              const struct aft_join_out *out, struct aft_joiner **joiner,
                              struct aft_error *e) AFT_MUST_CHECK;
+/* aft_joiner_resume: of the last commit (after open: of the one that was found). */
 void aft_joiner_resume(const struct aft_joiner *j, struct aft_join_resume *out);
 void aft_joiner_close(struct aft_joiner *j);
 

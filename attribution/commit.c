@@ -82,8 +82,12 @@ encode_cut(struct aft_joiner *j)
                                   .rider = aft_buffer_bytes(&j->rider)};
     _Static_assert((int)AFTI_COUNTS <= (int)AFT_COMMIT_COUNTS_MAX,
                    "counts fit into a commit record");
-    for (int i = 0; i < 2; i++)
+    j->cut_resume = (struct aft_join_resume){
+        .next_seq = j->seq, .hash = j->hash, .rider = aft_buffer_bytes(&j->rider)};
+    for (int i = 0; i < 2; i++) {
         c.logs[i] = afti_log_low(&j->logs[i]);
+        j->cut_resume.next_offset[i] = c.logs[i].next_offset;
+    }
     j->counts.future = c.logs[0].future + c.logs[1].future;
     memcpy(c.counts, &j->counts, sizeof j->counts);
     aft_buffer_reset(&j->cut_record);
@@ -124,8 +128,8 @@ take_out_below(struct aft_joiner *j, struct aft_error *e)
         uint64_t segment = at.key.n == AFT_KEY_BYTES ? aft_load_be64(at.key.p) : UINT64_MAX;
         if (segment >= j->cut_first)
             break;
-        if (segment == j->last_segment && at.key.p[8] == AFT_KEY_COMMIT)
-            continue; /* the last commit's record goes, or is written again, in any case */
+        if (at.key.p[8] == AFT_KEY_COMMIT && (segment == j->last_segment || segment == j->cut_last))
+            continue; /* the last commit's record goes, this one's is written, in any case */
         aft_step_add(&j->step, segment, at.key.p[8], AFT_ABSENT);
     }
     j->store->ops->scan_close(scan);
@@ -147,7 +151,10 @@ write_step(struct aft_joiner *j, struct aft_error *e)
     aft_step_seal(&j->step);
     AFT_TRY(ops->commit(j->store, j->step.puts, j->step.n, e));
     aft_segments_committed(&j->segments, j->cut_last);
-    aft_key_make(key, j->cut_first, 0);
+    if (j->cut_first <= j->cut_last)
+        aft_key_make(key, j->cut_first, 0);
+    else /* no segment is needed: the commit record alone */
+        aft_key_make(key, j->cut_last, AFT_KEY_COMMIT);
     return ops->drop_below(j->store, (struct aft_bytes){key, sizeof key}, e);
 }
 
@@ -164,5 +171,6 @@ aft_joiner_commit(struct aft_joiner *j, struct aft_error *e)
     j->last_segment = j->cut_last;
     j->ever_committed = true;
     j->cut = false;
+    j->resume = j->cut_resume;
     return AFT_OK;
 }

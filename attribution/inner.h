@@ -129,7 +129,7 @@ struct aft_joiner {
     struct aft_error cut_error;
     uint64_t last_segment; /* of the last commit */
     bool ever_committed;
-    struct aft_join_resume resume;
+    struct aft_join_resume resume, cut_resume; /* of the last commit; of the cut in hand */
 };
 
 enum {

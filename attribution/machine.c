@@ -9,7 +9,8 @@ struct aft_place
 afti_append(struct aft_joiner *j, enum aft_redo kind, const struct afti_event *v,
             struct aft_bytes head, struct aft_bytes tail)
 {
-    struct aft_segment_record a = {kind, v->e, v->offset, head, tail, j->index.tail, j->index.seen_tail};
+    struct aft_segment_record a = {kind, v->e,          v->offset,         head,
+                                   tail, j->index.tail, j->index.seen_tail};
     AFT_ASSERT(!j->replaying);
     return aft_segments_append(&j->segments, &a);
 }
@@ -96,7 +97,7 @@ afti_impression(struct aft_joiner *j, const struct afti_event *v, struct aft_err
     if (j->index.live >= j->config.open_max)
         return AFT_FAIL(
             e, AFT_E_CONFIG,
-            "%llu impressions are open, as many as join.open.max allows: raise it (about 100 "
+            "%llu impressions are open, as many as join.max.open allows: raise it (about 100 "
             "bytes of memory each), or shorten join.window",
             (unsigned long long)j->index.live);
     struct aft_place at = afti_append(j, AFT_REDO_IMPRESSION, v, v->body, AFT_ABSENT);

@@ -101,7 +101,7 @@ struct aft_reader {
 static inline struct aft_reader
 aft_reader(struct aft_bytes b)
 {
-    return (struct aft_reader){b.p, b.p + b.n};
+    return (struct aft_reader){b.p, b.n ? b.p + b.n : b.p};
 }
 static inline size_t
 aft_left(const struct aft_reader *r)
@@ -264,9 +264,9 @@ aft_put_float(struct aft_buffer *b, float v)
 static inline void
 aft_put_raw(struct aft_buffer *b, struct aft_bytes v)
 {
-    uint8_t *p = aft_reserve(b, v.n);
-    if (v.n)
-        memcpy(p, v.p, v.n);
+    if (v.n == 0) /* an empty buffer and an absent slice have no address to add to */
+        return;
+    memcpy(aft_reserve(b, v.n), v.p, v.n);
     b->n += v.n;
 }
 /* aft_put_long writes an Avro int or long. */

@@ -38,7 +38,7 @@ code_of(enum aft_err err)
 }
 
 enum aft_client_code
-afti_public(enum aft_err err, const struct aft_error *e, struct aft_client_error *why)
+afti_client_public(enum aft_err err, const struct aft_error *e, struct aft_client_error *why)
 {
     enum aft_client_code code = code_of(err);
     if (err != AFT_OK && why) {
@@ -50,7 +50,7 @@ afti_public(enum aft_err err, const struct aft_error *e, struct aft_client_error
 }
 
 int64_t
-afti_now(const struct aft_client *c)
+afti_client_now(const struct aft_client *c)
 {
     if (c->options.now_ms)
         return c->options.now_ms(c->options.clock);
@@ -113,7 +113,7 @@ start(struct aft_client *c, struct aft_error *e)
     const char *path = c->options.snapshot_file;
     if (path) {
         bool missing = false;
-        enum aft_err err = afti_snapshot_load(c, path, &missing, e);
+        enum aft_err err = afti_client_snapshot_load(c, path, &missing, e);
         bool mendable = c->transport.poll_snapshots != NULL;
         if (err != AFT_OK && !(mendable || missing))
             return err;
@@ -130,7 +130,7 @@ static void delete (struct aft_client *c)
     afti_follow_stop(c);
     if (c->transport.close)
         c->transport.close(c->transport.ctx);
-    afti_pool_deinit(&c->pool);
+    afti_decisions_deinit(&c->pool);
     afti_cell_deinit(&c->cell);
     aft_snapshot_set_free(c->follow.set);
     pthread_cond_destroy(&c->follow.moved);
@@ -180,7 +180,7 @@ aft_client_open(const struct aft_client_options *options, struct aft_client **cl
     enum aft_err err = AFT_OK;
     *client = NULL;
     if (options->size > sizeof whole)
-        return afti_public(
+        return afti_client_public(
             AFT_FAIL(&e, AFT_E_USAGE,
                      "the options are of a newer library (%zu bytes); update this one",
                      options->size),
@@ -190,7 +190,7 @@ aft_client_open(const struct aft_client_options *options, struct aft_client **cl
         err = aft_client_transport_kafka(&whole, &transport, &e);
     if (err == AFT_OK)
         err = aft_client_open_over(&whole, &transport, client, &e);
-    return afti_public(err, &e, why);
+    return afti_client_public(err, &e, why);
 }
 
 /* ---- poll, flush, close */
@@ -225,7 +225,7 @@ aft_client_flush(struct aft_client *c, int32_t timeout_ms, struct aft_client_err
     c->transport.poll(c->transport.ctx, 0); /* reports that came last */
     if (left == 0)
         return AFT_CLIENT_OK;
-    return afti_public(
+    return afti_client_public(
         AFT_FAIL(&e, AFT_E_AGAIN, "%llu records are not delivered yet", (unsigned long long)left),
         &e, why);
 }

@@ -71,9 +71,9 @@ struct aft_client_decision {
 struct afti_pool {
     _Atomic(struct aft_client_decision *) places[AFTI_POOL_PLACES];
 };
-struct aft_client_decision *afti_pool_take(struct afti_pool *p);
-void afti_pool_give(struct afti_pool *p, struct aft_client_decision *d);
-void afti_pool_deinit(struct afti_pool *p);
+struct aft_client_decision *afti_decisions_take(struct afti_pool *p);
+void afti_decisions_give(struct afti_pool *p, struct aft_client_decision *d);
+void afti_decisions_deinit(struct afti_pool *p);
 
 /* ---- following */
 struct afti_follow {
@@ -104,8 +104,8 @@ enum aft_err afti_request_take(struct aft_client *c, struct aft_client_decision 
                                const struct aft_client_request *r, struct aft_error *e);
 
 /* impression.c: appends, polling while the queue is full, for at most queue_ms. */
-enum aft_err afti_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
-                         struct aft_bytes key, struct aft_bytes value, struct aft_error *e);
+enum aft_err afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
+                                struct aft_bytes key, struct aft_bytes value, struct aft_error *e);
 void afti_undelivered(void *client, const struct aft_client_failure *what);
 
 /* snapshot_follow.c */
@@ -118,14 +118,14 @@ enum aft_err afti_follow_record(struct aft_client *c, struct aft_bytes value, bo
                                 struct aft_error *e);
 
 /* snapshot_file.c. load: AFT_E_IO (*missing = true: there is no such file), AFT_E_MALFORMED. save: atomic, durable. */
-enum aft_err afti_snapshot_load(struct aft_client *c, const char *path, bool *missing,
-                                struct aft_error *e);
-enum aft_err afti_snapshot_save(const struct aft_snapshot_set *set, const char *path,
-                                struct aft_error *e);
+enum aft_err afti_client_snapshot_load(struct aft_client *c, const char *path, bool *missing,
+                                       struct aft_error *e);
+enum aft_err afti_client_snapshot_save(const struct aft_snapshot_set *set, const char *path,
+                                       struct aft_error *e);
 
 /* client.c: the clock, and errors for the outside. */
-int64_t afti_now(const struct aft_client *c);
-enum aft_client_code afti_public(enum aft_err err, const struct aft_error *e,
-                                 struct aft_client_error *why);
+int64_t afti_client_now(const struct aft_client *c);
+enum aft_client_code afti_client_public(enum aft_err err, const struct aft_error *e,
+                                        struct aft_client_error *why);
 
 #endif

@@ -80,7 +80,7 @@ let_go(struct aft_client *c, struct aft_client_decision *d)
         afti_cell_give(&c->cell, d->slot);
     d->holds = false;
     d->logged = false;
-    afti_pool_give(&c->pool, d);
+    afti_decisions_give(&c->pool, d);
 }
 
 enum aft_client_code
@@ -91,19 +91,19 @@ aft_client_decide(struct aft_client *c, const struct aft_client_request *request
     struct aft_client_request whole = AFT_CLIENT_REQUEST;
     *decision = NULL;
     if (request->size > sizeof whole)
-        return afti_public(
+        return afti_client_public(
             AFT_FAIL(&e, AFT_E_USAGE,
                      "the request is of a newer library (%zu bytes); update this one",
                      request->size),
             &e, why);
     memcpy(&whole, request, request->size);
-    struct aft_client_decision *d = afti_pool_take(&c->pool);
+    struct aft_client_decision *d = afti_decisions_take(&c->pool);
     if (!d)
-        return afti_public(AFT_FAIL(&e, AFT_E_NOMEM, "no memory for a decision"), &e, why);
+        return afti_client_public(AFT_FAIL(&e, AFT_E_NOMEM, "no memory for a decision"), &e, why);
     enum aft_err err = decide(c, d, &whole, &e);
     if (err != AFT_OK) {
         let_go(c, d);
-        return afti_public(err, &e, why);
+        return afti_client_public(err, &e, why);
     }
     atomic_fetch_add_explicit(&c->decisions, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->held, 1, memory_order_relaxed);
@@ -154,23 +154,24 @@ aft_client_decision_mask(struct aft_client *c, struct aft_client_decision *d,
     struct aft_error e;
     struct aft_bytes text = aft_text(reason ? reason : "dropped");
     if (d->logged)
-        return afti_public(
+        return afti_client_public(
             AFT_FAIL(&e, AFT_E_USAGE,
                      "decision %s is logged already; mask before aft_client_log_impression",
                      d->view.decision_id),
             &e, why);
     if (text.n == 0 || text.n > AFT_ID_BYTES_MAX)
-        return afti_public(AFT_FAIL(&e, AFT_E_VALUE, "the reason has %zu bytes; give 1 to %u",
-                                    text.n, AFT_ID_BYTES_MAX),
-                           &e, why);
+        return afti_client_public(AFT_FAIL(&e, AFT_E_VALUE,
+                                           "the reason has %zu bytes; give 1 to %u", text.n,
+                                           AFT_ID_BYTES_MAX),
+                                  &e, why);
     text = aft_arena_copy(&d->arena, text);
     if (!text.p)
-        return afti_public(AFT_FAIL(&e, AFT_E_LIMIT, "the request is too big"), &e, why);
+        return afti_client_public(AFT_FAIL(&e, AFT_E_LIMIT, "the request is too big"), &e, why);
     enum aft_err err = mask(c, d, candidates, candidates_n, text, &e);
     if (err != AFT_OK)
         unmask(c, d, text);
     show(d);
-    return afti_public(err, &e, why);
+    return afti_client_public(err, &e, why);
 }
 
 void

@@ -51,10 +51,10 @@ aft_client_user_hash(const void *key, size_t key_bytes, const char *identifier, 
     struct aft_error e;
     uint8_t bytes[16];
     if (key_bytes < 16 || key_bytes > 64)
-        return afti_public(
+        return afti_client_public(
             AFT_FAIL(&e, AFT_E_USAGE, "the key has %zu bytes; give 16 to 64", key_bytes), &e, why);
     if (!identifier)
-        return afti_public(AFT_FAIL(&e, AFT_E_USAGE, "no identifier given"), &e, why);
+        return afti_client_public(AFT_FAIL(&e, AFT_E_USAGE, "no identifier given"), &e, why);
     aft_keyed_hash((struct aft_bytes){key, key_bytes}, aft_text(identifier), bytes);
     aft_hex(bytes, sizeof bytes, out);
     return AFT_CLIENT_OK;

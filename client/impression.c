@@ -25,8 +25,8 @@ monotonic_ms(void)
 }
 
 enum aft_err
-afti_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
-            struct aft_bytes key, struct aft_bytes value, struct aft_error *e)
+afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
+                   struct aft_bytes key, struct aft_bytes value, struct aft_error *e)
 {
     if (!c->transport.append)
         return AFT_FAIL(e, AFT_E_USAGE,
@@ -105,18 +105,18 @@ aft_client_log_impression(struct aft_client *c, struct aft_client_decision *d,
 {
     struct aft_error e;
     if (d->logged)
-        return afti_public(
+        return afti_client_public(
             AFT_FAIL(&e, AFT_E_USAGE, "decision %s is logged already", d->view.decision_id), &e,
             why);
     enum aft_err err = encode(d, &e);
     if (err == AFT_OK)
-        err = afti_append(c, AFT_CLIENT_IMPRESSIONS, d->time_ms, d->user,
-                          aft_buffer_bytes(&d->record), &e);
+        err = afti_client_append(c, AFT_CLIENT_IMPRESSIONS, d->time_ms, d->user,
+                                 aft_buffer_bytes(&d->record), &e);
     if (err == AFT_OK) {
         d->logged = true;
         atomic_fetch_add_explicit(&c->impressions, 1, memory_order_relaxed);
     }
-    return afti_public(err, &e, why);
+    return afti_client_public(err, &e, why);
 }
 
 static enum aft_err
@@ -145,7 +145,7 @@ outcome_take(struct aft_client *c, const struct aft_client_outcome *from, struct
     AFT_TRY(id_of(from->retracts, "retracts", false, &to->retracts, e));
     if (!aft_value_micro(from->value, &to->value_micro))
         return AFT_FAIL(e, AFT_E_VALUE, "an outcome's value is not finite, or past 9e12");
-    to->timestamp_ms = from->time_ms ? from->time_ms : afti_now(c);
+    to->timestamp_ms = from->time_ms ? from->time_ms : afti_client_now(c);
     return AFT_OK;
 }
 
@@ -158,7 +158,7 @@ aft_client_log_outcome(struct aft_client *c, const struct aft_client_outcome *ou
     struct aft_client_outcome whole = AFT_CLIENT_OUTCOME;
     struct aft_outcome x = {0};
     if (outcome->size > sizeof whole)
-        return afti_public(
+        return afti_client_public(
             AFT_FAIL(&e, AFT_E_USAGE,
                      "the outcome is of a newer library (%zu bytes); update this one",
                      outcome->size),
@@ -170,17 +170,17 @@ aft_client_log_outcome(struct aft_client *c, const struct aft_client_outcome *ou
     }
     enum aft_err err = outcome_take(c, &whole, &x, &e);
     if (err != AFT_OK)
-        return afti_public(err, &e, why);
-    struct aft_client_decision *d = afti_pool_take(&c->pool); /* for its buffer */
+        return afti_client_public(err, &e, why);
+    struct aft_client_decision *d = afti_decisions_take(&c->pool); /* for its buffer */
     if (!d)
-        return afti_public(AFT_FAIL(&e, AFT_E_NOMEM, "no memory for an outcome"), &e, why);
+        return afti_client_public(AFT_FAIL(&e, AFT_E_NOMEM, "no memory for an outcome"), &e, why);
     aft_buffer_reset(&d->record);
     aft_frame_put_single(&d->record, AFT_RECORD_OUTCOME);
     aft_encode_outcome(&d->record, &x);
-    err = afti_append(c, AFT_CLIENT_OUTCOMES, x.timestamp_ms, x.user_id,
-                      aft_buffer_bytes(&d->record), &e);
-    afti_pool_give(&c->pool, d);
+    err = afti_client_append(c, AFT_CLIENT_OUTCOMES, x.timestamp_ms, x.user_id,
+                             aft_buffer_bytes(&d->record), &e);
+    afti_decisions_give(&c->pool, d);
     if (err == AFT_OK)
         atomic_fetch_add_explicit(&c->outcomes, 1, memory_order_relaxed);
-    return afti_public(err, &e, why);
+    return afti_client_public(err, &e, why);
 }

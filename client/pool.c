@@ -38,7 +38,7 @@ decision_delete(struct aft_client_decision *d)
 }
 
 struct aft_client_decision *
-afti_pool_take(struct afti_pool *p)
+afti_decisions_take(struct afti_pool *p)
 {
     unsigned first = first_place();
     for (unsigned i = 0; i < AFTI_POOL_PLACES; i++) {
@@ -53,7 +53,7 @@ afti_pool_take(struct afti_pool *p)
 }
 
 void
-afti_pool_give(struct afti_pool *p, struct aft_client_decision *d)
+afti_decisions_give(struct afti_pool *p, struct aft_client_decision *d)
 {
     unsigned first = first_place();
     for (unsigned i = 0; i < AFTI_POOL_PLACES; i++) {
@@ -65,7 +65,7 @@ afti_pool_give(struct afti_pool *p, struct aft_client_decision *d)
 }
 
 void
-afti_pool_deinit(struct afti_pool *p)
+afti_decisions_deinit(struct afti_pool *p)
 {
     for (unsigned i = 0; i < AFTI_POOL_PLACES; i++) {
         struct aft_client_decision *d = atomic_exchange(&p->places[i], NULL);

@@ -161,7 +161,7 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d,
     d->request.candidates = d->candidates;
     d->request.baseline =
         afti_on_baseline(c->options.baseline_share, c->options.baseline_salt, d->user);
-    d->time_ms = r->time_ms ? r->time_ms : afti_now(c);
+    d->time_ms = r->time_ms ? r->time_ms : afti_client_now(c);
     d->deferred = r->deferred;
     return AFT_OK;
 }

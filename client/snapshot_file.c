@@ -107,7 +107,7 @@ replace(const char *path, struct aft_bytes b, struct aft_error *e)
 }
 
 enum aft_err
-afti_snapshot_save(const struct aft_snapshot_set *set, const char *path, struct aft_error *e)
+afti_client_snapshot_save(const struct aft_snapshot_set *set, const char *path, struct aft_error *e)
 {
     struct aft_buffer b = {0};
     put_set(&b, set);
@@ -175,7 +175,8 @@ take_file(struct aft_client *c, struct aft_bytes b, const char *path, struct aft
 }
 
 enum aft_err
-afti_snapshot_load(struct aft_client *c, const char *path, bool *missing, struct aft_error *e)
+afti_client_snapshot_load(struct aft_client *c, const char *path, bool *missing,
+                          struct aft_error *e)
 {
     struct aft_buffer b = {0};
     enum aft_err err = read_all(path, &b, missing, e);

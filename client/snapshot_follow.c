@@ -82,7 +82,7 @@ on_record(void *ctx, struct aft_bytes key, struct aft_bytes value)
         return;
     }
     const char *path = c->options.snapshot_file;
-    if (whole && path && afti_snapshot_save(c->follow.set, path, &e) != AFT_OK)
+    if (whole && path && afti_client_snapshot_save(c->follow.set, path, &e) != AFT_OK)
         complain(c, &e);
 }
 

@@ -34,10 +34,13 @@ show(const struct cmd_line *l)
 }
 
 static void
-doc(void)
+doc(bool metrics)
 {
     struct aft_buffer page = {0};
-    aft_config_markdown(&page);
+    if (metrics)
+        aft_metrics_markdown(&page);
+    else
+        aft_config_markdown(&page);
     fwrite(page.p, 1, page.n, stdout);
     aft_buffer_deinit(&page);
 }
@@ -50,11 +53,12 @@ cmd_config(int argc, char **argv)
     int code = cmd_parse(argc, argv, NULL, 0, &l);
     if (code >= 0)
         return code;
-    const char *what = l.positional_n == 1 ? l.positional[0] : "";
+    const char *what = l.positional_n >= 1 ? l.positional[0] : "";
+    bool metrics = l.positional_n == 2 && strcmp(l.positional[1], "metrics") == 0;
     code = 0;
-    if (strcmp(what, "doc") == 0) {
-        doc();
-    } else if (strcmp(what, "show") != 0 && strcmp(what, "check") != 0) {
+    if (strcmp(what, "doc") == 0 && (l.positional_n == 1 || metrics)) {
+        doc(metrics);
+    } else if (l.positional_n != 1 || (strcmp(what, "show") != 0 && strcmp(what, "check") != 0)) {
         fputs("aftertouch config: want show, check or doc\n", stderr);
         code = 2;
     } else if (aft_config_check(l.config, &e) != AFT_OK) {

@@ -50,7 +50,9 @@ struct aft_task_status {
     struct aft_digest state;
     uint64_t memory_bytes, disk_bytes;
 };
-/* with_digest: the state's digest costs a pass over the index. */
+/* aft_task_committed: committed_offset alone; cheap. */
+void aft_task_committed(const struct aft_task *t, int64_t out[2]);
+/* with_digest: the state's digest costs a pass over the index. The ends of both logs are asked for from the broker. */
 void aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *out);
 
 /* ---- learning */
@@ -77,6 +79,41 @@ struct aft_learning_status {
 };
 void aft_learning_status(const struct aft_learning *l, struct aft_learning_status *out);
 
+/* ---- the board: how everything stands, copied there by the threads that work, read by the page. Any thread. */
+struct aft_board;
+struct aft_board *aft_board_new(struct aft_clock clock);
+void aft_board_free(struct aft_board *b);
+void aft_board_task(struct aft_board *b, const struct aft_task_status *s);
+void aft_board_drop(struct aft_board *b, int32_t partition); /* it is not ours any more */
+void aft_board_learning(struct aft_board *b, const struct aft_learning_status *s);
+/* aft_board_state: ready, and what is wrong just now ("" for nothing). */
+void aft_board_state(struct aft_board *b, bool ready, const char *trouble);
+bool aft_board_ready(struct aft_board *b);
+/* aft_metrics_text: Prometheus' text format 0.0.4. aft_metrics_markdown: docs/METRICS.md. */
+void aft_metrics_text(struct aft_board *b, struct aft_buffer *out);
+void aft_metrics_markdown(struct aft_buffer *out);
+
+/* The page: GET /metrics, /healthz, /readyz, / on ADDRESS:PORT, in a thread of its own. "" opens no port (*out = NULL).
+ * aft_page_port: the port that was opened. */
+struct aft_page;
+enum aft_err aft_page_start(const char *listen, struct aft_board *board, struct aft_page **out,
+                            struct aft_error *e) AFT_MUST_CHECK;
+int aft_page_port(const struct aft_page *p);
+void aft_page_stop(struct aft_page *p);
+
+/* ---- the schema registry (Confluent's interface), as a schema port: GET <url>/schemas/ids/<id>. What it answered is kept for ever; ids
+ * never change. user NULL or "": no authentication. Any thread. by_id: AFT_E_AGAIN when it does not answer, AFT_E_UNKNOWN_SCHEMA
+ * when it knows no such id or the schema is not plain Avro, AFT_E_CONFIG when it refuses us or is no registry. */
+struct aft_registry;
+struct aft_registry_options {
+    const char *url, *user, *password_file;
+    int timeout_ms; /* of one request; 0: 5 s */
+};
+enum aft_err aft_registry_open(const struct aft_registry_options *o, struct aft_registry **out,
+                               struct aft_error *e) AFT_MUST_CHECK;
+struct aft_schema_port aft_registry_port(struct aft_registry *r);
+void aft_registry_close(struct aft_registry *r);
+
 /* ---- topics: what the configuration asks for, created or checked. check: AFT_E_CONFIG says what is wrong and how to mend it. */
 enum aft_err aft_topics_create(const struct aft_config *c, struct aft_log *log,
                                struct aft_error *e) AFT_MUST_CHECK;
@@ -92,6 +129,8 @@ enum aft_err aft_service_start(const struct aft_config *c, enum aft_role role,
 /* aft_service_wait: until stop was asked for, or a thread failed (its error). aft_service_stop: asks; any thread. */
 enum aft_err aft_service_wait(struct aft_service *s, struct aft_error *e) AFT_MUST_CHECK;
 void aft_service_stop(struct aft_service *s);
+/* aft_service_was_ready: every partition that was assigned was owned at some time. */
+bool aft_service_was_ready(struct aft_service *s);
 void aft_service_free(struct aft_service *s);
 
 /* ---- talk: one logfmt line on stderr: level, folder, message, key=value...; any thread. */

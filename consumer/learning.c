@@ -199,6 +199,23 @@ examples_in(struct aft_learning *l, bool *busy, struct aft_error *e)
 }
 
 /* ---- rounds */
+
+/* Where a snapshot of this round says that examples go on: at the record before the round's end, not behind it, since that one
+ * says which epoch is in force there. Never backwards. A function of the journal alone. */
+static void
+ends_after(struct aft_learning *l, const struct afti_round *r)
+{
+    aft_rounds_learned(l->rounds, l->asking);
+    for (uint32_t i = 0; i < r->ends_n; i++) {
+        int32_t p = r->ends[i].partition;
+        struct aft_end *end = &l->ends[p];
+        end->next_seq = l->asking[p].next_seq;
+        end->hash = l->asking[p].hash;
+        if (r->ends[i].next_offset - 1 > end->next_offset)
+            end->next_offset = r->ends[i].next_offset - 1;
+    }
+}
+
 static enum aft_err
 learn_next(struct aft_learning *l, bool *busy, struct aft_error *e)
 {
@@ -207,9 +224,7 @@ learn_next(struct aft_learning *l, bool *busy, struct aft_error *e)
         return AFT_OK;
     AFT_INVARIANT(L1, r->round == l->round + 1);
     AFT_TRY(aft_rounds_learn(l->rounds, r->ends, r->ends_n, l->learner, e));
-    for (uint32_t i = 0; i < r->ends_n; i++)
-        if (r->ends[i].partition >= 0 && r->ends[i].partition < l->o.partitions)
-            l->ends[r->ends[i].partition] = r->ends[i];
+    ends_after(l, r);
     l->round = r->round;
     l->publishing = r->publish != AFT_PUBLISH_NONE;
     afti_round_done(l);

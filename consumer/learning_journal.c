@@ -98,6 +98,13 @@ round_counted(struct aft_learning *l, const struct aft_round_record *r, int64_t 
     int64_t last = l->queue_i < l->queue_n ? l->queue[l->queue_n - 1].round : l->round;
     if (r->epoch == l->epoch)
         l->round_on_its_way = false;
+    for (uint32_t i = 0; i < r->ends_n; i++)
+        if (r->ends[i].partition < 0 || r->ends[i].partition >= l->o.partitions)
+            return AFT_FAIL(e, AFT_E_CONFIG,
+                            "%s offset %lld: a round over partition %d, %s has %d: topics of "
+                            "another application?",
+                            l->rounds_topic, (long long)offset, r->ends[i].partition,
+                            l->examples_topic, l->o.partitions);
     if (r->round <= l->round)
         return AFT_OK; /* in the snapshot that was restored */
     if (r->round != last + 1)

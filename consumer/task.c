@@ -193,6 +193,13 @@ status_of_log(struct aft_task *t, enum aft_log_kind log, struct aft_task_status 
 }
 
 void
+aft_task_committed(const struct aft_task *t, int64_t out[2])
+{
+    out[AFT_IMPRESSIONS] = t->resume.next_offset[AFT_IMPRESSIONS];
+    out[AFT_OUTCOMES] = t->resume.next_offset[AFT_OUTCOMES];
+}
+
+void
 aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *out)
 {
     *out = (struct aft_task_status){

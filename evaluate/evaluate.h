@@ -2,6 +2,7 @@
 #ifndef AFT_EVALUATE_EVALUATE_H
 #define AFT_EVALUATE_EVALUATE_H
 
+#include "evaluate/ope.h"
 #include "evaluate/simulator.h"
 #include "evaluate/uplift.h"
 

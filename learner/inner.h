@@ -1,7 +1,7 @@
 /* inner.h - what the files of learner/ share. Not for other folders.
  *
  *   settings.c    text <-> settings, their digest      reduction.c   an item -> weight, or why it is refused
- *   ridge.c       exact additive model                 flow.c        importance-aware logistic flow
+ *   ridge.c, linear.c     the exact additive model     flow.c, logistic.c   importance-aware logistic flow
  *   arms.c, scoreboard.c   what is counted             learner.c     one example: dispatch and progressive estimates
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
  *   rounds.c      blocks of all partitions -> examples in the canonical order
@@ -58,18 +58,7 @@ struct afti_scoreboard {
 };
 
 /* ---- models */
-struct afti_ridge_block { /* beside weights.linear.blocks[i], same stride */
-    double *a, *b;        /* lower triangle of A = lambda I + sum h x x'; b = sum h r x */
-    uint32_t stride;
-    int64_t updates;
-};
-struct afti_ridge {
-    struct afti_ridge_block *blocks;
-    uint32_t n, cap;
-    double y[AFT_LINEAR_COLUMNS];
-};
-struct
-    afti_scale { /* of one row or column: running maximum of |x|, and how often it was seen (up to 64) */
+struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up to 64) */
     float max;
     uint32_t seen;
 };
@@ -95,7 +84,7 @@ struct aft_learner {
     bool has_parent;
     struct aft_features_plan plan;
     struct aft_weights weights;
-    struct afti_ridge ridge;
+    struct aft_ridge ridge;
     struct afti_flow flow;
     int64_t counts[AFTI_COUNTS];
     double sums[AFTI_SUMS];
@@ -105,7 +94,7 @@ struct aft_learner {
     struct aft_encoded context, arm;
     struct aft_term shared[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
     struct aft_term own[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
-    uint32_t shared_n, own_n;
+    uint32_t shared_n, own_n, greedy;
     struct aft_sparse x;
 };
 
@@ -125,12 +114,9 @@ struct aft_features afti_item_features(const struct aft_example *x,
                                        const struct aft_example_item *item);
 
 /* A model sees l->shared[] and l->own[] (terms of one item). reward in units (micro / 1e6). */
-double afti_ridge_score(struct aft_learner *l);
-void afti_ridge_learn(struct aft_learner *l, double weight, double reward);
-void afti_ridge_revise(struct aft_learner *l, double weight, double delta);
-void afti_ridge_deinit(struct afti_ridge *r);
-/* Rows for the weights' blocks that have none yet: the prior's. */
-void afti_ridge_blocks(struct aft_learner *l);
+double afti_linear_score(struct aft_learner *l);
+void afti_linear_learn(struct aft_learner *l, double weight, double reward);
+void afti_linear_revise(struct aft_learner *l, double weight, double delta);
 
 /* The flow's labels are rewards / reward_scale in [0, 1]; its score is on log-odds. afti_flow_context: l->shared[] is new. */
 void afti_flow_context(struct aft_learner *l, bool grow);

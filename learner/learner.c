@@ -37,7 +37,7 @@ aft_learner_free(struct aft_learner *l)
     if (!l)
         return;
     aft_weights_deinit(&l->weights);
-    afti_ridge_deinit(&l->ridge);
+    aft_ridge_deinit(&l->ridge);
     afti_flow_deinit(&l->flow);
     afti_arms_deinit(&l->arms);
     afti_scoreboard_deinit(&l->scoreboard);
@@ -80,7 +80,7 @@ static double
 predict(struct aft_learner *l)
 {
     return flow(l) ? aft_logistic(afti_flow_score(l)) * l->settings.reward_scale
-                   : afti_ridge_score(l);
+                   : afti_linear_score(l);
 }
 
 static const struct aft_example_item *
@@ -97,7 +97,7 @@ progressive(struct aft_learner *l, const struct aft_example *x)
 {
     const struct aft_example_item *top = top_item(x);
     double best = 0, shown = 0;
-    const struct aft_candidate *greedy = NULL;
+    l->greedy = AFT_NOWHERE;
     if (!top || !(top->propensity > 0) || x->propensity_kind == AFT_PROPENSITY_UNKNOWN ||
         !take_context(l, 0))
         return;
@@ -109,15 +109,15 @@ progressive(struct aft_learner *l, const struct aft_example *x)
             continue;
         double q = predict(l);
         shown = aft_same(c->arm_id, top->arm_id) ? q : shown;
-        if (!greedy || q > best) {
-            greedy = c;
+        if (l->greedy == AFT_NOWHERE || q > best) {
+            l->greedy = i;
             best = q;
         }
     }
-    if (!greedy)
+    if (l->greedy == AFT_NOWHERE)
         return;
     double reward = (double)top->reward_micro / AFT_MICRO;
-    double w = aft_same(greedy->arm_id, top->arm_id) ? 1 / top->propensity : 0;
+    double w = aft_same(x->candidates[l->greedy].arm_id, top->arm_id) ? 1 / top->propensity : 0;
     l->counts[AFTI_PROGRESSIVE]++;
     l->sums[AFTI_IPS] += w * reward;
     l->sums[AFTI_IPS_W] += w;
@@ -161,7 +161,7 @@ open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_e
         afti_flow_context(l, true);
         afti_flow_learn(l, weight, reward / l->settings.reward_scale);
     } else {
-        afti_ridge_learn(l, weight, reward);
+        afti_linear_learn(l, weight, reward);
     }
     l->counts[AFTI_LEARNED]++;
     l->sums[AFTI_WEIGHT] += weight;
@@ -186,7 +186,7 @@ revise_item(struct aft_learner *l, const struct aft_example *x, const struct aft
         afti_flow_revise(l, weight, (double)(item->reward_micro - item->delta_micro) / scale,
                          (double)item->reward_micro / scale);
     } else {
-        afti_ridge_revise(l, weight, (double)item->delta_micro / AFT_MICRO);
+        afti_linear_revise(l, weight, (double)item->delta_micro / AFT_MICRO);
     }
     l->counts[AFTI_REVISED]++;
 }
@@ -247,6 +247,12 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
         return AFT_OK;
     }
     AFT_NEVER();
+}
+
+uint32_t
+aft_learner_greedy(const struct aft_learner *l)
+{
+    return l->greedy;
 }
 
 void

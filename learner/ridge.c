@@ -9,24 +9,24 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "learner/inner.h"
+#include "learner/learner.h"
 
 enum { REFACTOR = 4096 };
 
 void
-afti_ridge_deinit(struct afti_ridge *r)
+aft_ridge_deinit(struct aft_ridge *r)
 {
     for (uint32_t i = 0; i < r->n; i++) {
         free(r->blocks[i].a);
         free(r->blocks[i].b);
     }
     free(r->blocks);
-    *r = (struct afti_ridge){0};
+    *r = (struct aft_ridge){0};
 }
 
 /* The stride of the weights' block changed: A and b follow; what is new is the prior's. */
 static void
-follow(struct afti_ridge_block *b, uint32_t stride, double lambda)
+follow(struct aft_ridge_block *b, uint32_t stride, double lambda)
 {
     if (b->stride == stride)
         return;
@@ -41,68 +41,21 @@ follow(struct afti_ridge_block *b, uint32_t stride, double lambda)
         memcpy(v, b->b, b->stride * sizeof *v);
     free(b->a);
     free(b->b);
-    *b = (struct afti_ridge_block){a, v, stride, b->updates};
+    *b = (struct aft_ridge_block){a, v, stride, b->updates};
 }
 
 void
-afti_ridge_blocks(struct aft_learner *l)
+aft_ridge_match(struct aft_ridge *r, const struct aft_linear *m)
 {
-    struct afti_ridge *r = &l->ridge;
-    struct aft_linear *m = &l->weights.linear;
     if (m->blocks_n > r->cap) {
         r->cap = m->blocks_cap;
         r->blocks = realloc(r->blocks, r->cap * sizeof *r->blocks);
         AFT_ASSERT(r->blocks);
     }
     while (r->n < m->blocks_n)
-        r->blocks[r->n++] = (struct afti_ridge_block){0};
+        r->blocks[r->n++] = (struct aft_ridge_block){0};
     for (uint32_t i = 0; i < r->n; i++)
         follow(&r->blocks[i], m->blocks[i].stride, m->lambda);
-}
-
-/* The block of the item at hand, with room for all columns: made when it is missing and `grow`. AFT_NOWHERE: none. */
-static uint32_t
-block_of(struct aft_learner *l, bool grow)
-{
-    struct aft_linear *m = &l->weights.linear;
-    uint32_t at = 0;
-    if (l->settings.policy.scope == AFT_SCOPE_PER_ARM) {
-        uint64_t key = l->arm.v[0].hash;
-        at = aft_dict_find(&m->arms, key);
-        if (at == AFT_NOWHERE && grow) {
-            at = aft_dict_add(&m->arms, key);
-            aft_linear_add_block(m);
-        }
-    } else if (m->blocks_n == 0) {
-        at = grow ? aft_linear_add_block(m) : AFT_NOWHERE;
-    }
-    if (at != AFT_NOWHERE && grow) {
-        aft_linear_block_grow(m, at, aft_linear_columns(m));
-        if (at >= l->ridge.n)
-            afti_ridge_blocks(l);
-        follow(&l->ridge.blocks[at], m->blocks[at].stride, m->lambda);
-    }
-    return at;
-}
-
-static void
-columns(struct aft_learner *l, bool grow)
-{
-    struct aft_linear *m = &l->weights.linear;
-    l->x.n = 0;
-    l->x.unknown = 0;
-    uint32_t over = aft_linear_sparse(m, l->shared, l->shared_n, grow, &l->x);
-    over += aft_linear_sparse(m, l->own, l->own_n, grow, &l->x);
-    if (grow)
-        l->counts[AFTI_OVERFLOWED] += over;
-}
-
-double
-afti_ridge_score(struct aft_learner *l)
-{
-    columns(l, false);
-    uint32_t at = block_of(l, false);
-    return at == AFT_NOWHERE ? 0 : aft_linear_score(&l->weights.linear.blocks[at], &l->x);
 }
 
 /* L L' = A, then inv(L) in place, then inv(A) = inv(L)' inv(L). A >= lambda I, so a pivot below lambda is rounding. */
@@ -138,7 +91,7 @@ invert_lower(double *f, uint32_t d, uint32_t stride)
 }
 
 static void
-refactor(struct aft_linear_block *w, const struct afti_ridge_block *b, double lambda)
+refactor(struct aft_linear_block *w, const struct aft_ridge_block *b, double lambda)
 {
     uint32_t d = w->d, s = w->stride;
     double *f = malloc((size_t)s * s * sizeof *f);
@@ -164,7 +117,7 @@ refactor(struct aft_linear_block *w, const struct afti_ridge_block *b, double la
 
 /* A += h x x' (lower triangle), b += h r x. */
 static void
-add_moments(struct afti_ridge_block *b, const struct aft_sparse *x, double h, double reward)
+add_moments(struct aft_ridge_block *b, const struct aft_sparse *x, double h, double reward)
 {
     for (uint32_t i = 0; i < x->n; i++) {
         double hx = h * x->value[i];
@@ -192,38 +145,37 @@ shrink(struct aft_linear_block *w, double *z, double root)
 }
 
 void
-afti_ridge_learn(struct aft_learner *l, double weight, double reward)
+aft_ridge_learn(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
+                const struct aft_sparse *x, double weight, double reward)
 {
-    columns(l, true);
-    uint32_t at = block_of(l, true);
-    struct aft_linear_block *w = &l->weights.linear.blocks[at];
-    struct afti_ridge_block *b = &l->ridge.blocks[at];
-    double *y = l->ridge.y, v = 0;
-    AFT_INVARIANT(I1, w->stride == b->stride);
-    aft_linear_apply(w, &l->x, y);
-    for (uint32_t i = 0; i < l->x.n; i++)
-        v += l->x.value[i] * y[l->x.column[i]];
+    struct aft_linear_block *w = &m->blocks[block];
+    struct aft_ridge_block *b = &r->blocks[block];
+    double v = 0;
+    AFT_INVARIANT(I1, block < r->n && w->stride == b->stride);
+    aft_linear_apply(w, x, r->y);
+    for (uint32_t i = 0; i < x->n; i++)
+        v += x->value[i] * r->y[x->column[i]];
     double gain = weight / (1 + weight * v);
-    double step = gain * (reward - aft_linear_score(w, &l->x));
+    double step = gain * (reward - aft_linear_score(w, x));
     for (uint32_t i = 0; i < w->d; i++)
-        w->theta[i] += step * y[i];
-    shrink(w, y, sqrt(gain));
-    add_moments(b, &l->x, weight, reward);
+        w->theta[i] += step * r->y[i];
+    shrink(w, r->y, sqrt(gain));
+    add_moments(b, x, weight, reward);
     if (++b->updates % REFACTOR == 0)
-        refactor(w, b, l->weights.linear.lambda);
+        refactor(w, b, m->lambda);
 }
 
 void
-afti_ridge_revise(struct aft_learner *l, double weight, double delta)
+aft_ridge_revise(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
+                 const struct aft_sparse *x, double weight, double delta)
 {
-    columns(l, true);
-    uint32_t at = block_of(l, true);
-    struct aft_linear_block *w = &l->weights.linear.blocks[at];
-    struct afti_ridge_block *b = &l->ridge.blocks[at];
+    struct aft_linear_block *w = &m->blocks[block];
+    struct aft_ridge_block *b = &r->blocks[block];
     double step = weight * delta;
-    aft_linear_apply(w, &l->x, l->ridge.y);
+    AFT_INVARIANT(I1, block < r->n && w->stride == b->stride);
+    aft_linear_apply(w, x, r->y);
     for (uint32_t i = 0; i < w->d; i++)
-        w->theta[i] += step * l->ridge.y[i];
-    for (uint32_t i = 0; i < l->x.n; i++)
-        b->b[l->x.column[i]] += step * l->x.value[i];
+        w->theta[i] += step * r->y[i];
+    for (uint32_t i = 0; i < x->n; i++)
+        b->b[x->column[i]] += step * x->value[i];
 }

@@ -57,7 +57,7 @@ put_ridge(const struct aft_learner *l, struct aft_buffer *out)
 {
     aft_put_le32(out, l->ridge.n);
     for (uint32_t k = 0; k < l->ridge.n; k++) {
-        const struct afti_ridge_block *b = &l->ridge.blocks[k];
+        const struct aft_ridge_block *b = &l->ridge.blocks[k];
         uint32_t d = l->weights.linear.blocks[k].d;
         aft_put_le32(out, d);
         aft_put_le64(out, (uint64_t)b->updates);
@@ -178,10 +178,10 @@ static bool
 get_ridge(struct aft_learner *l, struct aft_reader *r)
 {
     uint32_t n, d;
-    afti_ridge_blocks(l);
+    aft_ridge_match(&l->ridge, &l->weights.linear);
     bool good = aft_get_le32(r, &n) && n == l->ridge.n;
     for (uint32_t k = 0; good && k < n; k++) {
-        struct afti_ridge_block *b = &l->ridge.blocks[k];
+        struct aft_ridge_block *b = &l->ridge.blocks[k];
         good = aft_get_le32(r, &d) && d == l->weights.linear.blocks[k].d && get_i64(r, &b->updates);
         for (uint32_t i = 0; good && i < d; i++)
             good = get_finite(r, &b->b[i]);

@@ -279,7 +279,7 @@ spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass)
     for (uint32_t l = 0; l < k; l++, at *= rank_ratio)
         total += share[l] = at;
     for (uint32_t l = 0; l < k;) {
-        double best = -INFINITY, sum = 0;
+        double best = -(double)INFINITY, sum = 0;
         uint32_t ties = 0;
         for (uint32_t i = 0; i < n; i++)
             if (!taken[i] && (s->value[i] > best || ties == 0)) {

@@ -89,6 +89,41 @@ feature(struct afti_in *in, const char *field, struct aft_feature *f)
     AFT_NEVER();
 }
 
+/* The usual number: a short name and 8 bytes. False, and nothing is read, for everything else: feature sees to it. */
+static inline bool
+usual_feature(struct aft_reader *r, struct aft_feature *f)
+{
+    size_t left = aft_left(r);
+    if (left < 2 || r->p[0] & 1 || r->p[0] == 0 || r->p[0] > 127)
+        return false;
+    size_t n = r->p[0] >> 1;
+    if (left < n + 10 || r->p[n + 1] != 0)
+        return false;
+    struct aft_reader number = {r->p + n + 2, r->end};
+    if (!aft_get_double(&number, &f->number) || f->number - f->number != 0)
+        return false;
+    f->name = (struct aft_bytes){r->p + 1, n};
+    f->type = AFT_FEATURE_NUMBER;
+    *r = number;
+    return true;
+}
+
+/* `more` features into v. */
+static enum aft_err
+feature_block(struct afti_in *in, const char *field, struct aft_feature *v, uint32_t more)
+{
+    struct aft_reader r = in->r;
+    for (; more; more--, v++) {
+        if (usual_feature(&r, v))
+            continue;
+        in->r = r;
+        AFT_TRY(feature(in, field, v));
+        r = in->r;
+    }
+    in->r = r;
+    return AFT_OK;
+}
+
 static enum aft_err
 features_anew(struct afti_in *in, const char *field, struct aft_features v, struct aft_bytes *raw)
 {
@@ -112,8 +147,8 @@ afti_features(struct afti_in *in, const char *field, struct aft_features *out,
     in->plain = true;
     AFT_TRY(afti_block(in, field, &l, &more));
     while (more) {
-        for (; more; more--)
-            AFT_TRY(feature(in, field, (struct aft_feature *)l.v + l.n++));
+        AFT_TRY(feature_block(in, field, (struct aft_feature *)l.v + l.n, more));
+        l.n += more;
         AFT_TRY(afti_block(in, field, &l, &more));
     }
     *out = (struct aft_features){l.v, l.n};

@@ -2,8 +2,8 @@
  * promotions, fields by name or the reader's aliases, the reader's defaults, enums by symbol, unions on either side.
  * What matches what is match_avro.c.
  * Bounds: I1 at most AFTI_CODES_MAX codes.
- * I2 records go inline, AFTI_INLINE_MAX of them at most and none inside itself; the others are subroutines, one a pair of records,
- * so that compiling ends, whatever the schema.
+ * I2 records go inline, AFTI_INLINE_MAX of them at most and none inside itself; the others are subroutines, one a pair of
+ * records, so that compiling ends, whatever the schema.
  * Compiling allocates. Any thread. */
 #include "wire/plan_avro.h"
 
@@ -414,6 +414,28 @@ resolve(struct compiler *c, const struct afti_node *w, const struct afti_node *r
     }
 }
 
+/* Jumps that lead to jumps, to a list's NEXT or to an END go there at once; so do branches without bytes. */
+static void
+thread_jumps(struct aft_plan *p)
+{
+    for (uint32_t i = p->code_n; i-- > 0;) {
+        struct afti_code *k = &p->code[i];
+        while (k->op == AFTI_OP_JUMP && p->code[k->a].op == AFTI_OP_JUMP)
+            k->a = p->code[k->a].a;
+        if (k->op != AFTI_OP_JUMP)
+            continue;
+        enum afti_op to = p->code[k->a].op;
+        if (to == AFTI_OP_NEXT || to == AFTI_OP_END)
+            *k = p->code[k->a];
+    }
+    for (uint32_t i = 0; i < p->code_n; i++)
+        for (uint32_t b = 0; p->code[i].op == AFTI_OP_UNION && b < p->code[i].b; b++) {
+            uint32_t *pc = &p->table[p->code[i].a + 2 * b + 1];
+            if (p->code[*pc].op == AFTI_OP_JUMP)
+                *pc = p->code[*pc].a;
+        }
+}
+
 static enum aft_err
 compile(struct compiler *c, const struct afti_node *w, const struct afti_node *r)
 {
@@ -429,7 +451,10 @@ compile(struct compiler *c, const struct afti_node *w, const struct afti_node *r
         AFT_TRY(fields(c, s.w, s.r));
         code(c, AFTI_OP_END, 0, 0);
     }
-    return c->full ? too_long(c) : AFT_OK;
+    if (c->full)
+        return too_long(c);
+    thread_jumps(c->p);
+    return AFT_OK;
 }
 
 enum aft_err

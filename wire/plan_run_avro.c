@@ -66,49 +66,29 @@ flush_to(struct run *x, const uint8_t *to)
     return put(x, (struct aft_bytes){from, (size_t)(to - from)});
 }
 
-static struct aft_bytes
-varint(uint8_t place[10], int64_t v)
-{
-    uint64_t u = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
-    size_t n = 0;
-    for (; u > 127; u >>= 7)
-        place[n++] = (uint8_t)(u | 128);
-    place[n++] = (uint8_t)u;
-    return (struct aft_bytes){place, n};
-}
-
 static enum aft_err
 put_long(struct run *x, int64_t v)
 {
     uint8_t place[10];
-    return x->quiet ? AFT_OK : put(x, varint(place, v));
+    return x->quiet ? AFT_OK : put(x, afti_varint(place, v));
 }
 
 static enum aft_err
-put_float(struct run *x, float v)
+put_real(struct run *x, double v, bool single)
 {
-    uint32_t u;
-    uint8_t place[4];
-    memcpy(&u, &v, 4);
-    aft_store_le32(place, u);
-    return put(x, (struct aft_bytes){place, 4});
-}
-
-static enum aft_err
-put_double(struct run *x, double v)
-{
-    uint64_t u;
-    uint8_t place[8];
-    memcpy(&u, &v, 8);
-    aft_store_le64(place, u);
-    return put(x, (struct aft_bytes){place, 8});
+    if (AFT_RECORD_BYTES_MAX - (x->out->n - x->out_start) < 8)
+        return over(x, "the record grows past the bound of a record");
+    if (single)
+        aft_put_float(x->out, (float)v);
+    else
+        aft_put_double(x->out, v);
+    return AFT_OK;
 }
 
 /* ---- input */
 static inline bool
-get_long(struct run *x, int64_t *v)
+get_long(struct aft_reader *r, int64_t *v)
 {
-    struct aft_reader *r = &x->r;
     if (r->p != r->end && *r->p < 128) {
         uint8_t b = *r->p++;
         *v = (int64_t)(b >> 1) ^ -(int64_t)(b & 1);
@@ -119,17 +99,17 @@ get_long(struct run *x, int64_t *v)
 }
 
 static inline bool
-get_int(struct run *x, int64_t *v)
+get_int(struct aft_reader *r, int64_t *v)
 {
-    return get_long(x, v) && *v >= INT32_MIN && *v <= INT32_MAX;
+    return get_long(r, v) && *v >= INT32_MIN && *v <= INT32_MAX;
 }
 
 static inline bool
-pass(struct run *x, uint64_t n)
+pass(struct aft_reader *r, uint64_t n)
 {
-    if (n > aft_left(&x->r))
+    if (n > aft_left(r))
         return false;
-    x->r.p += n;
+    r->p += n;
     return true;
 }
 
@@ -140,15 +120,15 @@ promote(struct run *x, enum afti_op op)
     int64_t v = 0;
     float f = 0;
     bool ok = op == AFTI_OP_FLOAT_DOUBLE                              ? aft_get_float(&x->r, &f)
-              : op == AFTI_OP_LONG_FLOAT || op == AFTI_OP_LONG_DOUBLE ? get_long(x, &v)
-                                                                      : get_int(x, &v);
+              : op == AFTI_OP_LONG_FLOAT || op == AFTI_OP_LONG_DOUBLE ? get_long(&x->r, &v)
+                                                                      : get_int(&x->r, &v);
     if (!ok)
         return malformed(x, "a number");
     AFT_TRY(flush_to(x, at));
     if (op == AFTI_OP_FLOAT_DOUBLE)
-        return put_double(x, (double)f);
-    return op == AFTI_OP_INT_FLOAT || op == AFTI_OP_LONG_FLOAT ? put_float(x, (float)v)
-                                                               : put_double(x, (double)v);
+        return put_real(x, (double)f, false);
+    bool single = op == AFTI_OP_INT_FLOAT || op == AFTI_OP_LONG_FLOAT;
+    return put_real(x, single ? (double)(float)v : (double)v, single); /* rounded once */
 }
 
 static enum aft_err
@@ -156,7 +136,7 @@ map_enum(struct run *x, const struct afti_code *k)
 {
     const uint8_t *at = x->r.p;
     int64_t v;
-    if (!get_long(x, &v) || (uint64_t)v >= k->b)
+    if (!get_long(&x->r, &v) || (uint64_t)v >= k->b)
         return malformed(x, "an enum's index");
     uint32_t to = x->plan->table[k->a + (uint32_t)v];
     if (to == AFTI_NONE)
@@ -173,7 +153,7 @@ enter_union(struct run *x, const struct afti_code *k, uint32_t *pc)
 {
     const uint8_t *at = x->r.p;
     int64_t v;
-    if (!get_long(x, &v) || (uint64_t)v >= k->b)
+    if (!get_long(&x->r, &v) || (uint64_t)v >= k->b)
         return malformed(x, "a union's branch");
     const uint32_t *row = &x->plan->table[k->a + 2 * (uint32_t)v];
     *pc = row[1];
@@ -189,7 +169,7 @@ static enum aft_err
 merge_blocks(struct run *x, const struct list *l, const uint8_t *end)
 {
     uint8_t place[10];
-    struct aft_bytes count = varint(place, (int64_t)l->total);
+    struct aft_bytes count = afti_varint(place, (int64_t)l->total);
     const uint8_t *behind = x->r.p;
     x->r.p = end; /* the list's last 0 stays pending */
     AFT_TRY(flush_to(x, end));
@@ -225,7 +205,7 @@ next_block(struct run *x, uint32_t *pc)
     for (;;) {
         const uint8_t *at = x->r.p;
         int64_t count, size = -1;
-        if (!get_long(x, &count))
+        if (!get_long(&x->r, &count))
             return malformed(x, "a list's count");
         if (count == 0) {
             *pc = l->next;
@@ -233,7 +213,7 @@ next_block(struct run *x, uint32_t *pc)
             return l->blocks > 1 && !x->quiet ? merge_blocks(x, l, at) : AFT_OK;
         }
         if (count < 0) {
-            if (count == INT64_MIN || !get_long(x, &size) || size < 0 ||
+            if (count == INT64_MIN || !get_long(&x->r, &size) || size < 0 ||
                 (uint64_t)size > aft_left(&x->r))
                 return malformed(x, "a list's count");
             count = -count;
@@ -270,6 +250,11 @@ enter(struct run *x)
 static enum aft_err
 enter_list(struct run *x, const struct afti_code *k, uint32_t *pc)
 {
+    if (x->r.p != x->r.end && *x->r.p == 0) { /* an empty one */
+        x->r.p++;
+        *pc = k->a;
+        return AFT_OK;
+    }
     AFT_TRY(enter(x));
     x->list[x->depth - 1] = (struct list){.body = *pc + 1, .next = k->a};
     return next_block(x, pc);
@@ -335,95 +320,133 @@ skip_or_keep(struct run *x, bool skip)
     return AFT_OK;
 }
 
-/* ---- the loop: values that stay as they are */
-static inline bool
-pass_value(struct run *x, const struct afti_code *k)
+/* ---- the loop */
+/* What needs another function than exec itself; *pc goes on. */
+static enum aft_err
+exec_other(struct run *x, uint32_t *pc)
 {
-    int64_t v;
+    const struct afti_code *k = &x->plan->code[*pc];
+    const uint32_t *table = x->plan->table;
     switch (k->op) {
-    case AFTI_OP_BOOL:
-        return x->r.p != x->r.end && *x->r.p++ <= 1;
-    case AFTI_OP_INT:
-        return get_int(x, &v);
-    case AFTI_OP_LONG:
-        return get_long(x, &v);
-    case AFTI_OP_BYTES:
-        return get_long(x, &v) && v >= 0 && pass(x, (uint64_t)v);
-    case AFTI_OP_RAW:
-        return pass(x, k->a);
-    default:
-        return get_long(x, &v) && (uint64_t)v < k->a; /* ENUM */
+    case AFTI_OP_ENUM_MAP:
+        *pc += 1;
+        return map_enum(x, k);
+    case AFTI_OP_LIST:
+        return enter_list(x, k, pc);
+    case AFTI_OP_CALL:
+        *pc += 1;
+        return call(x, table[k->a]);
+    case AFTI_OP_REORDER:
+        *pc = table[k->a];
+        return reorder(x, &table[k->a]);
+    case AFTI_OP_SKIP:
+    case AFTI_OP_KEEP:
+        *pc += 1;
+        return skip_or_keep(x, k->op == AFTI_OP_SKIP);
+    case AFTI_OP_EMIT:
+        *pc += 1;
+        AFT_TRY(flush_to(x, x->r.p));
+        return put(x, (struct aft_bytes){x->plan->constants.p + k->a, k->b});
+    case AFTI_OP_FAIL:
+        return AFT_FAIL(x->e, AFT_E_VALUE, "byte %zu: %s; the producer must send another value",
+                        (size_t)(x->r.p - x->start), (const char *)x->plan->constants.p + k->a);
+    default: /* a promotion */
+        *pc += 1;
+        return promote(x, k->op);
     }
+}
+
+/* A union whose branch keeps its index; false: let enter_union see to it. */
+static inline bool
+same_branch(const struct run *x, struct aft_reader *r, const struct afti_code *k, uint32_t *pc)
+{
+    if (r->p == r->end || *r->p > 127 || *r->p & 1 || (uint32_t)(*r->p >> 1) >= k->b)
+        return false;
+    const uint32_t *row = &x->plan->table[k->a + (*r->p & ~1u)];
+    if (row[0] != AFTI_SAME)
+        return false;
+    r->p++;
+    *pc = row[1];
+    return true;
+}
+
+/* The end of a list that was one block; false: let next_block see to it. */
+static inline bool
+last_item(struct run *x, struct aft_reader *r, uint32_t *pc)
+{
+    const struct list *l = &x->list[x->depth - 1];
+    if (l->blocks > 1 || r->p == r->end || *r->p)
+        return false;
+    r->p++;
+    x->depth--;
+    *pc = l->next;
+    return true;
 }
 
 static enum aft_err
 exec(struct run *x, uint32_t pc)
 {
-    const struct afti_code *code = x->plan->code;
-    const uint32_t *table = x->plan->table;
+    const struct afti_code *code = x->plan->code, *k = code + pc;
+    struct aft_reader r =
+        x->r; /* in registers; x->r is brought up to date before others look at it */
+    int64_t v;
     for (;;) {
-        const struct afti_code *k = &code[pc];
+        bool ok;
         switch (k->op) {
         case AFTI_OP_END:
+            x->r = r;
             return AFT_OK;
         case AFTI_OP_JUMP:
-            pc = k->a;
-            break;
+            k = code + k->a;
+            continue;
         case AFTI_OP_BOOL:
+            ok = r.p != r.end && *r.p++ <= 1;
+            break;
         case AFTI_OP_INT:
+            ok = get_int(&r, &v);
+            break;
         case AFTI_OP_LONG:
-        case AFTI_OP_BYTES:
+            ok = get_long(&r, &v);
+            break;
+        case AFTI_OP_BYTES: /* a negative length is a huge one */
+            ok = get_long(&r, &v) && pass(&r, (uint64_t)v);
+            break;
         case AFTI_OP_RAW:
+            ok = pass(&r, k->a);
+            break;
         case AFTI_OP_ENUM:
-            if (!pass_value(x, k))
-                return malformed(x, "a value");
-            pc++;
-            break;
-        case AFTI_OP_INT_FLOAT:
-        case AFTI_OP_INT_DOUBLE:
-        case AFTI_OP_LONG_FLOAT:
-        case AFTI_OP_LONG_DOUBLE:
-        case AFTI_OP_FLOAT_DOUBLE:
-            AFT_TRY(promote(x, k->op));
-            pc++;
-            break;
-        case AFTI_OP_ENUM_MAP:
-            AFT_TRY(map_enum(x, k));
-            pc++;
+            ok = get_long(&r, &v) && (uint64_t)v < k->a;
             break;
         case AFTI_OP_UNION:
-            AFT_TRY(enter_union(x, k, &pc));
-            break;
-        case AFTI_OP_LIST:
-            AFT_TRY(enter_list(x, k, &pc));
-            break;
+            if (!same_branch(x, &r, k, &pc)) {
+                x->r = r;
+                AFT_TRY(enter_union(x, k, &pc));
+                r = x->r;
+            }
+            k = code + pc;
+            continue;
         case AFTI_OP_NEXT:
             pc = k->a;
-            if (--x->list[x->depth - 1].left == 0)
+            if (--x->list[x->depth - 1].left == 0 && !last_item(x, &r, &pc)) {
+                x->r = r;
                 AFT_TRY(next_block(x, &pc));
-            break;
-        case AFTI_OP_CALL:
-            AFT_TRY(call(x, table[k->a]));
-            pc++;
-            break;
-        case AFTI_OP_REORDER:
-            AFT_TRY(reorder(x, &table[k->a]));
-            pc = table[k->a];
-            break;
-        case AFTI_OP_SKIP:
-        case AFTI_OP_KEEP:
-            AFT_TRY(skip_or_keep(x, k->op == AFTI_OP_SKIP));
-            pc++;
-            break;
-        case AFTI_OP_EMIT:
-            AFT_TRY(flush_to(x, x->r.p));
-            AFT_TRY(put(x, (struct aft_bytes){x->plan->constants.p + k->a, k->b}));
-            pc++;
-            break;
-        case AFTI_OP_FAIL:
-            return AFT_FAIL(x->e, AFT_E_VALUE, "byte %zu: %s; the producer must send another value",
-                            (size_t)(x->r.p - x->start), (const char *)x->plan->constants.p + k->a);
+                r = x->r;
+            }
+            k = code + pc;
+            continue;
+        default:
+            pc = (uint32_t)(k - code);
+            x->r = r;
+            AFT_TRY(exec_other(x, &pc));
+            r = x->r;
+            k = code + pc;
+            continue;
         }
+        if (!ok) {
+            x->r = r;
+            return malformed(x, "a value");
+        }
+        k++;
     }
 }
 

@@ -35,6 +35,33 @@ write_file(char *path, const char *text)
     close(fd);
 }
 
+/* The policy's defaults, as text, of two settings. */
+struct texts {
+    char text[64][200];
+    int n;
+};
+static void
+text_in(void *ctx, const char *key, const char *value)
+{
+    struct texts *t = ctx;
+    assert_true(t->n < 64);
+    snprintf(t->text[t->n++], sizeof t->text[0], "%s=%s", key, value);
+}
+
+static void
+policy_defaults_are_the_policys(const struct aft_config *c)
+{
+    static struct texts ours, theirs;
+    struct aft_policy_settings plain;
+    ours.n = theirs.n = 0;
+    aft_policy_settings_default(&plain);
+    aft_policy_settings_each(&plain, text_in, &theirs);
+    aft_policy_settings_each(&aft_config_learner(c)->policy, text_in, &ours);
+    assert_int_equal(ours.n, theirs.n);
+    for (int i = 0; i < ours.n; i++)
+        assert_string_equal(ours.text[i], theirs.text[i]);
+}
+
 static void
 defaults_hold(void **state)
 {
@@ -59,6 +86,7 @@ defaults_hold(void **state)
     aft_learner_settings_digest(&plain, &a);
     aft_learner_settings_digest(aft_config_learner(c), &b);
     assert_memory_equal(&a, &b, sizeof a); /* the table adds nothing of its own to the learner */
+    policy_defaults_are_the_policys(c);
     aft_config_free(c);
 }
 

@@ -1,0 +1,200 @@
+/* metrics.c - the board as Prometheus' text format and as a page for a person; the table of metrics as docs/METRICS.md.
+ * In: a board. Out: text. Any thread; the board is locked while it is read.
+ */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "consumer/board.h"
+
+#define PREFIX "aftertouch_"
+
+static void put(struct aft_buffer *b, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void
+put(struct aft_buffer *b, const char *format, ...)
+{
+    char line[600];
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(line, sizeof line, format, ap);
+    va_end(ap);
+    AFT_ASSERT(n >= 0 && (size_t)n < sizeof line);
+    aft_put_raw(b, (struct aft_bytes){(const uint8_t *)line, (size_t)n});
+}
+
+static double
+lag(const struct aft_task_status *s, int log)
+{
+    int64_t behind = s->end_offset[log] - s->next_offset[log];
+    return s->end_offset[log] < 0 ? (double)NAN : behind > 0 ? (double)behind : 0;
+}
+
+static double
+seconds(int64_t ms)
+{
+    return ms == INT64_MIN ? (double)NAN : (double)ms / 1000;
+}
+
+static void
+head(struct aft_buffer *out, const char *name, const char *type, const char *help)
+{
+    put(out, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", name, help, name, type);
+}
+
+static void
+put_value(struct aft_buffer *out, double v)
+{
+    if (isnan(v))
+        put(out, " NaN\n");
+    else
+        put(out, " %.15g\n", v);
+}
+
+static const char *const log_names[2] = {"impressions", "outcomes"};
+
+static void
+put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status *s)
+{
+#define X(fate)                                                                           \
+    put(out, PREFIX "%s{partition=\"%d\",fate=\"" #fate "\"} %lld\n", name, s->partition, \
+        (long long)s->join.fates.fate);
+    AFT_FATES(X)
+#undef X
+}
+
+/* One small function a row of the table, so that a value is an expression there and nothing here. */
+#define SERVICE(name, type, help, value) \
+    {                                    \
+        head(out, name, type, help);     \
+        put(out, PREFIX "%s", name);     \
+        put_value(out, (double)(value)); \
+    }
+#define LOG(name, type, help, value)                                                     \
+    {                                                                                    \
+        head(out, name, type, help);                                                     \
+        for (size_t i = 0; i < b->tasks_n; i++)                                          \
+            for (int log = 0; log < 2; log++) {                                          \
+                const struct aft_task_status *s = &b->tasks[i];                          \
+                put(out, PREFIX "%s{partition=\"%d\",topic=\"%s\"}", name, s->partition, \
+                    log_names[log]);                                                     \
+                put_value(out, (double)(value));                                         \
+            }                                                                            \
+    }
+#define TASK(name, type, help, value)                                    \
+    {                                                                    \
+        head(out, name, type, help);                                     \
+        for (size_t i = 0; i < b->tasks_n; i++) {                        \
+            const struct aft_task_status *s = &b->tasks[i];              \
+            put(out, PREFIX "%s{partition=\"%d\"}", name, s->partition); \
+            put_value(out, (double)(value));                             \
+        }                                                                \
+    }
+#define FATES(name, type, help, value)          \
+    {                                           \
+        head(out, name, type, help);            \
+        for (size_t i = 0; i < b->tasks_n; i++) \
+            put_fates(out, name, &b->tasks[i]); \
+    }
+#define LEARNER(name, type, help, value)                    \
+    if (b->learns) {                                        \
+        const struct aft_learning_status *l = &b->learning; \
+        head(out, name, type, help);                        \
+        put(out, PREFIX "%s", name);                        \
+        put_value(out, (double)(value));                    \
+    }
+
+void
+aft_metrics_text(struct aft_board *b, struct aft_buffer *out)
+{
+    pthread_mutex_lock(&b->lock);
+    head(out, "build_info", "gauge", "1, with the version.");
+    put(out, PREFIX "build_info{version=\"" AFT_VERSION "\"} 1\n");
+#include "consumer/metrics.def"
+    pthread_mutex_unlock(&b->lock);
+}
+#undef SERVICE
+#undef LOG
+#undef TASK
+#undef FATES
+#undef LEARNER
+
+/* ---- the reference page */
+struct row {
+    const char *name, *type, *help, *labels;
+};
+#define SERVICE(name, type, help, value) {name, type, help, ""},
+#define LOG(name, type, help, value) {name, type, help, "partition, topic"},
+#define TASK(name, type, help, value) {name, type, help, "partition"},
+#define FATES(name, type, help, value) {name, type, help, "partition, fate"},
+#define LEARNER(name, type, help, value) {name, type, help, ""},
+static const struct row rows[] = {
+#include "consumer/metrics.def"
+};
+#undef SERVICE
+#undef LOG
+#undef TASK
+#undef FATES
+#undef LEARNER
+
+void
+aft_metrics_markdown(struct aft_buffer *out)
+{
+    put(out, "# Metrics\n\n"
+             "Made by `aftertouch config doc metrics` from `consumer/metrics.def`; a test checks "
+             "that this page is current.\n"
+             "`GET /metrics` on `http.listen`, Prometheus' text format. The learner's stand there "
+             "while this process learns.\n\n"
+             "| metric | type | labels | what |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        put(out, "| `" PREFIX "%s` | %s | %s | %s |\n", rows[i].name, rows[i].type, rows[i].labels,
+            rows[i].help);
+    put(out, "| `" PREFIX "build_info` | gauge | version | 1, with the version. |\n");
+}
+
+/* ---- the page for a person */
+static void
+put_escaped(struct aft_buffer *out, const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (*p == '<' || *p == '&')
+            put(out, *p == '<' ? "&lt;" : "&amp;");
+        else
+            aft_put_u8(out, (uint8_t)*p);
+}
+
+void
+afti_status_page(struct aft_board *b, struct aft_buffer *out)
+{
+    pthread_mutex_lock(&b->lock);
+    put(out,
+        "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>"
+        "<title>aftertouch</title><style>body{font:15px system-ui;margin:2em}td,th{padding:.2em "
+        ".8em;"
+        "text-align:right}th{border-bottom:1px solid}</style><h1>aftertouch " AFT_VERSION
+        "</h1><p>%s",
+        b->ready ? "ready" : "not ready yet");
+    if (b->trouble[0]) {
+        put(out, ": ");
+        put_escaped(out, b->trouble);
+    }
+    put(out, "<table><tr><th>partition<th>impressions<th>lag<th>outcomes<th>lag<th>open<th>"
+             "examples<th>credited"
+             "<th>organic<th>orphans<th>dead letters");
+    for (size_t i = 0; i < b->tasks_n; i++) {
+        const struct aft_task_status *s = &b->tasks[i];
+        put(out, "<tr><td>%d<td>%lld<td>%.0f<td>%lld<td>%.0f", s->partition,
+            (long long)s->consumed[0], lag(s, 0), (long long)s->consumed[1], lag(s, 1));
+        put(out, "<td>%lld<td>%llu<td>%lld<td>%lld<td>%lld<td>%llu", (long long)s->join.open,
+            (unsigned long long)s->published_seq, (long long)s->join.fates.credited,
+            (long long)s->join.fates.organic, (long long)s->join.fates.orphan,
+            (unsigned long long)s->dead_letters);
+    }
+    put(out, "</table>");
+    if (b->learns)
+        put(out, "<p>learner: round %lld, %lld examples, %u arms, last snapshot of round %lld",
+            (long long)b->learning.round, (long long)b->learning.learner.learned,
+            b->learning.learner.arms, (long long)b->learning.last_snapshot_round);
+    put(out, "<p><a href=metrics>metrics</a>");
+    pthread_mutex_unlock(&b->lock);
+}

@@ -1,0 +1,232 @@
+/* registry_http.c - the schema port over a Confluent-compatible registry: GET <url>/schemas/ids/<id>, by libcurl. In: ids; out: schemas'
+ * texts. Basic authentication with a password from a file, read once at opening.
+ *
+ * What was found is kept for ever (ids never change). What the registry does not know is asked again after ABSENT_MS, so that a
+ * flood of records under a wrong id costs no flood of requests.
+ *
+ * I1 one request at a time: the curl handle and the cache are used under the mutex alone.
+ * Threads: any; tasks share one.
+ */
+#define CURL_DISABLE_TYPECHECK /* its checks are no standard C */
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "consumer/consumer.h"
+#include "consumer/registry.h"
+
+enum { ANSWER_BYTES_MAX = 4 << 20, ABSENT_MS = 5000, PASSWORD_BYTES_MAX = 1024 };
+
+struct known {
+    struct known *next;
+    uint32_t id;
+    int64_t absent_until_ms; /* 0: it is there */
+    struct aft_error why;    /* of absence */
+    struct aft_buffer json;
+};
+
+struct aft_registry {
+    pthread_mutex_t mutex;
+    CURL *curl;
+    struct curl_slist *headers;
+    struct known *known;
+    struct aft_buffer answer;
+    char said[CURL_ERROR_SIZE];
+    char url[1024];
+};
+
+static int64_t
+now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
+}
+
+static size_t
+on_bytes(char *bytes, size_t size, size_t n, void *ctx)
+{
+    struct aft_buffer *b = ctx;
+    n *= size;
+    if (b->n + n > ANSWER_BYTES_MAX)
+        return 0; /* curl fails the transfer */
+    aft_put_raw(b, (struct aft_bytes){(const uint8_t *)bytes, n});
+    return n;
+}
+
+/* status_means: what the answer's HTTP status tells the caller to do. */
+static enum aft_err
+status_means(const struct aft_registry *r, uint32_t id, long status, struct aft_error *e)
+{
+    if (status == 200)
+        return AFT_OK;
+    if (status == 404)
+        return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
+                        "the registry at %s knows no schema %u: was the record written against "
+                        "another registry?",
+                        r->url, id);
+    if (status == 401 || status == 403)
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "the registry at %s refuses us (HTTP %ld): check schema.registry.user and "
+                        "schema.registry.password.file",
+                        r->url, status);
+    if (status == 429 || status >= 500)
+        return AFT_FAIL(e, AFT_E_AGAIN, "the registry at %s answers HTTP %ld; trying on", r->url,
+                        status);
+    return AFT_FAIL(e, AFT_E_CONFIG,
+                    "%s answers HTTP %ld: is schema.registry.url the base address of a "
+                    "Confluent-compatible registry?",
+                    r->url, status);
+}
+
+static enum aft_err
+ask(struct aft_registry *r, uint32_t id, struct aft_buffer *json, struct aft_error *e)
+{
+    char url[sizeof r->url + 40];
+    long status = 0;
+    snprintf(url, sizeof url, "%s/schemas/ids/%u", r->url, id);
+    aft_buffer_reset(&r->answer);
+    r->said[0] = '\0';
+    curl_easy_setopt(r->curl, CURLOPT_URL, url);
+    CURLcode code = curl_easy_perform(r->curl);
+    if (code != CURLE_OK)
+        return AFT_FAIL(e, AFT_E_AGAIN, "the registry at %s does not answer (%s); trying on",
+                        r->url, r->said[0] ? r->said : curl_easy_strerror(code));
+    curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
+    AFT_TRY(status_means(r, id, status, e));
+    return afti_registry_answer(id, aft_buffer_bytes(&r->answer), json, e);
+}
+
+static struct known *
+known_of(struct aft_registry *r, uint32_t id)
+{
+    struct known *k = r->known;
+    while (k && k->id != id)
+        k = k->next;
+    if (k)
+        return k;
+    k = calloc(1, sizeof *k);
+    AFT_ASSERT(k != NULL);
+    *k = (struct known){.next = r->known, .id = id, .absent_until_ms = 1};
+    r->known = k;
+    return k;
+}
+
+static enum aft_err
+by_id(void *ctx, uint32_t id, struct aft_buffer *json, struct aft_error *e)
+{
+    struct aft_registry *r = ctx;
+    enum aft_err err = AFT_OK;
+    pthread_mutex_lock(&r->mutex);
+    struct known *k = known_of(r, id);
+    if (k->absent_until_ms > now_ms()) {
+        *e = k->why;
+        err = e->code;
+    } else if (k->absent_until_ms != 0) {
+        aft_buffer_reset(&k->json);
+        err = ask(r, id, &k->json, e);
+        if (err == AFT_OK) {
+            k->absent_until_ms = 0;
+        } else if (err == AFT_E_UNKNOWN_SCHEMA) {
+            k->absent_until_ms = now_ms() + ABSENT_MS;
+            k->why = *e;
+        }
+    }
+    if (err == AFT_OK)
+        aft_put_raw(json, aft_buffer_bytes(&k->json));
+    pthread_mutex_unlock(&r->mutex);
+    return err;
+}
+
+/* ---- opening */
+static enum aft_err
+password_use(struct aft_registry *r, const char *path, struct aft_error *e)
+{
+    char password[PASSWORD_BYTES_MAX];
+    FILE *f = path && path[0] ? fopen(path, "r") : NULL;
+    if (!f)
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "schema.registry.password.file=%s cannot be read: it must hold the "
+                        "password of schema.registry.user",
+                        path ? path : "");
+    size_t n = fread(password, 1, sizeof password - 1, f);
+    fclose(f);
+    while (n > 0 && (password[n - 1] == '\n' || password[n - 1] == '\r'))
+        n--;
+    password[n] = '\0';
+    curl_easy_setopt(r->curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+    curl_easy_setopt(r->curl, CURLOPT_PASSWORD, password); /* curl keeps a copy */
+    memset(password, 0, sizeof password);
+    return AFT_OK;
+}
+
+static enum aft_err
+prepare(struct aft_registry *r, const struct aft_registry_options *o, struct aft_error *e)
+{
+    size_t n = o->url ? strlen(o->url) : 0;
+    while (n > 0 && o->url[n - 1] == '/')
+        n--;
+    if (n >= sizeof r->url || n < 8 ||
+        (strncmp(o->url, "http://", 7) != 0 && strncmp(o->url, "https://", 8) != 0))
+        return AFT_FAIL(
+            e, AFT_E_CONFIG,
+            "schema.registry.url=%s is no address: want http://host:port or https://...",
+            o->url ? o->url : "");
+    memcpy(r->url, o->url, n);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    r->curl = curl_easy_init();
+    AFT_ASSERT(r->curl != NULL);
+    r->headers =
+        curl_slist_append(NULL, "Accept: application/vnd.schemaregistry.v1+json, application/json");
+    curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, r->headers);
+    curl_easy_setopt(r->curl, CURLOPT_ERRORBUFFER, r->said);
+    curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, &r->answer);
+    curl_easy_setopt(r->curl, CURLOPT_TIMEOUT_MS, o->timeout_ms > 0 ? (long)o->timeout_ms : 5000L);
+    curl_easy_setopt(r->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(r->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (!o->user || !o->user[0])
+        return AFT_OK;
+    curl_easy_setopt(r->curl, CURLOPT_USERNAME, o->user);
+    return password_use(r, o->password_file, e);
+}
+
+enum aft_err
+aft_registry_open(const struct aft_registry_options *o, struct aft_registry **out,
+                  struct aft_error *e)
+{
+    struct aft_registry *r = calloc(1, sizeof *r);
+    AFT_ASSERT(r != NULL && pthread_mutex_init(&r->mutex, NULL) == 0);
+    enum aft_err err = prepare(r, o, e);
+    if (err == AFT_OK)
+        *out = r;
+    else
+        aft_registry_close(r);
+    return err;
+}
+
+struct aft_schema_port
+aft_registry_port(struct aft_registry *r)
+{
+    return (struct aft_schema_port){.ctx = r, .by_id = by_id};
+}
+
+void
+aft_registry_close(struct aft_registry *r)
+{
+    if (!r)
+        return;
+    for (struct known *k = r->known, *next; k; k = next) {
+        next = k->next;
+        aft_buffer_deinit(&k->json);
+        free(k);
+    }
+    curl_slist_free_all(r->headers);
+    if (r->curl)
+        curl_easy_cleanup(r->curl);
+    aft_buffer_deinit(&r->answer);
+    pthread_mutex_destroy(&r->mutex);
+    free(r);
+}

@@ -1,0 +1,332 @@
+/* test_learning.c - learning over a log in memory: whoever is killed, whenever, the rounds of the journal make one model. Every snapshot
+ * that was ever published is, byte for byte, what an undisturbed learner publishes of that round.
+ */
+#include "tests/world.h"
+
+#include "consumer/learning_inner.h"
+
+enum { PARTITIONS = 2 };
+
+struct student {
+    struct aft_log *log;
+    struct aft_learning *learning;
+};
+
+static void
+student_start(struct world *w, struct student *s)
+{
+    struct aft_learning_options o = {.config = w->config,
+                                     .log = s->log,
+                                     .clock = world_clock(w),
+                                     .partitions = PARTITIONS,
+                                     .owner = "a test"};
+    WORLD_OK(aft_learning_open(&o, &s->learning, &world_error));
+}
+
+static void
+student_kill(struct student *s)
+{
+    aft_learning_close(s->learning);
+    s->learning = NULL;
+    s->log->ops->poll(s->log, 0);
+}
+
+/* A log that breaks down in the middle of a snapshot: the broker goes away after `snapshots_left` of its records. */
+static const struct aft_log_ops *whole_ops;
+static struct aft_log_ops breaking_ops;
+static int snapshots_left = 1 << 30;
+
+static enum aft_err
+breaking_append(struct aft_log *l, const struct aft_append *a, struct aft_error *e)
+{
+    if (strcmp(a->topic, "aftertouch.snapshots") == 0 && snapshots_left-- == 0)
+        return AFT_FAIL(e, AFT_E_BROKER, "gone");
+    return whole_ops->append(l, a, e);
+}
+
+static struct aft_log *
+breaking_log(struct world *w)
+{
+    struct aft_log *l = aft_log_memory(w->broker);
+    whole_ops = l->ops;
+    breaking_ops = *l->ops;
+    breaking_ops.append = breaking_append;
+    l->ops = &breaking_ops;
+    return l;
+}
+
+/* A step; the one who was overtaken, or lost its broker, is let go. */
+static void
+student_step(struct student *s, int *fenced)
+{
+    bool busy;
+    struct aft_error e;
+    enum aft_err err = aft_learning_step(s->learning, 0, &busy, &e);
+    if (err == AFT_E_NOT_OWNER || err == AFT_E_BROKER) {
+        *fenced += err == AFT_E_NOT_OWNER;
+        student_kill(s);
+    } else if (err != AFT_OK) {
+        fail_msg("step: %s (%s)", e.message, aft_err_name(err));
+    }
+}
+
+/* ---- examples: from tasks of their own, one a partition */
+struct school {
+    struct world w;
+    struct aft_store *stores[PARTITIONS];
+    struct aft_task *tasks[PARTITIONS];
+};
+
+static void
+school_open(struct school *x, uint64_t seed)
+{
+    world_open(&x->w, seed, PARTITIONS);
+    world_set(&x->w, "learner.round.interval", "2s");
+    world_set(&x->w, "snapshot.interval", "9s");
+    world_set(&x->w, "learner.model", "ridge");
+    world_set(&x->w, "features.bits", "10");
+    WORLD_OK(aft_config_check(x->w.config, &world_error));
+    for (int p = 0; p < PARTITIONS; p++) {
+        struct aft_task_options o = {.config = x->w.config,
+                                     .log = x->w.log,
+                                     .store = x->stores[p] = aft_store_mem_new(),
+                                     .clock = world_clock(&x->w),
+                                     .partition = p,
+                                     .owner = "a test"};
+        WORLD_OK(aft_task_open(&o, &x->tasks[p], &world_error));
+    }
+}
+
+static void
+school_close(struct school *x)
+{
+    for (int p = 0; p < PARTITIONS; p++) {
+        aft_task_close(x->tasks[p]);
+        x->w.log->ops->poll(x->w.log, 0);
+        x->stores[p]->ops->close(x->stores[p]);
+    }
+    world_close(&x->w);
+}
+
+static void
+school_step(struct school *x)
+{
+    bool busy;
+    int p = (int)aft_random_below(&x->w.r, PARTITIONS);
+    for (int i = 0; i < 4; i++)
+        world_happen(&x->w, p);
+    WORLD_OK(aft_task_step(x->tasks[p], 0, &busy, &world_error));
+}
+
+/* ---- what was published: every record by (round, key), and whether two of them differ */
+struct published {
+    struct world *w;
+    struct aft_buffer records[512];
+    int64_t round[512];
+    struct aft_buffer keys[512];
+    size_t n, repeated;
+    struct aft_arena arena;
+};
+
+static void
+published_in(void *ctx, const struct aft_record_in *in)
+{
+    struct published *x = ctx;
+    struct aft_snapshot_record r;
+    aft_arena_reset(&x->arena);
+    WORLD_OK(aft_decode_snapshot(world_body(in), &x->arena, &r, &world_error));
+    for (size_t i = 0; i < x->n; i++)
+        if (x->round[i] == r.round && aft_same(aft_buffer_bytes(&x->keys[i]), in->key)) {
+            x->repeated++;
+            if (!aft_same(aft_buffer_bytes(&x->records[i]), in->value))
+                fail_msg("round %lld, %.*s: published twice, differently", (long long)r.round,
+                         (int)in->key.n, (const char *)in->key.p);
+            return;
+        }
+    assert_true(x->n < 512);
+    x->round[x->n] = r.round;
+    aft_put_raw(&x->keys[x->n], in->key);
+    aft_put_raw(&x->records[x->n++], in->value);
+}
+
+static struct published *
+published_of(struct world *w)
+{
+    struct published *x = calloc(1, sizeof *x);
+    x->w = w;
+    aft_arena_init(&x->arena, 64 << 20);
+    world_each(w, "topics.snapshots", 0, published_in, x);
+    return x;
+}
+
+static void
+published_free(struct published *x)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        aft_buffer_deinit(&x->records[i]);
+        aft_buffer_deinit(&x->keys[i]);
+    }
+    aft_arena_deinit(&x->arena);
+    free(x);
+}
+
+/* ---- the truth: a learner over the whole journal, from nothing, without any snapshot */
+struct rounds_read {
+    int64_t epoch;
+    struct aft_end ends[2000][PARTITIONS];
+    int64_t n, stale;
+    struct aft_arena arena;
+};
+
+static void
+round_in(void *ctx, const struct aft_record_in *in)
+{
+    struct rounds_read *x = ctx;
+    struct aft_round_record r;
+    aft_arena_reset(&x->arena);
+    WORLD_OK(aft_decode_round(world_body(in), &x->arena, &r, &world_error));
+    if (r.kind == AFT_ROUND_EPOCH) {
+        x->epoch = in->offset;
+    } else if (r.epoch != x->epoch) {
+        x->stale++;
+    } else {
+        assert_int_equal(r.round, x->n + 1); /* none left out, none twice */
+        assert_int_equal(r.ends_n, PARTITIONS);
+        assert_true(x->n < 2000);
+        memcpy(x->ends[x->n++], r.ends, sizeof x->ends[0]);
+    }
+}
+
+struct feed {
+    struct aft_rounds *rounds;
+    int32_t partition;
+};
+
+static void
+block_to_rounds(void *ctx, const struct aft_record_in *in)
+{
+    struct feed *f = ctx;
+    WORLD_OK(aft_rounds_block(f->rounds, f->partition, in->offset, world_body(in), &world_error));
+}
+
+static struct rounds_read *
+truth_of(struct world *w, struct aft_digest *out)
+{
+    struct rounds_read *x = calloc(1, sizeof *x);
+    struct aft_rounds *rounds = aft_rounds_new(PARTITIONS);
+    struct aft_learner *learner;
+    x->epoch = -1;
+    aft_arena_init(&x->arena, 16 << 20);
+    world_each(w, "topics.rounds", 0, round_in, x);
+    for (int32_t p = 0; p < PARTITIONS; p++) {
+        struct feed f = {rounds, p};
+        world_each(w, "topics.examples", p, block_to_rounds, &f);
+    }
+    WORLD_OK(aft_learner_new(aft_config_learner(w->config), &learner, &world_error));
+    for (int64_t i = 0; i < x->n; i++)
+        WORLD_OK(aft_rounds_learn(rounds, x->ends[i], PARTITIONS, learner, &world_error));
+    assert_int_equal(aft_rounds_pending(rounds), 0);
+    aft_learner_digest(learner, out);
+    aft_learner_free(learner);
+    aft_rounds_free(rounds);
+    return x;
+}
+
+static void
+check_all(struct world *w, struct student *s, int64_t least_rounds)
+{
+    struct aft_learning_status status;
+    struct aft_digest truth;
+    WORLD_OK(aft_learning_finish(s->learning, &world_error));
+    aft_learning_status(s->learning, &status);
+    struct rounds_read *x = truth_of(w, &truth);
+    assert_int_equal(status.round, x->n);
+    assert_int_equal(status.last_snapshot_round, status.round);
+    assert_int_equal(status.pending, 0);
+    assert_true(x->n >= least_rounds && status.learner.learned > 100);
+    assert_memory_equal(&truth, &status.digest, sizeof truth);
+    aft_arena_deinit(&x->arena);
+    free(x);
+}
+
+static void
+undisturbed(void **state)
+{
+    (void)state;
+    struct school x;
+    struct student s = {0};
+    int fenced = 0;
+    school_open(&x, kit_seed(51));
+    s.log = aft_log_memory(x.w.broker);
+    student_start(&x.w, &s);
+    for (int i = 0; i < 600; i++) {
+        school_step(&x);
+        student_step(&s, &fenced);
+    }
+    check_all(&x.w, &s, 20);
+    assert_int_equal(fenced, 0);
+    WORLD_OK(
+        aft_learning_finish(s.learning, &world_error)); /* nothing more to do: nothing is done */
+    struct published *p = published_of(&x.w);
+    assert_true(p->n > 10);
+    assert_int_equal(p->repeated, 0);
+    published_free(p);
+    student_kill(&s);
+    s.log->ops->close(s.log);
+    school_close(&x);
+}
+
+/* One learner, killed at any step, or two at once: overtaking each other. */
+static void
+killed_and_overtaken(void **state)
+{
+    (void)state;
+    uint64_t seed = kit_seed(61), repeated = 0;
+    int fenced = 0, kills = 0;
+    for (long k = 0; k < kit_rounds(8); k++) {
+        struct school x;
+        struct student s[2] = {{0}};
+        school_open(&x, seed + (uint64_t)k);
+        for (int i = 0; i < 2; i++)
+            s[i].log = breaking_log(&x.w);
+        for (int i = 0; i < 1500; i++) {
+            struct student *one = &s[aft_random_below(&x.w.r, 2)];
+            uint32_t y = aft_random_below(&x.w.r, 100);
+            snapshots_left = (int)aft_random_below(&x.w.r, 12);
+            if (y < 30)
+                school_step(&x);
+            else if (!one->learning && y < 50)
+                student_start(&x.w, one);
+            else if (one->learning && y < 34)
+                student_kill(one), kills++;
+            else if (one->learning)
+                student_step(one, &fenced);
+        }
+        for (int i = 0; i < 2; i++)
+            if (s[i].learning)
+                student_kill(&s[i]);
+        snapshots_left = 1 << 30;
+        student_start(&x.w, &s[0]);
+        check_all(&x.w, &s[0], 10);
+        struct published *p = published_of(&x.w);
+        repeated += p->repeated;
+        published_free(p);
+        student_kill(&s[0]);
+        for (int i = 0; i < 2; i++)
+            s[i].log->ops->close(s[i].log);
+        school_close(&x);
+    }
+    printf("%d killed, %d overtaken, %llu records published again\n", kills, fenced,
+           (unsigned long long)repeated);
+    assert_true(kills > 50 && fenced > 20 && repeated > 5);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(undisturbed),
+        cmocka_unit_test(killed_and_overtaken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

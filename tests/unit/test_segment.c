@@ -1,0 +1,272 @@
+/* test_segment.c - segments, commit records, the table and the index, each against a plain model. */
+#include "tests/kit.h"
+
+#include "state/state.h"
+
+/* ---- segments */
+
+struct written {
+    struct aft_place at;
+    enum aft_redo kind;
+    int64_t e, offset;
+    uint8_t bytes[300];
+    size_t n;
+};
+
+static void
+expect_record(struct aft_segments *s, const struct written *w)
+{
+    struct aft_redo_record rec;
+    struct aft_error e;
+    if (aft_segments_read(s, w->at, &rec, &e) != AFT_OK)
+        fail_msg("%s", e.message);
+    assert_int_equal(rec.kind, w->kind);
+    assert_int_equal(rec.e, w->e);
+    assert_int_equal(rec.offset, w->offset);
+    assert_true(rec.payload.n >= w->n);
+    assert_memory_equal(rec.payload.p, w->bytes, w->n);
+    for (size_t i = w->n; i < rec.payload.n; i++) /* a wiped record keeps its length, in zeros */
+        assert_int_equal(rec.payload.p[i], 0);
+}
+
+static void
+append_random(struct aft_segments *s, struct aft_random *r, struct written *w)
+{
+    w->kind = aft_random_below(r, 2) ? AFT_REDO_IMPRESSION : AFT_REDO_OUTCOME;
+    w->e = aft_random_u32(r);
+    w->offset = aft_random_u32(r);
+    w->n = 1 + aft_random_below(r, sizeof w->bytes);
+    for (size_t i = 0; i < w->n; i++)
+        w->bytes[i] = (uint8_t)(1 + aft_random_below(r, 255));
+    size_t cut = aft_random_below(r, (uint32_t)w->n);
+    struct aft_segment_record a = {
+        w->kind, w->e, w->offset, {w->bytes, cut}, {w->bytes + cut, w->n - cut}, 7, 9};
+    w->at = aft_segments_append(s, &a);
+}
+
+static void
+commit_segments(struct aft_segments *s, struct aft_store *store, struct aft_random *r,
+                struct written *w, size_t n)
+{
+    struct aft_error e;
+    struct aft_step step = {0};
+    uint64_t last = aft_segments_close(s);
+    if (n && aft_random_below(r, 2)) { /* wipe some, in memory or long gone to the store */
+        struct written *v = &w[aft_random_below(r, (uint32_t)n)];
+        if (v->kind == AFT_REDO_IMPRESSION) {
+            uint8_t payload[AFT_ERASED_BYTES] = {1, 2, 3};
+            assert_int_equal(aft_segments_wipe(s, v->at, AFT_REDO_ERASED,
+                                               (struct aft_bytes){payload, sizeof payload}, &e),
+                             AFT_OK);
+            v->kind = AFT_REDO_ERASED;
+            v->n = sizeof payload;
+            memcpy(v->bytes, payload, sizeof payload);
+        }
+    }
+    aft_segments_puts(s, 1, last, &step);
+    aft_step_seal(&step);
+    assert_int_equal(store->ops->commit(store, step.puts, step.n, &e), AFT_OK);
+    aft_segments_committed(s, last);
+    aft_step_deinit(&step);
+}
+
+static void
+segments(void **state)
+{
+    (void)state;
+    enum { MOST = 6000 };
+    struct aft_segments s;
+    struct aft_random r;
+    struct aft_store *store = aft_store_mem_new();
+    struct written *w = calloc(MOST, sizeof *w);
+    size_t n = 0;
+    aft_random_init(&r, kit_seed(3), 0);
+    aft_segments_init(&s, store, 1, 150000); /* a hold of two segments: the rest is read back */
+    while (n < MOST) {
+        for (uint32_t k = 1 + aft_random_below(&r, 200); k > 0 && n < MOST; k--)
+            append_random(&s, &r, &w[n++]);
+        if (aft_random_below(&r, 3) == 0)
+            commit_segments(&s, store, &r, w, n);
+        for (int k = 0; k < 50; k++)
+            expect_record(&s, &w[aft_random_below(&r, (uint32_t)n)]);
+    }
+    commit_segments(&s, store, &r, w, n);
+    aft_segments_deinit(&s);
+    aft_segments_init(&s, store, 1000000, 0);
+    for (size_t i = 0; i < n; i++)
+        expect_record(&s, &w[i]);
+    aft_segments_deinit(&s);
+    free(w);
+    store->ops->close(store);
+}
+
+static void
+damaged_segments(void **state)
+{
+    (void)state;
+    struct aft_store *store = aft_store_mem_new();
+    struct aft_segments s;
+    struct aft_redo_record rec;
+    struct aft_error e;
+    uint8_t key[AFT_KEY_BYTES], value[60] = "AFS1";
+    aft_key_make(key, 4, AFT_KEY_SEGMENT);
+    value[20] = AFT_REDO_OUTCOME;
+    aft_store_le32(value + 22, 1000); /* longer than what follows */
+    struct aft_put put = {{key, sizeof key}, {value, sizeof value}};
+    assert_int_equal(store->ops->commit(store, &put, 1, &e), AFT_OK);
+    aft_segments_init(&s, store, 9, 0);
+    assert_int_equal(aft_segments_read(&s, (struct aft_place){4, 20}, &rec, &e), AFT_E_CORRUPT);
+    assert_int_equal(aft_segments_read(&s, (struct aft_place){4, 59}, &rec, &e), AFT_E_CORRUPT);
+    assert_int_equal(aft_segments_read(&s, (struct aft_place){4, 500}, &rec, &e), AFT_E_CORRUPT);
+    assert_int_equal(aft_segments_read(&s, (struct aft_place){5, 20}, &rec, &e), AFT_E_CORRUPT);
+    aft_segments_deinit(&s);
+    store->ops->close(store);
+}
+
+/* ---- commit records */
+
+static void
+commit_records(void **state)
+{
+    (void)state;
+    struct aft_buffer b = {0};
+    struct aft_error e;
+    struct aft_commit_record got,
+        c = {.app_id = aft_text("shop"),
+             .partition = 3,
+             .config = {{1, 2, 3}},
+             .logs = {{5, 6, INT64_MIN, 7}, {INT64_MAX, INT64_MIN, -4, 0}},
+             .place_e = 77,
+             .place_offset = 78,
+             .place_log = 1,
+             .fired_ms = INT64_MIN,
+             .seq = UINT64_MAX / 3,
+             .hash = {8, UINT64_MAX},
+             .first_segment = 9,
+             .last_segment = 8,
+             .counts = {1, -1},
+             .counts_n = 2,
+             .rider = aft_text("rider")};
+    aft_commit_encode(&b, &c);
+    assert_int_equal(aft_commit_decode(aft_buffer_bytes(&b), &got, &e), AFT_OK);
+    assert_true(aft_same(got.app_id, c.app_id) && aft_same(got.rider, c.rider));
+    got.app_id = c.app_id;
+    got.rider = c.rider;
+    assert_memory_equal(got.logs, c.logs, sizeof c.logs);
+    assert_memory_equal(got.config.b, c.config.b, 32);
+    assert_true(got.partition == 3 && got.place_e == 77 && got.place_offset == 78 &&
+                got.place_log == 1);
+    assert_true(got.fired_ms == INT64_MIN && got.seq == c.seq && got.hash.high == UINT64_MAX);
+    assert_true(got.first_segment == 9 && got.last_segment == 8 && got.counts_n == 2 &&
+                got.counts[1] == -1);
+    for (size_t n = 0; n < b.n; n++) { /* every cut and every flipped byte is refused */
+        assert_int_equal(aft_commit_decode((struct aft_bytes){b.p, n}, &got, &e), AFT_E_CORRUPT);
+        b.p[n] ^= 0x40;
+        assert_int_equal(aft_commit_decode(aft_buffer_bytes(&b), &got, &e), AFT_E_CORRUPT);
+        b.p[n] ^= 0x40;
+    }
+    aft_buffer_deinit(&b);
+}
+
+/* ---- the table */
+
+static bool
+in_table(const struct aft_table *t, uint64_t hash, uint32_t number)
+{
+    uint32_t got;
+    for (struct aft_probe p = aft_probe(t, hash); aft_probe_next(&p, &got);)
+        if (got == number)
+            return true;
+    return false;
+}
+
+static void
+tables(void **state)
+{
+    (void)state;
+    enum { N = 4000 };
+    struct aft_table t = {0};
+    struct aft_random r;
+    uint64_t hash[N];
+    bool there[N] = {false};
+    aft_random_init(&r, kit_seed(4), 0);
+    for (int i = 0; i < N; i++)
+        hash[i] = aft_random_below(&r, 3) ? aft_random_u64(&r)
+                                          : aft_random_below(&r, 50); /* many collide */
+    for (long round = kit_rounds(60000); round > 0; round--) {
+        uint32_t i = aft_random_below(&r, N);
+        if (there[i]) {
+            assert_true(aft_table_remove(&t, hash[i], i));
+            assert_false(aft_table_remove(&t, hash[i], i));
+        } else {
+            aft_table_put(&t, hash[i], i);
+        }
+        there[i] = !there[i];
+        assert_int_equal(in_table(&t, hash[i], i), there[i]);
+        i = aft_random_below(&r, N);
+        assert_int_equal(in_table(&t, hash[i], i), there[i]);
+    }
+    for (uint32_t i = 0; i < N; i++)
+        assert_int_equal(in_table(&t, hash[i], i), there[i]);
+    aft_table_deinit(&t);
+}
+
+/* ---- the index: users' chains across growth, trimming and users who left */
+
+static struct aft_hash128
+id_of(uint64_t n)
+{
+    return aft_id_of((struct aft_bytes){(const uint8_t *)&n, sizeof n});
+}
+
+static void
+chains(void **state)
+{
+    (void)state;
+    enum { N = 30000, USERS = 3000 };
+    struct aft_index x;
+    struct aft_random r;
+    uint32_t *user_of = calloc(N, sizeof *user_of);
+    uint64_t n, first = UINT64_C(0xfffffff0); /* low 32 bits wrap on the way */
+    aft_index_init(&x, first, 0);
+    aft_random_init(&r, kit_seed(8), 0);
+    for (uint32_t i = 0; i < N; i++) {
+        user_of[i] =
+            i / 20 + aft_random_below(&r, 500) % USERS; /* old users leave, new ones come */
+        struct aft_hash128 user = id_of(user_of[i]);
+        struct aft_touch t = {
+            .id = id_of(1000000 + i), .ts = i, .e = i, .segment = i / 100, .flags = 1};
+        assert_int_equal(aft_index_add(&x, &t, &user), first + i);
+        assert_true(aft_index_find(&x, t.id, &n) && n == first + i);
+        if (i >= 5000)
+            aft_index_drop(&x, first + i - 5000);
+        if (i >= 6000 && i % 100 == 0)
+            aft_index_trim(&x, (i - 6000) / 100);
+        uint32_t who = user_of[aft_random_below(&r, i + 1)];
+        int64_t at = i;
+        bool more = aft_index_newest(&x, id_of(who), &n);
+        for (; more; more = aft_index_before(&x, n, &n)) { /* exactly this user's, newest first */
+            while (user_of[at] != who)
+                at--;
+            assert_int_equal(n, first + (uint64_t)at);
+            at--;
+        }
+        for (; at >= 0 && first + (uint64_t)at >= x.head; at--)
+            assert_int_not_equal(user_of[at], who);
+    }
+    assert_int_equal(x.live, 5000);
+    assert_true(x.users_cap < N / 2);
+    aft_index_deinit(&x);
+    free(user_of);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(segments),       cmocka_unit_test(damaged_segments),
+        cmocka_unit_test(commit_records), cmocka_unit_test(tables),
+        cmocka_unit_test(chains),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

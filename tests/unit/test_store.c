@@ -1,0 +1,231 @@
+/* test_store.c - one suite over both stores: a store is a sorted map with atomic steps, told by a plain model. */
+#include "tests/kit.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include "state/state.h"
+
+enum { KEYS = 64 };
+
+struct kind {
+    const char *name;
+    bool durable;
+    char dir[256];
+};
+
+static void
+remove_dir(const char *dir)
+{
+    DIR *d = opendir(dir);
+    char path[600];
+    if (!d)
+        return;
+    for (struct dirent *at; (at = readdir(d)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", dir, at->d_name);
+        unlink(path);
+    }
+    closedir(d);
+    rmdir(dir);
+}
+
+static struct aft_store *
+open_store(const struct kind *k)
+{
+    struct aft_store *s = NULL;
+    struct aft_error e;
+    if (!k->durable)
+        return aft_store_mem_new();
+    if (aft_store_rocksdb_open(k->dir, &s, &e) != AFT_OK)
+        fail_msg("%s", e.message);
+    return s;
+}
+
+static struct aft_bytes
+key_of(uint8_t *b, uint32_t n)
+{
+    aft_key_make(b, n, AFT_KEY_SEGMENT);
+    return (struct aft_bytes){b, AFT_KEY_BYTES};
+}
+
+/* expect_same compares all keys at or above `from` by scan, each by get, and the last. model[k]: 0 absent, else its byte. */
+static void
+expect_same(struct aft_store *s, const uint32_t *model, uint32_t from)
+{
+    struct aft_error e;
+    struct aft_store_scan *scan;
+    struct aft_put at;
+    struct aft_buffer key = {0}, value = {0};
+    uint8_t b[AFT_KEY_BYTES];
+    bool end = false, found;
+    assert_int_equal(s->ops->scan_open(s, key_of(b, from), &scan, &e), AFT_OK);
+    uint32_t newest = KEYS;
+    for (uint32_t k = from; k < KEYS; k++) {
+        aft_buffer_reset(&value);
+        assert_int_equal(s->ops->get(s, key_of(b, k), &value, &found, &e), AFT_OK);
+        assert_int_equal(found, model[k] != 0);
+        if (!found)
+            continue;
+        newest = k;
+        assert_int_equal(s->ops->scan_next(scan, &at, &end, &e), AFT_OK);
+        assert_false(end);
+        assert_true(aft_same(at.key, key_of(b, k)));
+        assert_int_equal(aft_load_le32(at.value.p), model[k]);
+        assert_true(aft_same(at.value, aft_buffer_bytes(&value)));
+    }
+    assert_int_equal(s->ops->scan_next(scan, &at, &end, &e), AFT_OK);
+    assert_true(end);
+    s->ops->scan_close(scan);
+    aft_buffer_reset(&value);
+    assert_int_equal(s->ops->last(s, &key, &value, &found, &e), AFT_OK);
+    if (newest < KEYS)
+        assert_true(found && aft_same(aft_buffer_bytes(&key), key_of(b, newest)));
+    aft_buffer_deinit(&key);
+    aft_buffer_deinit(&value);
+}
+
+static void
+random_step(struct aft_store *s, struct aft_random *r, uint32_t *model, uint32_t from)
+{
+    struct aft_error e;
+    struct aft_put puts[KEYS];
+    uint8_t keys[KEYS][AFT_KEY_BYTES], values[KEYS][4];
+    size_t n = 0;
+    for (uint32_t k = from; k < KEYS; k++) {
+        if (aft_random_below(r, 4))
+            continue;
+        puts[n].key = key_of(keys[n], k);
+        puts[n].value = AFT_ABSENT;
+        model[k] = aft_random_below(r, 3) ? 1 + aft_random_below(r, 1000) : 0;
+        if (model[k]) {
+            aft_store_le32(values[n], model[k]);
+            puts[n].value = (struct aft_bytes){values[n], 4};
+        }
+        n++;
+    }
+    assert_int_equal(s->ops->commit(s, puts, n, &e), AFT_OK);
+}
+
+static void
+like_a_map(void **state)
+{
+    const struct kind *k = *state;
+    struct aft_random r;
+    struct aft_error e;
+    uint32_t model[KEYS] = {0}, from = 0;
+    uint8_t b[AFT_KEY_BYTES];
+    struct aft_store *s = open_store(k);
+    aft_random_init(&r, kit_seed(5), 0);
+    expect_same(s, model, 0);
+    for (long round = kit_rounds(60); round > 0; round--) {
+        random_step(s, &r, model, from);
+        expect_same(s, model, from);
+        if (from < KEYS / 2 && aft_random_below(&r, 4) == 0) {
+            from += aft_random_below(&r, 4);
+            assert_int_equal(s->ops->drop_below(s, key_of(b, from), &e), AFT_OK);
+            expect_same(s, model, from);
+        }
+        if (aft_random_below(&r, 20) == 0)
+            assert_int_equal(s->ops->purge(s, &e), AFT_OK);
+        if (k->durable && aft_random_below(&r, 6) == 0) {
+            s->ops->close(s);
+            s = open_store(k);
+            expect_same(s, model, from);
+        }
+    }
+    assert_true(s->ops->bytes(s) > 0);
+    s->ops->close(s);
+}
+
+static void
+empty(void **state)
+{
+    struct aft_store *s = open_store(*state);
+    struct aft_buffer b = {0};
+    struct aft_error e;
+    bool found = true;
+    assert_int_equal(s->ops->last(s, &b, &b, &found, &e), AFT_OK);
+    assert_false(found);
+    s->ops->close(s);
+}
+
+static void
+checkpoint(void **state)
+{
+    const struct kind *k = *state;
+    struct kind copy = *k;
+    struct aft_error e;
+    uint32_t model[KEYS] = {0}, later[KEYS] = {0};
+    struct aft_random r;
+    struct aft_store *s = open_store(k);
+    aft_random_init(&r, kit_seed(6), 0);
+    random_step(s, &r, model, 0);
+    snprintf(copy.dir, sizeof copy.dir, "%.240s-copy", k->dir);
+    remove_dir(copy.dir);
+    if (!k->durable) {
+        assert_int_equal(s->ops->checkpoint(s, copy.dir, &e), AFT_E_FAILED);
+        s->ops->close(s);
+        return;
+    }
+    assert_int_equal(s->ops->checkpoint(s, copy.dir, &e), AFT_OK);
+    memcpy(later, model, sizeof later);
+    random_step(s, &r, later, 0);
+    expect_same(s, later, 0);
+    s->ops->close(s);
+    s = open_store(&copy);
+    expect_same(s, model, 0);
+    s->ops->close(s);
+    remove_dir(copy.dir);
+}
+
+static void
+two_owners(void **state)
+{
+    const struct kind *k = *state;
+    struct aft_store *s = open_store(k), *other;
+    struct aft_error e;
+    if (k->durable)
+        assert_int_equal(aft_store_rocksdb_open(k->dir, &other, &e), AFT_E_IO);
+    s->ops->close(s);
+}
+
+static struct kind kinds[2] = {{.name = "mem"}, {.name = "rocksdb", .durable = true}};
+
+static int
+setup_mem(void **state)
+{
+    *state = &kinds[0];
+    return 0;
+}
+
+static int
+setup_rocksdb(void **state)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(kinds[1].dir, sizeof kinds[1].dir, "%.200s/aft-store-%ld", tmp ? tmp : "/tmp",
+             (long)getpid());
+    remove_dir(kinds[1].dir);
+    *state = &kinds[1];
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    const struct kind *k = *state;
+    if (k->durable)
+        remove_dir(k->dir);
+    return 0;
+}
+
+#define BOTH(test)                                              \
+    cmocka_unit_test_setup_teardown(test, setup_mem, teardown), \
+        cmocka_unit_test_setup_teardown(test, setup_rocksdb, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {BOTH(empty), BOTH(like_a_map), BOTH(checkpoint),
+                                       BOTH(two_owners)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
