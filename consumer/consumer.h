@@ -44,7 +44,8 @@ struct aft_task_status {
     int64_t next_offset[2], watermark_ms[2], consumed[2];
     int64_t end_offset[2];       /* -1: nobody answered */
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
-    int64_t wrong_partition[2];  /* records whose key belongs to another partition: they match little */
+    int64_t
+        wrong_partition[2]; /* records whose key belongs to another partition: they match little */
     uint64_t next_seq, published_seq, ticks, dead_letters, commits, duplicates_muted;
     struct aft_join_counts join;
     struct aft_digest state;

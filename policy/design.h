@@ -1,5 +1,5 @@
 /* design.h - how a slate is drawn, and with what probabilities; part of policy/policy.h, which others include.
- * Pure functions over arrays of n doubles. The executable specification with the same names is tests/golden/policy_oracle.py. */
+ * Pure functions over arrays of n doubles. The executable specification with the same names is tests/oracle/policy_oracle.py. */
 #ifndef AFT_POLICY_DESIGN_H
 #define AFT_POLICY_DESIGN_H
 
