@@ -34,7 +34,9 @@ struct aft_kind {
 
 struct aft_join_config {
     int64_t window_ms, grace_ms, open_after_ms, orphan_after_ms, disorder_ms, max_future_ms;
-    bool emit_rewarded_only;
+    bool
+        emit_rewarded_only; /* examples without any reward and change are not emitted and get no seq: an OPEN of reward 0 is not, a
+                              * later first credit is a REVISE, a SETTLE only if there is a reward */
     uint64_t
         open_max; /* bound on open impressions: sizes the index; past it the joiner refuses, in words */
     struct aft_kind kinds[AFT_KINDS_MAX];
@@ -45,12 +47,16 @@ struct aft_join_config {
 void aft_join_config_digest(const struct aft_join_config *c, struct aft_digest *out);
 
 /* Fates of outcomes (each has exactly one) and other counts, by the oracle's names. */
-#define AFT_FATES(X)                                                                             \
-    X(credited)                                                                                  \
-    X(organic)                                                                                   \
-    X(orphan)                                                                                    \
-    X(repeat) X(duplicate) X(withdrawn) X(retraction) X(retraction_of_unknown) X(outside_window) \
-        X(unknown_arm) X(unknown_kind) X(activation) X(erased)
+#define AFT_FATES(X)                                                                        \
+    X(credited)                                                                             \
+    X(organic)                                                                              \
+    X(orphan)                                                                               \
+    X(repeat)                                                                               \
+    X(duplicate)                                                                            \
+    X(withdrawn)                                                                            \
+    X(retraction)                                                                           \
+    X(retraction_of_unknown) X(outside_window) X(unknown_arm) X(unknown_kind) X(activation) \
+        X(erased)
 #define AFT_COUNTS(X)       \
     X(duplicate_impression) \
     X(expired_impression) X(never_seen) X(retracted) X(credit_ppm) X(erased_users) X(waiting)
@@ -99,7 +105,8 @@ void aft_joiner_resume(const struct aft_joiner *j, struct aft_join_resume *out);
 void aft_joiner_close(struct aft_joiner *j);
 
 /* aft_joiner_take gives the joiner the next record of a log (offsets grow; gaps are allowed). body: canonical, or absent = an
- * erasure of the user in `key`. The bytes are copied. A DATA error (malformed, too far in the future) means: dead-letter this
+ * erasure of the user in `key`. The bytes are copied. A DATA error (malformed; AFT_E_VALUE whose words begin with "future" when too
+ * far ahead, also counted in `future`) means: dead-letter this
  * record, it has taken no place. Records below resume.next_offset must not be given. */
 enum aft_err aft_joiner_take(struct aft_joiner *j, enum aft_log_kind log, int64_t offset,
                              int64_t log_timestamp_ms, struct aft_bytes key, struct aft_bytes body,

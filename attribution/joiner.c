@@ -7,7 +7,7 @@
 
 #include "attribution/inner.h"
 
-enum { ARENA_BYTES = 256 << 20 };
+enum { ARENA_BYTES = 256 << 20, AHEAD = 8 };
 
 void *
 afti_grow(void *p, size_t size, size_t want, size_t *cap)
@@ -114,6 +114,7 @@ read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, s
         v->deferred = i.deferred;
         v->id = aft_id_of(i.decision_id);
         v->user = aft_id_of(i.user_id);
+        aft_index_expect(&j->index, v->id, v->user);
     } else {
         struct aft_outcome o;
         AFT_TRY(aft_decode_outcome(body, &j->scratch, &o, e));
@@ -207,6 +208,9 @@ process(struct aft_joiner *j, enum aft_log_kind log, struct aft_error *e)
     struct afti_event *v = afti_log_take(&j->logs[log], &event);
     AFT_INVARIANT(I1, !afti_passed(j, log, v->e, v->offset));
     AFT_INVARIANT(I2, v->e >= j->fired);
+    const struct afti_event *soon = afti_log_ahead(&j->logs[log], AHEAD);
+    if (soon)
+        aft_index_expect_user(&j->index, soon->user);
     AFT_TRY(afti_timers_run(j, v->e, e));
     aft_arena_reset(&j->arena);
     if (v->body.p && v->e != v->ts)

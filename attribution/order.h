@@ -66,6 +66,12 @@ afti_log_first(const struct afti_log *l)
 {
     return l->head == l->tail ? NULL : &l->ring[l->head & (l->cap - 1)];
 }
+/* afti_log_ahead: the event k places behind the first, NULL when there are not so many. */
+static inline const struct afti_event *
+afti_log_ahead(const struct afti_log *l, uint64_t k)
+{
+    return l->tail - l->head > k ? &l->events[l->ring[(l->head + k) & (l->cap - 1)].event] : NULL;
+}
 /* afti_log_take: the first event; its bytes live until afti_log_done. */
 struct afti_event *afti_log_take(struct afti_log *l, uint32_t *event);
 void afti_log_done(struct afti_log *l, uint32_t event);

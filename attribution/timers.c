@@ -15,6 +15,7 @@
 
 #include "attribution/inner.h"
 
+enum { AHEAD = 16 };
 enum source { NOBODY, OPEN, SETTLE, LATE, ACTIVATION };
 
 struct due {
@@ -190,6 +191,7 @@ fire_one(struct aft_joiner *j, const struct due *d, struct aft_error *e)
         break;
     case SETTLE:
         n = t->settle++;
+        aft_index_expect_drop(&j->index, n + AHEAD);
         break;
     case LATE:
         n = pop_late(t);

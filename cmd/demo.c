@@ -26,15 +26,10 @@ struct pair {
     const char *key, *value;
 };
 static const struct pair wanted[] = {
-    {"topics.partitions", "4"},
-    {"http.listen", ""},
-    {"join.window", "14d"},
-    {"join.grace", "6h"},
-    {"join.open.after", "10m"},
-    {"join.disorder", "1m"},
-    {"features.buckets.days_since_enrol", "7,21,45"},
-    {"learner.scope", "per_arm"},
-    {"policy.temperature", "0.01"},
+    {"topics.partitions", "4"},   {"join.window", "14d"},
+    {"join.grace", "6h"},         {"join.open.after", "10m"},
+    {"join.disorder", "1m"},      {"features.buckets.days_since_enrol", "7,21,45"},
+    {"learner.scope", "per_arm"}, {"policy.temperature", "0.01"},
 };
 static const struct pair by_world_time[] = {
     {"app.id", "demo"},           {"join.idle.after", "1d"},
@@ -42,7 +37,7 @@ static const struct pair by_world_time[] = {
     {"snapshot.interval", "12h"}, {"snapshot.full.interval", "12h"},
 };
 static const struct pair by_wall_time[] = {
-    {"join.idle.after", "2s"},           {"commit.interval", "1s"},
+    {"join.idle.after", "10m"},          {"commit.interval", "1s"},
     {"learner.round.interval", "300ms"}, {"snapshot.interval", "1s"},
     {"snapshot.full.interval", "1s"},
 };
@@ -107,10 +102,6 @@ want_broker(struct aft_config *c, const struct demo_options *o, struct aft_error
         snprintf(value, sizeof value, "%s.%s", prefix, topics[i]);
         AFT_TRY(want(c, key, value, e));
     }
-    if (o->port >= 0) {
-        snprintf(value, sizeof value, "127.0.0.1:%d", o->port);
-        AFT_TRY(want(c, "http.listen", value, e));
-    }
     return want_all(c, by_wall_time, COUNT(by_wall_time), e);
 }
 
@@ -124,6 +115,8 @@ demo_defaults(struct aft_config *c, const struct demo_options *o, struct aft_err
         AFT_TRY(aft_config_set(c, rewards[i].key, rewards[i].value, e));
     snprintf(text, sizeof text, "%s/state", o->directory);
     AFT_TRY(want(c, "state.dir", text, e));
+    snprintf(text, sizeof text, "127.0.0.1:%d", o->port);
+    AFT_TRY(want(c, "http.listen", o->port >= 0 ? text : "", e));
     AFT_TRY(o->kafka ? want_broker(c, o, e) : want_all(c, by_world_time, COUNT(by_world_time), e));
     AFT_TRY(want_all(c, wanted, COUNT(wanted), e));
     return aft_config_check(c, e);
@@ -150,6 +143,8 @@ struct embedded {
     struct demo_engine engine;
     struct demo_examples *examples;
     struct demo_screen *screen;
+    struct aft_board *board; /* with its page; NULL: no port was asked for */
+    struct aft_page *page;
     int64_t start_ms, end_ms;
 };
 
@@ -208,6 +203,19 @@ open_engine(struct embedded *m, struct aft_error *e)
 }
 
 static enum aft_err
+open_page(struct embedded *m, struct aft_error *e)
+{
+    const char *listen = aft_config_text(m->config, "http.listen");
+    if (!listen[0])
+        return AFT_OK;
+    m->board = aft_board_new(aft_clock_real());
+    AFT_TRY(aft_page_start(listen, m->board, &m->page, e));
+    aft_board_state(m->board, true, "");
+    fprintf(stderr, "demo: live page on http://127.0.0.1:%d/\n", aft_page_port(m->page));
+    return AFT_OK;
+}
+
+static enum aft_err
 open_all(struct embedded *m, struct aft_error *e)
 {
     char path[DEMO_PATH_MAX + 16];
@@ -219,8 +227,9 @@ open_all(struct embedded *m, struct aft_error *e)
     AFT_TRY(aft_topics_create(m->config, m->report_log, e));
     AFT_TRY(open_tasks(m, e));
     AFT_TRY(open_engine(m, e));
-    return demo_examples_open(m->report_log, aft_config_text(m->config, "topics.examples"),
-                              m->partitions, &m->examples, e);
+    AFT_TRY(demo_examples_open(m->report_log, aft_config_text(m->config, "topics.examples"),
+                               m->partitions, &m->examples, e));
+    return open_page(m, e);
 }
 
 static void
@@ -234,6 +243,10 @@ static void
 close_all(struct embedded *m)
 {
     struct aft_client_error why;
+    if (m->page)
+        aft_page_stop(m->page);
+    if (m->board)
+        aft_board_free(m->board);
     demo_examples_close(m->examples);
     if (m->engine.client)
         aft_client_close(m->engine.client, 0, &why);
@@ -288,6 +301,13 @@ show(struct embedded *m, const char *stage, bool now)
         struct aft_task_status s;
         aft_task_status(m->tasks[i], false, &s);
         p.credited += (uint64_t)s.join.fates.credited;
+        if (m->board)
+            aft_board_task(m->board, &s);
+    }
+    if (m->board) {
+        struct aft_learning_status l;
+        aft_learning_status(m->learning, &l);
+        aft_board_learning(m->board, &l);
     }
     aft_client_info(m->engine.client, &info);
     p.round = info.round;
@@ -436,7 +456,7 @@ static const struct cmd_option own[] = {
      "size: about so many seconds' worth of participants (default 45); not a cut of time, "
      "so that a seed gives the same result on any machine"},
     {"seed", "N", "another world (default 1)"},
-    {"port", "N", "serve the live page on 127.0.0.1:N (with --kafka)"},
+    {"port", "N", "serve the live page and /metrics on 127.0.0.1:N (0: any free port)"},
     {"dir", "DIR", "keep state and topics in DIR, which must not be there yet"},
 };
 

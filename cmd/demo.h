@@ -70,6 +70,8 @@ void demo_examples_close(struct demo_examples *x);
 void demo_examples_detach(struct demo_examples *x);
 /* demo_examples_read: all that is there now, waiting at most timeout_ms for more; AFT_E_GAP, AFT_E_CORRUPT. */
 enum aft_err demo_examples_read(struct demo_examples *x, int timeout_ms, struct aft_error *e);
+/* demo_examples_owned: every partition has had an owner: its first block has been read. */
+bool demo_examples_owned(const struct demo_examples *x);
 uint64_t demo_examples_settled(const struct demo_examples *x);
 uint64_t demo_examples_seq(const struct demo_examples *x, int32_t partition);
 struct aft_hash128 demo_examples_hash(const struct demo_examples *x, int32_t partition);

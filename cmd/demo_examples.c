@@ -221,6 +221,15 @@ demo_examples_read(struct demo_examples *x, int timeout_ms, struct aft_error *e)
 }
 
 /* ---- looking */
+bool
+demo_examples_owned(const struct demo_examples *x)
+{
+    for (int32_t p = 0; p < x->partitions; p++)
+        if (x->epoch[p] < 0)
+            return false;
+    return true;
+}
+
 uint64_t
 demo_examples_settled(const struct demo_examples *x)
 {

@@ -289,7 +289,7 @@ print_json(const struct demo_result *r, const struct uplifts *u)
            r->participants, (long long)r->simulated_days, (unsigned long long)r->o->seed,
            (long long)r->round, (unsigned long long)r->snapshots);
     json_digests(r);
-    printf(", \"elapsed_s\": %.1f}\n", r->elapsed_s);
+    printf("}\n");
 }
 
 int

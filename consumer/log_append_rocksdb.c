@@ -2,16 +2,19 @@
  * or a full handle writes them as one WriteBatch. In: aft_append; out: rows (log_rocksdb.h) and acknowledgements.
  *
  * I1 offsets are given under the broker's mutex, which is held until the batch is written: they are dense, and no reader sees a hole.
- * I2 nothing is acknowledged before the write-ahead log was synced behind it.
+ * I2 what is acknowledged is written: it survives the end of the process. It survives the machine's once the write-ahead log is synced:
+ *    by every flush, on closing, and by a poll SYNC_EVERY_MS after the last time. (A sync a poll would cost more than all else; when
+ *    acknowledgements come does not depend on it, so a run is the same on every disk.)
  * I3 after a failed write the broker is broken: every later append fails, and what the failed batch left is looked at again on reopening.
  * Thread: the handle's.
  */
 #include <rocksdb/c.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "consumer/log_rocksdb.h"
 
-enum { PENDING_BYTES_MAX = 4 << 20, PENDING_RECORDS_MAX = 16384 };
+enum { PENDING_BYTES_MAX = 4 << 20, PENDING_RECORDS_MAX = 16384, SYNC_EVERY_MS = 100 };
 
 static void
 record_encode(struct aft_buffer *b, const struct aft_append *a, int64_t timestamp_ms)
@@ -160,37 +163,31 @@ afti_embedded_write(struct afti_embedded_log *h, struct aft_error *e)
     return err;
 }
 
-/* sync: I2. */
+/* sync_log: I2. At least `after_ms` since the last time. */
 static enum aft_err
-sync_log(struct aft_embedded *b, struct aft_error *e)
+sync_log(struct aft_embedded *b, int64_t after_ms, struct aft_error *e)
 {
     char *words = NULL;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t now_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
     pthread_mutex_lock(&b->mutex);
-    if (b->unsynced && !b->broken)
+    if (b->unsynced && !b->broken && now_ms - b->synced_ms >= after_ms) {
         rocksdb_flush_wal(b->db, 1, &words);
-    b->unsynced = false;
-    b->broken |= words != NULL;
+        b->unsynced = false;
+        b->synced_ms = now_ms;
+        b->broken = words != NULL;
+    }
     pthread_mutex_unlock(&b->mutex);
     return words ? afti_rocksdb_failed("its disk cannot be synced", words, e) : AFT_OK;
 }
 
-void
-afti_embedded_poll(struct aft_log *l, int timeout_ms)
+static enum aft_err
+write_and_tell(struct afti_embedded_log *h, int64_t sync_after_ms, struct aft_error *e)
 {
-    struct aft_error e;
-    (void)afti_embedded_flush(l, timeout_ms, &e); /* a failure reaches the caller by `acked` */
-}
-
-enum aft_err
-afti_embedded_flush(struct aft_log *l, int timeout_ms, struct aft_error *e)
-{
-    struct afti_embedded_log *h = afti_embedded_of(l);
-    (void)timeout_ms; /* nothing is waited for but the disk */
-    enum aft_err err = afti_embedded_write(h, e);
     struct aft_error unsynced;
-    if (h->acks.n == 0)
-        return err;
-    if (sync_log(h->broker, &unsynced) != AFT_OK) {
+    enum aft_err err = afti_embedded_write(h, e);
+    if (sync_log(h->broker, sync_after_ms, &unsynced) != AFT_OK) {
         afti_acks_fail(&h->acks, &unsynced);
         if (err == AFT_OK)
             *e = unsynced;
@@ -198,4 +195,19 @@ afti_embedded_flush(struct aft_log *l, int timeout_ms, struct aft_error *e)
     }
     afti_acks_deliver(&h->acks);
     return err;
+}
+
+void
+afti_embedded_poll(struct aft_log *l, int timeout_ms)
+{
+    struct aft_error e;
+    (void)timeout_ms; /* nothing is waited for but the disk */
+    (void)write_and_tell(afti_embedded_of(l), SYNC_EVERY_MS, &e); /* `acked` tells a failure */
+}
+
+enum aft_err
+afti_embedded_flush(struct aft_log *l, int timeout_ms, struct aft_error *e)
+{
+    (void)timeout_ms;
+    return write_and_tell(afti_embedded_of(l), 0, e);
 }

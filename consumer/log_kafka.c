@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "consumer/config_inner.h"
 #include "consumer/consumer.h"
 #include "consumer/log_kafka.h"
 
@@ -68,8 +69,8 @@ conf_set(rd_kafka_conf_t *c, const char *name, const char *value, struct aft_err
     char words[256];
     if (rd_kafka_conf_set(c, name, value, words, sizeof words) == RD_KAFKA_CONF_OK)
         return AFT_OK;
-    return AFT_FAIL(e, AFT_E_CONFIG, "kafka.%s=%s: %s (see librdkafka's CONFIGURATION.md)", name,
-                    value, words);
+    return AFT_FAIL(e, AFT_E_CONFIG, "kafka.%s: %s (see librdkafka's CONFIGURATION.md)", name,
+                    afti_secret_key(name) ? "its value is refused" : words);
 }
 
 /* user_set: one property of the user's, unless it is one that we must have. */

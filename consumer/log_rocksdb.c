@@ -3,7 +3,8 @@
  * This file: the broker (open, close), topics, handles. Appending is log_append_rocksdb.c, reading log_reader_rocksdb.c; the byte formats
  * stand in log_rocksdb.h. What flows in: records and topics' specs; out: records with dense offsets and timestamps, acknowledgements.
  *
- * Durability: a poll writes what was appended as one WriteBatch and syncs the write-ahead log once before it acknowledges any of it.
+ * Durability: a poll writes what was appended as one WriteBatch and acknowledges it: it survives the end of the process. A flush syncs
+ * the write-ahead log, so that it survives the machine's too; polls do so ten times a second (log_append_rocksdb.c, I2).
  * Retention is kept as a fact and not enforced: nothing is deleted. A compacted topic keeps the last two records of each key; an older
  * one goes in the batch that writes a newer (so offsets there have holes, as in Kafka). A null value is kept as any other.
  *
@@ -13,6 +14,7 @@
  * Threads: the broker's mutex guards topics and ends and is held over writes; a handle belongs to one thread.
  */
 #include "consumer/log_rocksdb.h"
+#include "consumer/consumer.h"
 
 #include <rocksdb/c.h>
 #include <stdio.h>
@@ -280,8 +282,15 @@ aft_embedded_close(struct aft_embedded *b)
     if (!b)
         return;
     AFT_INVARIANT(I3, b->users == 0);
-    if (b->db)
+    if (b->db) {
+        char *words = NULL;
+        rocksdb_flush_wal(b->db, 1, &words);
+        if (words)
+            aft_say("error", "log", "the embedded log's last records may not be on the disk: %s",
+                    words);
+        rocksdb_free(words);
         rocksdb_close(b->db);
+    }
     rocksdb_writeoptions_destroy(b->writes);
     rocksdb_readoptions_destroy(b->reads);
     rocksdb_options_destroy(b->options);

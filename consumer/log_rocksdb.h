@@ -39,6 +39,7 @@ struct aft_embedded {
     struct rocksdb_writeoptions_t *writes; /* without sync */
     struct afti_topic *topics;
     uint32_t next_id, users; /* users: handles and readers that are open */
+    int64_t synced_ms;       /* monotonic: when the write-ahead log was last synced */
     bool unsynced;           /* written since the last sync of the write-ahead log */
     bool broken;             /* a write failed: nothing more is written until it is opened again */
 };

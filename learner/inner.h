@@ -94,7 +94,7 @@ struct aft_learner {
     struct aft_encoded context, arm;
     struct aft_term shared[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
     struct aft_term own[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
-    uint32_t shared_n, own_n;
+    uint32_t shared_n, own_n, greedy;
     struct aft_sparse x;
 };
 

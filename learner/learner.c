@@ -3,8 +3,10 @@
  *   OPEN    each item with support is learned with the reward so far; arms' exposures and reward; progressive estimates
  *   REVISE  each item's change is learned again as late credit; arms' reward
  *   SETTLE  scoreboard, arms' clicks           ERASE  counted (what was learned stays in the sums: it holds no user)
- * Progressive estimates: before it learns a decision, the model names its greedy arm for the top slot; IPS, SNIPS and DR of that arm's
- * reward at OPEN over the decisions with candidates and support (an estimate of what greedy serving would earn early, not in the end).
+ * Progressive estimates: before it learns a decision, the model names its greedy arm for the top slot; IPS, SNIPS and DR of
+ * that arm's
+ * reward at OPEN over the decisions with candidates and support (an estimate of what greedy serving would earn early, not in
+ * the end).
  * An item that OPEN refused is refused by REVISE too: the reasons do not depend on the reward, but for the flow's label range.
  */
 #include <math.h>
@@ -97,7 +99,7 @@ progressive(struct aft_learner *l, const struct aft_example *x)
 {
     const struct aft_example_item *top = top_item(x);
     double best = 0, shown = 0;
-    const struct aft_candidate *greedy = NULL;
+    l->greedy = AFT_NOWHERE;
     if (!top || !(top->propensity > 0) || x->propensity_kind == AFT_PROPENSITY_UNKNOWN ||
         !take_context(l, 0))
         return;
@@ -109,15 +111,15 @@ progressive(struct aft_learner *l, const struct aft_example *x)
             continue;
         double q = predict(l);
         shown = aft_same(c->arm_id, top->arm_id) ? q : shown;
-        if (!greedy || q > best) {
-            greedy = c;
+        if (l->greedy == AFT_NOWHERE || q > best) {
+            l->greedy = i;
             best = q;
         }
     }
-    if (!greedy)
+    if (l->greedy == AFT_NOWHERE)
         return;
     double reward = (double)top->reward_micro / AFT_MICRO;
-    double w = aft_same(greedy->arm_id, top->arm_id) ? 1 / top->propensity : 0;
+    double w = aft_same(x->candidates[l->greedy].arm_id, top->arm_id) ? 1 / top->propensity : 0;
     l->counts[AFTI_PROGRESSIVE]++;
     l->sums[AFTI_IPS] += w * reward;
     l->sums[AFTI_IPS_W] += w;
@@ -247,6 +249,12 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
         return AFT_OK;
     }
     AFT_NEVER();
+}
+
+uint32_t
+aft_learner_greedy(const struct aft_learner *l)
+{
+    return l->greedy;
 }
 
 void

@@ -126,6 +126,28 @@ aft_index_before(const struct aft_index *x, uint64_t n, uint64_t *out)
     *out = n - back;
     return back != 0 && *out >= x->head && *out < n;
 }
+/* Hints to the cache, some events ahead: the slots of an id and of a user; then the user's own entry; the slot of a touch to go. */
+static inline void
+aft_index_expect(const struct aft_index *x, struct aft_hash128 id, struct aft_hash128 user)
+{
+    __builtin_prefetch(&x->ids.slots[aft_table_tag(id.low) & (x->ids.cap - 1)]);
+    __builtin_prefetch(&x->user_ids.slots[aft_table_tag(user.low) & (x->user_ids.cap - 1)]);
+}
+static inline void
+aft_index_expect_user(const struct aft_index *x, struct aft_hash128 user)
+{
+    uint32_t at;
+    struct aft_probe p = aft_probe(&x->user_ids, user.low);
+    if (aft_probe_next(&p, &at))
+        __builtin_prefetch(&x->users[at]);
+}
+static inline void
+aft_index_expect_drop(const struct aft_index *x, uint64_t n)
+{
+    if (n < x->tail)
+        __builtin_prefetch(
+            &x->ids.slots[aft_table_tag(aft_index_touch(x, n)->id.low) & (x->ids.cap - 1)]);
+}
 /* aft_index_drop ends a touch's life: its credit and its id go. */
 void aft_index_drop(struct aft_index *x, uint64_t n);
 

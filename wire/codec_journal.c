@@ -1,6 +1,6 @@
 /* codec_journal.c - Clock and Round, the journals of joiner and learner.
- * Clock: epoch, kind, ?log, ?at_offset, ?watermark, ?owner. Round: epoch, kind, round, ends of (partition, next_seq, next_offset),
- * publish, ?decision, ?owner (wire/schemas/clock.avsc, round.avsc). Formats and invariants: codec.h. Any thread. */
+ * Clock: epoch, kind, ?log, ?at_offset, ?watermark, ?owner. Round: epoch, kind, round, ends of (partition, next_seq,
+ * next_offset), publish, ?decision, ?owner (wire/schemas/clock.avsc, round.avsc). Formats and invariants: codec.h. Any thread. */
 #include "wire/codec.h"
 
 static enum aft_err

@@ -1,10 +1,10 @@
 /* container_read_avro.c - reads container files (container_avro.h): ours, and whatever other writer's schema resolves.
- * Codec null is read here, block by block, bounded: a walk finds where a record ends, a plan makes its body canonical. Files under
- * another codec go through avro-c's reader: each value is written back to memory, then takes the same way. That way is slow and
- * trusts the file (avro-c is not safe on hostile bytes): it is for files that an operator names.
+ * Codec null is read here, block by block, bounded: a walk finds where a record ends, a plan makes its body canonical. Files
+ * under another codec go through avro-c's reader: each value is written back to memory, then takes the same way. That way is slow
+ * and trusts the file (avro-c is not safe on hostile bytes): it is for files that an operator names.
  *
- * Invariants: I1 a block is at most BLOCK_MAX bytes. I2 a record that does not resolve is passed over: the next call goes on behind it.
- * One thread a reader. */
+ * Invariants: I1 a block is at most BLOCK_MAX bytes. I2 a record that does not resolve is passed over: the next call goes on
+ * behind it. One thread a reader. */
 #include <avro.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* decoder_avro.c - a topic's decoder: framed value -> canonical body, with a plan for each schema that was seen.
  * In: values, and a port that knows schemas by name. Out: bodies that borrow from the value, or from the caller's arena.
  *
- * Invariants: I1 what the port could not say for now (AFT_E_AGAIN) is not remembered. I2 what nobody knows, or what cannot be read
- * as our record, is remembered too: a flood of such values asks the port once.
+ * Invariants: I1 what the port could not say for now (AFT_E_AGAIN) is not remembered. I2 what nobody knows, or what cannot be
+ * read as our record, is remembered too: a flood of such values asks the port once.
  * The memory of plans is a ring of ENTRIES: the oldest makes room. One thread a decoder.
  */
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* json_avro.c - a body under a schema as one line of JSON, for people: unions show their value bare, bytes and fixed are lower-case
- * hexadecimal, numbers that JSON lacks are strings ("NaN"), text that is no UTF-8 shows U+FFFD for each wrong byte.
+/* json_avro.c - a body under a schema as one line of JSON, for people: unions show their value bare, bytes and fixed are
+ * lower-case hexadecimal, numbers that JSON lacks are strings ("NaN"), text that is no UTF-8 shows U+FFFD for each wrong byte.
  * Bounds as plan_run_avro.c: depth, items without bytes, output. Any thread. */
 #include <stdio.h>
 

@@ -2,8 +2,8 @@
  * promotions, fields by name or the reader's aliases, the reader's defaults, enums by symbol, unions on either side.
  * What matches what is match_avro.c.
  * Bounds: I1 at most AFTI_CODES_MAX codes.
- * I2 records go inline, AFTI_INLINE_MAX of them at most and none inside itself; the others are subroutines, one a pair of records,
- * so that compiling ends, whatever the schema.
+ * I2 records go inline, AFTI_INLINE_MAX of them at most and none inside itself; the others are subroutines, one a pair of
+ * records, so that compiling ends, whatever the schema.
  * Compiling allocates. Any thread. */
 #include "wire/plan_avro.h"
 

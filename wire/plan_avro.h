@@ -78,6 +78,18 @@ struct aft_plan {
     bool identity;
 };
 
+/* afti_varint writes an Avro long to place and returns what it wrote. */
+static inline struct aft_bytes
+afti_varint(uint8_t place[10], int64_t v)
+{
+    uint64_t u = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+    size_t n = 0;
+    for (; u > 127; u >>= 7)
+        place[n++] = (uint8_t)(u | 128);
+    place[n++] = (uint8_t)u;
+    return (struct aft_bytes){place, n};
+}
+
 /* afti_plan_measure walks over one record of the writer's at the front of body: *used bytes. Nothing is written. */
 enum aft_err afti_plan_measure(const struct aft_plan *p, struct aft_bytes body, size_t *used,
                                struct aft_error *e);

@@ -66,42 +66,23 @@ flush_to(struct run *x, const uint8_t *to)
     return put(x, (struct aft_bytes){from, (size_t)(to - from)});
 }
 
-static struct aft_bytes
-varint(uint8_t place[10], int64_t v)
-{
-    uint64_t u = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
-    size_t n = 0;
-    for (; u > 127; u >>= 7)
-        place[n++] = (uint8_t)(u | 128);
-    place[n++] = (uint8_t)u;
-    return (struct aft_bytes){place, n};
-}
-
 static enum aft_err
 put_long(struct run *x, int64_t v)
 {
     uint8_t place[10];
-    return x->quiet ? AFT_OK : put(x, varint(place, v));
+    return x->quiet ? AFT_OK : put(x, afti_varint(place, v));
 }
 
 static enum aft_err
-put_float(struct run *x, float v)
+put_real(struct run *x, double v, bool single)
 {
-    uint32_t u;
-    uint8_t place[4];
-    memcpy(&u, &v, 4);
-    aft_store_le32(place, u);
-    return put(x, (struct aft_bytes){place, 4});
-}
-
-static enum aft_err
-put_double(struct run *x, double v)
-{
-    uint64_t u;
-    uint8_t place[8];
-    memcpy(&u, &v, 8);
-    aft_store_le64(place, u);
-    return put(x, (struct aft_bytes){place, 8});
+    if (AFT_RECORD_BYTES_MAX - (x->out->n - x->out_start) < 8)
+        return over(x, "the record grows past the bound of a record");
+    if (single)
+        aft_put_float(x->out, (float)v);
+    else
+        aft_put_double(x->out, v);
+    return AFT_OK;
 }
 
 /* ---- input */
@@ -145,9 +126,9 @@ promote(struct run *x, enum afti_op op)
         return malformed(x, "a number");
     AFT_TRY(flush_to(x, at));
     if (op == AFTI_OP_FLOAT_DOUBLE)
-        return put_double(x, (double)f);
-    return op == AFTI_OP_INT_FLOAT || op == AFTI_OP_LONG_FLOAT ? put_float(x, (float)v)
-                                                               : put_double(x, (double)v);
+        return put_real(x, (double)f, false);
+    bool single = op == AFTI_OP_INT_FLOAT || op == AFTI_OP_LONG_FLOAT;
+    return put_real(x, single ? (double)(float)v : (double)v, single); /* rounded once */
 }
 
 static enum aft_err
@@ -188,7 +169,7 @@ static enum aft_err
 merge_blocks(struct run *x, const struct list *l, const uint8_t *end)
 {
     uint8_t place[10];
-    struct aft_bytes count = varint(place, (int64_t)l->total);
+    struct aft_bytes count = afti_varint(place, (int64_t)l->total);
     const uint8_t *behind = x->r.p;
     x->r.p = end; /* the list's last 0 stays pending */
     AFT_TRY(flush_to(x, end));

@@ -78,8 +78,9 @@ void afti_canonical(struct afti_node *root, struct aft_buffer *out);
 /* ---- what matches what (match_avro.c)
  * afti_same_type: one kind, and named types by their full name; or, if not strictly, by the last part of it or an alias of the
  * reader's. afti_promotes: the specification's promotions. afti_pick: the reader's branch for a type of the writer's: the same
- * type of the same full name, then of a matching name, then what it can be promoted to; within each, the first. afti_field_of: the
- * writer's field for a reader's, by name, then by the reader's aliases. afti_symbol: the index of a symbol. AFTI_NONE: none. */
+ * type of the same full name, then of a matching name, then what it can be promoted to; within each, the first. afti_field_of:
+ * the writer's field for a reader's, by name, then by the reader's aliases. afti_symbol: the index of a symbol. AFTI_NONE: none.
+ * */
 #define AFTI_NONE UINT32_MAX
 bool afti_same_type(const struct afti_node *w, const struct afti_node *r, bool strictly);
 bool afti_promotes(enum afti_kind w, enum afti_kind r);

@@ -144,10 +144,10 @@ struct aft_snapshot_record {
 
 /* ---- codecs. decode: body -> noun; slices borrow from body, arrays from the arena; AFT_E_MALFORMED, AFT_E_LIMIT or
  * AFT_E_VALUE name the field. Whole body must be used up. encode: appends the canonical body (no frame).
- * Values checked on decode: ids not empty and within bounds; propensity and marginal in (0, 1] (an UNKNOWN propensity_kind may carry 0);
- * finite numbers; slots 0 .. 31 and no arm twice in a slate; times of impressions and outcomes within +-8.64e15 ms (sums of them cannot
- * overflow). raw_* slices are in the one form that encoders write; where the body has another (lists in several blocks or with
- * negative counts), they are written anew into the arena. */
+ * Values checked on decode: ids not empty and within bounds; propensity and marginal in (0, 1] (an UNKNOWN propensity_kind may
+ * carry 0); finite numbers; slots 0 .. 31 and no arm twice in a slate; times of impressions and outcomes within +-8.64e15 ms
+ * (sums of them cannot overflow). raw_* slices are in the one form that encoders write; where the body has another (lists in
+ * several blocks or with negative counts), they are written anew into the arena. */
 enum aft_err aft_decode_impression(struct aft_bytes body, struct aft_arena *a,
                                    struct aft_impression *out, struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err aft_decode_outcome(struct aft_bytes body, struct aft_arena *a, struct aft_outcome *out,

@@ -61,8 +61,8 @@ struct aft_file_reader;
 /* aft_file_open: record type r, enveloped or plain. Any writer schema that resolves. AFT_E_SCHEMA, AFT_E_IO. */
 enum aft_err aft_file_open(const char *path, enum aft_record r, bool enveloped,
                            struct aft_file_reader **out, struct aft_error *e) AFT_MUST_CHECK;
-/* aft_file_next: AFT_OK and a record (its slices live until the next call); *end = true at the end. Of class DATA: this record does
- * not resolve, the next call goes on behind it. AFT_E_IO: the file is damaged, no call after it. */
+/* aft_file_next: AFT_OK and a record (its slices live until the next call); *end = true at the end. Of class DATA: this record
+ * does not resolve, the next call goes on behind it. AFT_E_IO: the file is damaged, no call after it. */
 enum aft_err aft_file_next(struct aft_file_reader *f, struct aft_file_record *out, bool *end,
                            struct aft_error *e) AFT_MUST_CHECK;
 void aft_file_close(struct aft_file_reader *f);
@@ -76,8 +76,8 @@ enum aft_err aft_file_append(struct aft_file_writer *f, const struct aft_file_re
 /* aft_file_finish flushes, syncs, closes and frees, also on failure. */
 enum aft_err aft_file_finish(struct aft_file_writer *f, struct aft_error *e) AFT_MUST_CHECK;
 
-/* aft_json_of appends the JSON form of a body under a schema (for people: `cat`, `snapshot show`). One line, no newline. Unions show
- * their value bare; bytes and fixed are lower-case hexadecimal; NaN and infinities are strings. */
+/* aft_json_of appends the JSON form of a body under a schema (for people: `cat`, `snapshot show`). One line, no newline. Unions
+ * show their value bare; bytes and fixed are lower-case hexadecimal; NaN and infinities are strings. */
 enum aft_err aft_json_of(const struct aft_schema *s, struct aft_bytes body, struct aft_buffer *out,
                          struct aft_error *e) AFT_MUST_CHECK;
 

@@ -149,7 +149,7 @@ static void
 open_schemas(struct bench *x)
 {
     struct aft_error e;
-    struct aft_schema *w, *r;
+    struct aft_schema *w = NULL, *r = NULL;
     struct aft_bytes ours = aft_record_schema(AFT_RECORD_IMPRESSION);
     struct aft_buffer theirs = {0};
     aft_put_raw(&theirs, ours);

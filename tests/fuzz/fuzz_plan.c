@@ -1,5 +1,5 @@
-/* fuzz_plan.c - a schema and bytes from the fuzzer: the writer's schema is the input up to the first 00, the body what follows. The
- * reader is, by turns, the writer's own schema or each of ours. A plan that compiles runs or refuses; its output, read as the
+/* fuzz_plan.c - a schema and bytes from the fuzzer: the writer's schema is the input up to the first 00, the body what follows.
+ * The reader is, by turns, the writer's own schema or each of ours. A plan that compiles runs or refuses; its output, read as the
  * reader's, goes through unchanged. */
 #include <stdlib.h>
 

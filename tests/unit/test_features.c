@@ -147,7 +147,7 @@ test_terms(void **state)
     uint64_t of_context = p.terms[3].hash;
     own(&p, "a", same, 1, true);
     assert_true(p.terms[1].hash != of_context);
-    context[2].number = INFINITY;
+    context[2].number = (double)INFINITY;
     assert_int_equal(aft_encode_context(&p.plan, (struct aft_features){context, 4}, &p.context, &e),
                      AFT_E_VALUE);
     assert_non_null(strstr(e.message, "pay"));

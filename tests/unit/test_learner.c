@@ -184,7 +184,7 @@ test_refusals(void **state)
     w.items[1].reward_micro = 2 * AFT_MICRO;
     w.items[2].reward_micro = -1;
     learn(l, &x);
-    w.context[1].number = NAN;
+    w.context[1].number = (double)NAN;
     learn(l, &x);
     aft_learner_stats(l, &st);
     assert_int_equal(st.refused_support, 4);

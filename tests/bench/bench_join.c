@@ -1,0 +1,327 @@
+/* bench_join - the joiner alone: events from memory in, examples out, one core; then what a joiner killed here needs to come back.
+ *
+ *   bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS]]]]      default 400000 40000 40000 30: last touch in 14 days + 1 h, 30 % of the
+ *                                                           records up to 5 s out of order, disorder 10 s, a commit each 64 MB
+ * Seconds are CPU of this thread. Stages: decode+order = take; index+credit = run without examples (emit=rewarded); encode = what run
+ * costs more with all examples; commit = cut + commit into memory, or RocksDB (its own threads not counted).
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attribution/attribution.h"
+
+enum { BATCH = 1000, COMMIT_BYTES = 64 << 20 };
+static const int64_t day_ms = 86400000;
+
+struct events {
+    struct aft_buffer bytes;
+    size_t *at; /* n + 1 of them */
+    int64_t *when;
+    size_t n, cap;
+};
+
+struct bench {
+    struct events log[2];
+    struct aft_join_config config;
+    uint64_t users, days;
+};
+
+struct result {
+    double take, run, commit;
+    uint64_t examples, bytes, hash, open, memory, disk;
+};
+
+static void
+die(const char *what)
+{
+    fprintf(stderr, "bench_join: %s\n", what);
+    exit(1);
+}
+
+static void
+must(enum aft_err failed, const struct aft_error *e)
+{
+    if (failed)
+        die(e->message);
+}
+
+static double
+seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double
+wall(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- data */
+
+static void
+event_ends(struct events *v, int64_t when)
+{
+    if (v->n + 1 >= v->cap) {
+        v->cap = v->cap ? v->cap * 2 : 1024;
+        v->at = realloc(v->at, v->cap * sizeof *v->at);
+        v->when = realloc(v->when, v->cap * sizeof *v->when);
+        if (!v->at || !v->when)
+            die("out of memory");
+    }
+    v->when[v->n++] = when;
+    v->at[0] = 0;
+    v->at[v->n] = v->bytes.n;
+}
+
+static int64_t
+disordered(struct aft_random *r, int64_t when)
+{
+    return aft_random_below(r, 10) < 3 ? when - aft_random_below(r, 5000) : when;
+}
+
+static void
+make_impression(struct bench *b, struct aft_random *r, uint64_t i, uint64_t user, int64_t when)
+{
+    static const char *const arms[] = {"retire-more", "beneficiary", "roth", "rebalance"};
+    char decision[20], name[20];
+    struct aft_shown slate[1] = {{.arm_id = aft_text(arms[i % 4]), .propensity = 0.25}};
+    snprintf(decision, sizeof decision, "%016llx", (unsigned long long)i * 0x9e3779b97f4a7c15u);
+    snprintf(name, sizeof name, "%016llx", (unsigned long long)user * 0xbf58476d1ce4e5b9u);
+    struct aft_impression v = {.decision_id = aft_text(decision),
+                               .user_id = aft_text(name),
+                               .timestamp_ms = disordered(r, when),
+                               .policy = aft_text("p1"),
+                               .slate = slate,
+                               .slate_n = 1};
+    aft_encode_impression(&b->log[0].bytes, &v);
+    event_ends(&b->log[0], when);
+}
+
+static void
+make_outcome(struct bench *b, struct aft_random *r, uint64_t i, uint64_t user, int64_t when)
+{
+    char id[20], name[20];
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)i * 0x94d049bb133111ebu);
+    snprintf(name, sizeof name, "%016llx", (unsigned long long)user * 0xbf58476d1ce4e5b9u);
+    struct aft_outcome o = {.outcome_id = aft_text(id),
+                            .user_id = aft_text(name),
+                            .timestamp_ms = disordered(r, when),
+                            .kind = aft_text("key_task_completed"),
+                            .value_micro = AFT_MICRO};
+    aft_encode_outcome(&b->log[1].bytes, &o);
+    event_ends(&b->log[1], when);
+}
+
+static void
+make_events(struct bench *b, uint64_t impressions, uint64_t outcomes)
+{
+    struct aft_random r;
+    int64_t start = INT64_C(1760000000000), span = (int64_t)b->days * day_ms;
+    aft_random_init(&r, 7, 0);
+    for (uint64_t i = 0; i < impressions; i++)
+        make_impression(b, &r, i, aft_random_below(&r, (uint32_t)b->users),
+                        start + (int64_t)((double)i / (double)impressions * (double)span));
+    for (uint64_t i = 0; i < outcomes; i++)
+        make_outcome(b, &r, i, aft_random_below(&r, (uint32_t)b->users),
+                     start + (int64_t)((double)i / (double)outcomes * (double)span));
+}
+
+/* ---- the run */
+
+static enum aft_err
+count_example(void *ctx, uint64_t seq, struct aft_bytes body, struct aft_hash128 hash,
+              struct aft_error *e)
+{
+    struct result *r = ctx;
+    (void)e;
+    r->examples = seq + 1;
+    r->bytes += body.n;
+    r->hash = hash.low;
+    return AFT_OK;
+}
+
+static struct aft_joiner *
+open_joiner(const struct bench *b, bool all, struct aft_store *store, struct result *out)
+{
+    struct aft_join_config config = b->config;
+    struct aft_join_identity who = {"bench", 0};
+    struct aft_join_out to = {out, count_example};
+    struct aft_joiner *j;
+    struct aft_error e;
+    config.emit_rewarded_only = !all;
+    must(aft_joiner_open(&config, &who, store, &to, &j, &e), &e);
+    return j;
+}
+
+static void
+commit(struct aft_joiner *j, struct result *out)
+{
+    struct aft_error e;
+    uint64_t seq;
+    double from = seconds();
+    aft_joiner_cut(j, AFT_ABSENT, &seq);
+    must(aft_joiner_commit(j, &e), &e);
+    out->commit += seconds() - from;
+}
+
+static void
+take_batch(const struct bench *b, struct aft_joiner *j, size_t at[2])
+{
+    struct aft_error e;
+    int log = (int)aft_joiner_behind(j);
+    log = at[log] < b->log[log].n ? log : !log;
+    const struct events *v = &b->log[log];
+    for (size_t end = at[log] + BATCH; at[log] < end && at[log] < v->n; at[log]++) {
+        size_t i = at[log];
+        struct aft_bytes body = {v->bytes.p + v->at[i], v->at[i + 1] - v->at[i]};
+        must(aft_joiner_take(j, (enum aft_log_kind)log, (int64_t)i, v->when[i], AFT_ABSENT, body,
+                             &e),
+             &e);
+    }
+}
+
+static void
+join(const struct bench *b, bool all, struct aft_store *store, struct result *out)
+{
+    struct aft_error e;
+    struct aft_join_counts counts;
+    size_t at[2] = {0, 0};
+    *out = (struct result){0};
+    struct aft_joiner *j = open_joiner(b, all, store, out);
+    while (at[0] < b->log[0].n || at[1] < b->log[1].n) {
+        double from = seconds();
+        take_batch(b, j, at);
+        double middle = seconds();
+        must(aft_joiner_run(j, &e), &e);
+        out->take += middle - from;
+        out->run += seconds() - middle;
+        if (aft_joiner_uncommitted(j) >= COMMIT_BYTES)
+            commit(j, out);
+    }
+    commit(j, out);
+    aft_joiner_counts(j, &counts);
+    out->open = (uint64_t)counts.open;
+    out->memory = aft_joiner_memory(j);
+    out->disk = store->ops->bytes(store);
+    aft_joiner_close(j);
+}
+
+/* ---- recovery */
+
+static void
+remove_dir(const char *dir)
+{
+    char path[600];
+    DIR *d = opendir(dir);
+    if (!d)
+        return;
+    for (struct dirent *at; (at = readdir(d)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", dir, at->d_name);
+        unlink(path);
+    }
+    closedir(d);
+    rmdir(dir);
+}
+
+static struct aft_store *
+open_rocksdb(const char *dir)
+{
+    struct aft_store *s;
+    struct aft_error e;
+    must(aft_store_rocksdb_open(dir, &s, &e), &e);
+    return s;
+}
+
+static void
+recovery(const struct bench *b, const char *dir, uint64_t open)
+{
+    struct result ignored = {0};
+    double from = wall();
+    struct aft_store *store = open_rocksdb(dir);
+    double store_open = wall() - from;
+    from = wall();
+    struct aft_joiner *j = open_joiner(b, true, store, &ignored);
+    printf("recovery of %llu open impressions  %.3f s index  %.3f s RocksDB  memory then %.1f MB\n",
+           (unsigned long long)open, wall() - from, store_open, (double)aft_joiner_memory(j) / 1e6);
+    aft_joiner_close(j);
+    store->ops->close(store);
+}
+
+static void
+report(const struct bench *b, const struct result *lean, const struct result *all,
+       const struct result *disk)
+{
+    double n = (double)(b->log[0].n + b->log[1].n), us = 1e6 / n;
+    double lean_s = lean->take + lean->run + lean->commit,
+           all_s = all->take + all->run + all->commit;
+    double disk_s = disk->take + disk->run + disk->commit;
+    printf("events %zu impressions of %zu bytes, %zu outcomes\n", b->log[0].n,
+           b->log[0].bytes.n / (b->log[0].n ? b->log[0].n : 1), b->log[1].n);
+    printf("decode+order  %.3f us an event\n", all->take * us);
+    printf("index+credit  %.3f us an event\n", lean->run * us);
+    printf("encode  %.3f us an event  %llu examples\n", (all->run - lean->run) * us,
+           (unsigned long long)all->examples);
+    printf("commit to memory  %.3f us an event\n", all->commit * us);
+    printf("commit to RocksDB  %.3f us an event\n", disk->commit * us);
+    printf("rewarded only, in memory  %.0f events/s\n", n / lean_s);
+    printf("all examples, in memory  %.0f events/s\n", n / all_s);
+    printf("all examples, RocksDB  %.0f events/s\n", n / disk_s);
+    double open = disk->open ? (double)disk->open : 1;
+    printf(
+        "an open impression  %.0f bytes of memory (hold and caches included)  %.0f bytes on disk\n",
+        (double)disk->memory / open, (double)disk->disk / open);
+}
+
+int
+main(int argc, char **argv)
+{
+    uint64_t size[] = {400000, 40000, 40000, 30};
+    char dir[300];
+    const char *tmp = getenv("TMPDIR");
+    struct result lean, all, disk;
+    for (int i = 1; i < argc && i <= 4; i++)
+        size[i - 1] = strtoull(argv[i], NULL, 10);
+    if (!size[0] || !size[1] || !size[2] || !size[3])
+        die("usage: bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS]]]]");
+    struct bench b = {.users = size[2], .days = size[3]};
+    b.config = (struct aft_join_config){
+        .window_ms = 14 * day_ms,
+        .grace_ms = 3600000,
+        .open_after_ms = 600000,
+        .orphan_after_ms = 3600000,
+        .disorder_ms = 10000,
+        .max_future_ms = 3600000,
+        .open_max = UINT32_MAX,
+        .kinds = {{.name = "key_task_completed", .weight_micro = AFT_MICRO}},
+        .kinds_n = 1};
+    make_events(&b, size[0], size[1]);
+    snprintf(dir, sizeof dir, "%.200s/aft-bench-join-%ld", tmp ? tmp : "/tmp", (long)getpid());
+    struct aft_store *store = aft_store_mem_new();
+    join(&b, false, store, &lean);
+    store->ops->close(store);
+    store = aft_store_mem_new();
+    join(&b, true, store, &all);
+    store->ops->close(store);
+    store = open_rocksdb(dir);
+    join(&b, true, store, &disk);
+    store->ops->close(store);
+    if (all.hash != disk.hash)
+        die("the two stores gave different examples");
+    report(&b, &lean, &all, &disk);
+    recovery(&b, dir, disk.open);
+    remove_dir(dir);
+    for (int i = 0; i < 2; i++) {
+        aft_buffer_deinit(&b.log[i].bytes);
+        free(b.log[i].at);
+        free(b.log[i].when);
+    }
+    return 0;
+}

@@ -1,0 +1,147 @@
+/* test_cmd_learn.c - `aftertouch learn` over container files: the digest is the learner's own, the snapshot file loads, the
+ * order of
+ * reading does not matter. */
+#include "tests/kit.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/learn_kit.h"
+#include "wire/wire_avro.h"
+
+enum { PER_FILE = 150 };
+
+static char program[512]; /* beside the tests: ../bin/aftertouch */
+static char directory[] = "/tmp/aft_learn_XXXXXX";
+
+static const char *
+path(const char *name)
+{
+    static char p[4][256];
+    static int at;
+    at = (at + 1) % 4;
+    snprintf(p[at], sizeof p[at], "%s/%s", directory, name);
+    return p[at];
+}
+
+/* Two files; fires interleave, with ties. Learned here too, in the canonical order. */
+static struct aft_digest
+write_files(void)
+{
+    struct kit_world w;
+    struct aft_error e;
+    struct aft_learner_settings s;
+    struct aft_digest d;
+    struct aft_buffer body[2][PER_FILE];
+    struct aft_arena arena;
+    memset(body, 0, sizeof body);
+    aft_arena_init(&arena, 1 << 20);
+    kit_world_init(&w, 21);
+    for (int f = 0; f < 2; f++) {
+        struct aft_file_writer *out = NULL;
+        assert_int_equal(
+            aft_file_create(path(f ? "b.avro" : "a.avro"), AFT_RECORD_EXAMPLE, false, &out, &e), 0);
+        for (int i = 0; i < PER_FILE; i++) {
+            struct aft_example x = kit_open(&w, NULL);
+            x.seq = (uint64_t)i;
+            x.fire_ms = i;
+            aft_encode_example(&body[f][i], &x);
+            struct aft_file_record r = {.body = aft_buffer_bytes(&body[f][i])};
+            assert_int_equal(aft_file_append(out, &r, &e), 0);
+        }
+        assert_int_equal(aft_file_finish(out, &e), 0);
+    }
+    aft_learner_settings_default(&s);
+    kit_set(&s, "learner.weighting", "none");
+    struct aft_learner *l = kit_learner(&s);
+    for (int i = 0; i < 2 * PER_FILE; i++) { /* fire, then partition */
+        struct aft_reader r = aft_reader(aft_buffer_bytes(&body[i % 2][i / 2]));
+        struct aft_example x;
+        aft_arena_reset(&arena);
+        assert_int_equal(aft_decode_example(&r, &arena, &x, &e), 0);
+        assert_int_equal(aft_learner_learn(l, &x, &e), 0);
+        aft_buffer_deinit(&body[i % 2][i / 2]);
+    }
+    aft_learner_digest(l, &d);
+    aft_learner_free(l);
+    aft_arena_deinit(&arena);
+    kit_world_deinit(&w);
+    return d;
+}
+
+static int
+run(const char *arguments, char *out, size_t size)
+{
+    char command[2048];
+    snprintf(command, sizeof command, "%s learn %s 2>&1", program, arguments);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    size_t n = fread(out, 1, size - 1, p);
+    out[n] = 0;
+    return pclose(p);
+}
+
+static void
+test_learn_from_files(void **state)
+{
+    (void)state;
+    struct aft_digest d = write_files();
+    struct aft_error e;
+    char digest[65], arguments[900], out[4096];
+    aft_hex(d.b, sizeof d.b, digest);
+    snprintf(arguments, sizeof arguments,
+             "--json --set learner.weighting=none --examples %s --examples %s --snapshot %s",
+             path("a.avro"), path("b.avro"), path("s.avro"));
+    if (run(arguments, out, sizeof out) != 0)
+        fail_msg("%s", out);
+    if (!strstr(out, digest) || !strstr(out, "\"decisions\":300"))
+        fail_msg("wanted digest %s and 300 decisions in %s", digest, out);
+    struct aft_file_reader *f = NULL;
+    struct aft_snapshot_set *set = aft_snapshot_set_new();
+    struct aft_model *m = NULL;
+    assert_int_equal(aft_file_open(path("s.avro"), AFT_RECORD_SNAPSHOT, false, &f, &e), 0);
+    bool whole = false, end = false;
+    while (!end) {
+        struct aft_file_record r;
+        assert_int_equal(aft_file_next(f, &r, &end, &e), 0);
+        if (!end)
+            assert_int_equal(aft_snapshot_set_add(set, r.body, &whole, &e), 0);
+    }
+    assert_true(whole);
+    assert_int_equal(aft_model_load(set, &m, &e), 0);
+    struct aft_bytes id = aft_model_snapshot_id(m);
+    assert_true(aft_same(id, aft_text(digest)));
+    assert_int_equal(aft_snapshot_set_manifest(set)->manifest.ends_n, 2);
+    aft_model_free(m);
+    aft_snapshot_set_free(set);
+    aft_file_close(f);
+}
+
+static void
+test_wrong_arguments(void **state)
+{
+    (void)state;
+    char out[4096], arguments[512];
+    assert_int_not_equal(run("--examples nowhere.avro --snapshot /tmp/x.avro", out, sizeof out), 0);
+    assert_non_null(strstr(out, "nowhere.avro"));
+    snprintf(arguments, sizeof arguments, "--examples %s", path("a.avro"));
+    assert_int_not_equal(run(arguments, out, sizeof out), 0);
+    assert_non_null(strstr(out, "--snapshot"));
+    snprintf(arguments, sizeof arguments, "rm -r %s", directory);
+    assert_int_equal(system(arguments), 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *slash = argc ? strrchr(argv[0], '/') : NULL;
+    int n = slash ? (int)(slash - argv[0]) : 0;
+    snprintf(program, sizeof program, "%.*s/../bin/aftertouch", n ? n : 1, n ? argv[0] : ".");
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_learn_from_files),
+        cmocka_unit_test(test_wrong_arguments),
+    };
+    if (!mkdtemp(directory))
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
