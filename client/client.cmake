@@ -22,6 +22,7 @@ endif()
 set_target_properties(aftertouch_client PROPERTIES OUTPUT_NAME aftertouch EXPORT_NAME client VERSION ${PROJECT_VERSION} SOVERSION 0
                       LINK_DEPENDS ${client_map} PUBLIC_HEADER ${CMAKE_SOURCE_DIR}/client/aftertouch.h)
 
+file(RELATIVE_PATH client_pc_prefix /x/${CMAKE_INSTALL_LIBDIR}/pkgconfig /x)
 configure_file(client/aftertouch.pc.in ${CMAKE_BINARY_DIR}/aftertouch.pc @ONLY)
 set(client_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/aftertouch)
 configure_package_config_file(client/aftertouchConfig.cmake.in ${CMAKE_BINARY_DIR}/aftertouchConfig.cmake
