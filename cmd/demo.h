@@ -125,6 +125,6 @@ enum aft_err demo_defaults(struct aft_config *c, const struct demo_options *o, s
 enum aft_err demo_interrupted(struct aft_error *e);
 uint32_t demo_participants(const struct demo_options *o);
 enum aft_err demo_broker_run(struct aft_config *c, const struct demo_options *o,
-                             struct demo_result *out, struct aft_error *e);
+                             struct demo_result *r, struct aft_error *e);
 
 #endif

@@ -398,7 +398,7 @@ read_model(struct broker *b, struct demo_result *r, struct aft_error *e)
     const struct aft_snapshot_record *m = aft_snapshot_set_manifest(set);
     if (err == AFT_OK && !m)
         err = AFT_FAIL(e, AFT_E_FAILED, "the service published no snapshot");
-    if (err == AFT_OK) {
+    if (err == AFT_OK && m) {
         aft_hex(m->manifest.digest.b, sizeof m->manifest.digest.b, r->model);
         r->round = m->round;
     }
