@@ -58,8 +58,9 @@ record(struct listing *l, const struct aft_record_in *in, struct aft_error *e)
     AFT_TRY(aft_decode_snapshot(body, &l->arena, &r, e));
     if (!aft_same(r.model, aft_text(l->model)))
         return AFT_OK;
-    if (aft_snapshot_set_add(l->set, body, &whole, e) != AFT_OK)
-        whole = false; /* refused: listed as torn */
+    struct aft_error torn;
+    if (aft_snapshot_set_add(l->set, body, &whole, &torn) != AFT_OK)
+        whole = false; /* listed as torn */
     l->bytes += (int64_t)in->value.n;
     if (r.has_manifest)
         found_add(l, &r, in, body, whole);
