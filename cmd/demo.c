@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,24 @@ enum { PARTITIONS = 4, USERS_PER_SECOND = 40, SECONDS_DEFAULT = 45, SECONDS_MAX 
 enum { PUMP_MAX = 100000 };
 #define SLICE_MS INT64_C(43200000) /* half a day */
 #define TAIL_DAYS 60               /* by then every window has closed, or something is wrong */
+
+static void
+signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+}
+
+enum aft_err
+demo_interrupted(struct aft_error *e)
+{
+    sigset_t waiting;
+    sigpending(&waiting);
+    if (sigismember(&waiting, SIGINT) || sigismember(&waiting, SIGTERM))
+        return AFT_FAIL(e, AFT_E_INTERRUPTED, "interrupted");
+    return AFT_OK;
+}
 
 uint32_t
 demo_participants(const struct demo_options *o)
@@ -222,6 +241,7 @@ loop(struct embedded *m, struct aft_error *e)
     bool settled = false;
     m->end_ms = world_end + (AFT_WORLD_TASK_DAYS + 1) * AFT_WORLD_DAY_MS;
     for (m->now_ms = m->start_ms + SLICE_MS; !settled; m->now_ms += SLICE_MS) {
+        AFT_TRY(demo_interrupted(e));
         AFT_TRY(demo_engine_slice(&m->engine, m->now_ms, e));
         AFT_TRY(pump(m, e));
         AFT_TRY(demo_examples_read(m->examples, 0, e));
@@ -379,6 +399,9 @@ static int
 run(struct cmd_line *l, struct demo_options *o)
 {
     struct aft_error e;
+    sigset_t set;
+    signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL); /* before any thread: they inherit it */
     if (directory_open(o, cmd_given(l, "dir", 0), &e) != AFT_OK)
         return cmd_fail("demo", &e);
     enum aft_err err = demo_defaults(l->config, o, &e);

@@ -121,8 +121,10 @@ void demo_counts_add(struct aft_join_counts *to, const struct aft_join_counts *f
 
 /* ---- the two ways to run. demo_defaults sets what the user did not, and checks. */
 enum aft_err demo_defaults(struct aft_config *c, const struct demo_options *o, struct aft_error *e);
+/* demo_interrupted: SIGINT or SIGTERM is waiting (the verb blocks them): AFT_E_INTERRUPTED, so that everything is closed and removed. */
+enum aft_err demo_interrupted(struct aft_error *e);
 uint32_t demo_participants(const struct demo_options *o);
 enum aft_err demo_broker_run(struct aft_config *c, const struct demo_options *o,
-                             struct demo_result *out, struct aft_error *e);
+                             struct demo_result *r, struct aft_error *e);
 
 #endif

@@ -36,6 +36,7 @@ afti_refer(const struct aft_world_options *o, const struct afti_moment *x,
     double by_click[AFT_WORLD_MESSAGES], by_value[AFT_WORLD_MESSAGES];
     double all_click = 0, all_value = 0;
     uint32_t n = 0;
+    AFT_ASSERT(v->k >= 1 && v->k <= AFTI_SLOTS_MAX);
     for (uint32_t i = 0; i < v->candidates_n; i++) {
         if (v->candidates[i].mask)
             continue;

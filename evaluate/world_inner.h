@@ -46,12 +46,12 @@ struct afti_moment {
     bool plan_match, auto_enrolled, prior_plan, weekend, evening;
     double inclination; /* his own, hidden */
 };
-/* Probability of a click on message m in a slot, seen `seen` times before; of bringing its task about, given a click or none. */
-double afti_click_probability(const struct afti_moment *x, uint32_t m, uint32_t slot,
+/* Probability of a click on message i in a slot, seen `seen` times before; of bringing its task about, given a click or none. */
+double afti_click_probability(const struct afti_moment *x, uint32_t i, uint32_t slot,
                               uint32_t seen);
-double afti_task_probability(const struct afti_moment *x, uint32_t m, uint32_t slot, bool clicked);
+double afti_task_probability(const struct afti_moment *x, uint32_t i, uint32_t slot, bool clicked);
 /* Of looking at the benefit properly, after a click. */
-double afti_view_probability(const struct afti_moment *x, uint32_t m);
+double afti_view_probability(const struct afti_moment *x, uint32_t i);
 
 /* afti_refer adds one visit to the reference sums (sums, not yet means). seen: how often he has seen each message. */
 void afti_refer(const struct aft_world_options *o, const struct afti_moment *x,
