@@ -87,7 +87,7 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--quick", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     found = commands(args.build, args.quick)
     unknown = set(args.names) - set(found)
     if unknown or not found:
