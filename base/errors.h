@@ -31,11 +31,12 @@ int aft_err_exit(enum aft_err code);
 const char *aft_err_name(enum aft_err code);
 const char *aft_err_text(enum aft_err code);
 
-/* aft_error_set fills *e (printf-like message: what is wrong AND how to mend it) and returns code. Use AFT_FAIL. */
-enum aft_err aft_error_set(struct aft_error *e, enum aft_err code, const char *file, int line,
-                           const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* aft_error_set fills *e (printf-like message: what is wrong AND how to mend it). Use AFT_FAIL, which gives the code back. */
+void aft_error_set(struct aft_error *e, enum aft_err code, const char *file, int line,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-#define AFT_FAIL(e, code, ...) aft_error_set((e), (code), __FILE__, __LINE__, __VA_ARGS__)
+/* The value is the code itself, so that compilers and analyzers see that it is not AFT_OK. */
+#define AFT_FAIL(e, code, ...) (aft_error_set((e), (code), __FILE__, __LINE__, __VA_ARGS__), (code))
 
 /* AFT_TRY forwards a failure. */
 #define AFT_TRY(expression)                   \
