@@ -35,8 +35,14 @@ const char *aft_err_text(enum aft_err code);
 void aft_error_set(struct aft_error *e, enum aft_err code, const char *file, int line,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* The value is the code itself, so that compilers and analyzers see that it is not AFT_OK. */
-#define AFT_FAIL(e, code, ...) (aft_error_set((e), (code), __FILE__, __LINE__, __VA_ARGS__), (code))
+/* AFT_FAIL is worth its code, in sight of the compiler: an analyzer then sees that a failure is not AFT_OK. */
+static inline enum aft_err
+aft_failed(enum aft_err code)
+{
+    return code;
+}
+#define AFT_FAIL(e, code, ...) \
+    (aft_error_set((e), (code), __FILE__, __LINE__, __VA_ARGS__), aft_failed(code))
 
 /* AFT_TRY forwards a failure. */
 #define AFT_TRY(expression)                   \

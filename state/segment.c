@@ -202,17 +202,20 @@ enum aft_err
 aft_segments_wipe(struct aft_segments *s, struct aft_place at, enum aft_redo kind,
                   struct aft_bytes payload, struct aft_error *e)
 {
-    struct aft_segment_buffer *seg;
+    struct aft_segment_buffer *seg = NULL;
     struct aft_redo_record old;
     AFT_ASSERT(!s->open);
     AFT_TRY(load(s, at.segment, &seg, e));
+    AFT_ASSERT(seg != NULL);
     AFT_TRY(record_at(seg, at.offset, &old, e));
     if (seg == &s->cache[at.segment & (CACHE - 1)]) {
         struct aft_segment_buffer *cached = seg;
         seg = rewrite_of(s, cached->number, aft_buffer_bytes(&cached->b));
         cached->number = 0;
     }
-    uint8_t *p = seg->b.p + at.offset;
+    uint8_t *p =
+        seg->b.p +
+        at.offset; /* NOLINT(clang-analyzer-unix.Malloc): of the copy, not of what it was copied from */
     uint32_t size = aft_load_le32(p + 2);
     AFT_INVARIANT(I3, payload.n <= size);
     p[0] = (uint8_t)kind;
