@@ -15,7 +15,7 @@ ascending(int64_t v)
 static bool
 same_or_both_absent(struct aft_bytes a, struct aft_bytes b)
 {
-    return (a.p == NULL) == (b.p == NULL) && aft_same(a, b);
+    return a.p && b.p ? aft_same(a, b) : a.p == b.p;
 }
 
 bool

@@ -209,13 +209,12 @@ aft_segments_wipe(struct aft_segments *s, struct aft_place at, enum aft_redo kin
     AFT_ASSERT(seg != NULL);
     AFT_TRY(record_at(seg, at.offset, &old, e));
     if (seg == &s->cache[at.segment & (CACHE - 1)]) {
-        struct aft_segment_buffer *cached = seg;
-        seg = rewrite_of(s, cached->number, aft_buffer_bytes(&cached->b));
-        cached->number = 0;
+        uint64_t number = seg->number;
+        seg->number = 0; /* out of the cache */
+        seg = rewrite_of(s, number, aft_buffer_bytes(&seg->b));
     }
-    uint8_t *p =
-        seg->b.p +
-        at.offset; /* NOLINT(clang-analyzer-unix.Malloc): of the copy, not of what it was copied from */
+    uint8_t *p = seg->b.p + at.offset;
+    AFT_ASSERT(p != NULL);
     uint32_t size = aft_load_le32(p + 2);
     AFT_INVARIANT(I3, payload.n <= size);
     p[0] = (uint8_t)kind;
