@@ -42,18 +42,31 @@ enum sim_mutant {
     SIM_MUTANTS
 };
 
-#define SIM_STATS(X)                                                                             \
-    X(scenarios)                                                                                 \
-    X(owners)                                                                                    \
-    X(kills)                                                                                     \
-    X(mid_step)                                                                                  \
-    X(drains)                                                                                    \
-    X(fenced)                                                                                    \
-    X(let_go)                                                                                    \
-    X(retried)                                                                                   \
-    X(commits) X(torn_commits) X(old_states) X(no_states) X(ticks) X(stale_ticks) X(examples)    \
-        X(stale_blocks) X(stale_wrong) X(repeated) X(landed_late) X(lost) X(acks_lost) X(broken) \
-            X(dead) X(dead_repeated)
+#define SIM_STATS(X) \
+    X(scenarios)     \
+    X(owners)        \
+    X(kills)         \
+    X(mid_step)      \
+    X(drains)        \
+    X(fenced)        \
+    X(let_go)        \
+    X(retried)       \
+    X(commits)       \
+    X(torn_commits)  \
+    X(old_states)    \
+    X(no_states)     \
+    X(ticks)         \
+    X(stale_ticks)   \
+    X(examples)      \
+    X(stale_blocks)  \
+    X(stale_wrong)   \
+    X(repeated)      \
+    X(landed_late)   \
+    X(lost)          \
+    X(acks_lost)     \
+    X(broken)        \
+    X(dead)          \
+    X(dead_repeated)
 struct sim_stats {
 #define X(name) uint64_t name;
     SIM_STATS(X)
