@@ -78,7 +78,8 @@ struct sim_verdict {
     char words[600];
 };
 
-/* A verdict's scenario is run again with trace to be understood. judging: told true before the judge's own joiner runs, false after it (for mutants of code); may be NULL. */
+/* A verdict's scenario is run again with trace to be understood. judging: told true before the judge's own joiner runs, false after
+ * it (for mutants of code); may be NULL. */
 struct sim_options {
     enum sim_mutant mutant;
     void (*judging)(bool on);
