@@ -45,16 +45,28 @@ struct aft_join_config {
 void aft_join_config_digest(const struct aft_join_config *c, struct aft_digest *out);
 
 /* Fates of outcomes (each has exactly one) and other counts, by the oracle's names. */
-#define AFT_FATES(X)                                                                   \
-    X(credited)                                                                        \
-    X(organic)                                                                         \
-    X(orphan)                                                                          \
-    X(repeat)                                                                          \
-    X(duplicate) X(withdrawn) X(retraction) X(retraction_of_unknown) X(outside_window) \
-        X(unknown_arm) X(unknown_kind) X(activation) X(erased)
+#define AFT_FATES(X)         \
+    X(credited)              \
+    X(organic)               \
+    X(orphan)                \
+    X(repeat)                \
+    X(duplicate)             \
+    X(withdrawn)             \
+    X(retraction)            \
+    X(retraction_of_unknown) \
+    X(outside_window)        \
+    X(unknown_arm)           \
+    X(unknown_kind)          \
+    X(activation)            \
+    X(erased)
 #define AFT_COUNTS(X)       \
     X(duplicate_impression) \
-    X(expired_impression) X(never_seen) X(retracted) X(credit_ppm) X(erased_users) X(waiting)
+    X(expired_impression)   \
+    X(never_seen)           \
+    X(retracted)            \
+    X(credit_ppm)           \
+    X(erased_users)         \
+    X(waiting)
 struct aft_join_counts {
 #define X(n) int64_t n;
     struct {

@@ -11,7 +11,7 @@ add_library(aftertouch_client SHARED $<TARGET_OBJECTS:aft_client> $<TARGET_OBJEC
                                      $<TARGET_OBJECTS:aft_base>)
 target_include_directories(aftertouch_client INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
                                                        $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/client>)
-target_link_libraries(aftertouch_client PRIVATE PkgConfig::RDKAFKA PkgConfig::SODIUM Threads::Threads)
+target_link_libraries(aftertouch_client PRIVATE PkgConfig::RDKAFKA PkgConfig::SODIUM Threads::Threads m)
 target_link_options(aftertouch_client PRIVATE -Wl,--exclude-libs,ALL -Wl,--version-script=${client_map})
 if(NOT AFT_SANITIZE_ADDRESS AND NOT AFT_SANITIZE_THREAD)
     target_link_options(aftertouch_client PRIVATE -Wl,--no-undefined)
@@ -22,6 +22,7 @@ endif()
 set_target_properties(aftertouch_client PROPERTIES OUTPUT_NAME aftertouch EXPORT_NAME client VERSION ${PROJECT_VERSION} SOVERSION 0
                       LINK_DEPENDS ${client_map} PUBLIC_HEADER ${CMAKE_SOURCE_DIR}/client/aftertouch.h)
 
+file(RELATIVE_PATH client_pc_prefix /x/${CMAKE_INSTALL_LIBDIR}/pkgconfig /x)
 configure_file(client/aftertouch.pc.in ${CMAKE_BINARY_DIR}/aftertouch.pc @ONLY)
 set(client_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/aftertouch)
 configure_package_config_file(client/aftertouchConfig.cmake.in ${CMAKE_BINARY_DIR}/aftertouchConfig.cmake
@@ -33,3 +34,9 @@ install(EXPORT aftertouchTargets NAMESPACE aftertouch:: DESTINATION ${client_cma
 install(FILES ${CMAKE_BINARY_DIR}/aftertouchConfig.cmake ${CMAKE_BINARY_DIR}/aftertouchConfigVersion.cmake
         DESTINATION ${client_cmake_dir})
 install(FILES ${CMAKE_BINARY_DIR}/aftertouch.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+    add_test(NAME client_abi COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/checks/abi.py $<TARGET_FILE:aftertouch_client>
+                                     ${CMAKE_SOURCE_DIR}/client/aftertouch.h)
+endif()

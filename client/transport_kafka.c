@@ -76,15 +76,28 @@ open_end(rd_kafka_type_t type, const struct aft_client_options *o, const struct 
 }
 
 /* ---- the port */
+static void *
+unconst(const uint8_t *p) /* librdkafka copies and does not write, but its type says void * */
+{
+    return (void *)(uintptr_t)p;
+}
+
 static enum aft_err
 kafka_append(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
              struct aft_bytes value, struct aft_error *e)
 {
     struct kafka *k = ctx;
-    rd_kafka_resp_err_t err = rd_kafka_producev(
-        k->producer, RD_KAFKA_V_TOPIC(k->topics[topic]), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(key.p, key.n), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.p, value.n),
-        RD_KAFKA_V_TIMESTAMP(time_ms), RD_KAFKA_V_END);
+    const rd_kafka_vu_t v[] = {
+        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = k->topics[topic]},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {unconst(key.p), key.n}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {unconst(value.p), value.n}},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = time_ms},
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(k->producer, v, sizeof v / sizeof *v);
+    rd_kafka_resp_err_t err = rd_kafka_error_code(error);
+    if (error)
+        rd_kafka_error_destroy(error);
     rd_kafka_poll(k->producer, 0);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
         return AFT_OK;

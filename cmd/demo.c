@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,108 +19,25 @@
 
 enum { PARTITIONS = 4, USERS_PER_SECOND = 40, SECONDS_DEFAULT = 45, SECONDS_MAX = 100000 };
 enum { PUMP_MAX = 100000 };
-#define SLICE_MS INT64_C(21600000) /* six hours */
+#define SLICE_MS INT64_C(43200000) /* half a day */
 #define TAIL_DAYS 60               /* by then every window has closed, or something is wrong */
 
-/* ---- configuration: what the demo wants, where the user said nothing */
-struct pair {
-    const char *key, *value;
-};
-static const struct pair wanted[] = {
-    {"topics.partitions", "4"},   {"join.window", "14d"},
-    {"join.grace", "6h"},         {"join.open.after", "10m"},
-    {"join.disorder", "1m"},      {"features.buckets.days_since_enrol", "7,21,45"},
-    {"learner.scope", "per_arm"}, {"policy.temperature", "0.01"},
-};
-static const struct pair by_world_time[] = {
-    {"app.id", "demo"},           {"join.idle.after", "1d"},
-    {"commit.interval", "1h"},    {"learner.round.interval", "6h"},
-    {"snapshot.interval", "12h"}, {"snapshot.full.interval", "12h"},
-};
-static const struct pair by_wall_time[] = {
-    {"join.idle.after", "10m"},          {"commit.interval", "1s"},
-    {"learner.round.interval", "300ms"}, {"snapshot.interval", "1s"},
-    {"snapshot.full.interval", "1s"},
-};
-static const struct pair rewards[] = {
-    {"reward.click.weight", "0.05"},
-    {"reward.click.count", "first"},
-    {"reward.click.click", "true"},
-    {"reward.key_task_completed.weight", "1.0"},
-    {"reward.key_task_completed.rule", "last_touch"},
-    {"reward.key_task_completed.match", "subject"},
-    {"reward.qualified_view_benefit.weight", "0.2"},
-    {"reward.qualified_view_benefit.count", "first"},
-};
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
-struct given { /* is this key, or are any rewards, the user's own? */
-    const char *key;
-    bool key_given, rewards_given;
-};
-
 static void
-look(void *ctx, const char *key, const char *value, const char *origin)
+signals(sigset_t *set)
 {
-    struct given *g = ctx;
-    (void)value;
-    if (strcmp(origin, "default") == 0)
-        return;
-    g->key_given |= g->key && strcmp(key, g->key) == 0;
-    g->rewards_given |= strncmp(key, "reward.", 7) == 0;
-}
-
-static enum aft_err
-want(struct aft_config *c, const char *key, const char *value, struct aft_error *e)
-{
-    struct given g = {.key = key};
-    aft_config_each(c, look, &g);
-    return g.key_given ? AFT_OK : aft_config_set(c, key, value, e);
-}
-
-static enum aft_err
-want_all(struct aft_config *c, const struct pair *v, size_t n, struct aft_error *e)
-{
-    for (size_t i = 0; i < n; i++)
-        AFT_TRY(want(c, v[i].key, v[i].value, e));
-    return AFT_OK;
-}
-
-/* Over a broker: topics and an application of this run's own, named by the moment it began. */
-static enum aft_err
-want_broker(struct aft_config *c, const struct demo_options *o, struct aft_error *e)
-{
-    static const char *const topics[] = {"impressions", "outcomes",  "clock",       "examples",
-                                         "rounds",      "snapshots", "dead.letters"};
-    struct aft_clock real = aft_clock_real();
-    char prefix[48], key[64], value[128];
-    snprintf(prefix, sizeof prefix, "aftertouch-demo-%llx-%lx",
-             (unsigned long long)real.wall_ms(real.ctx), (long)getpid());
-    AFT_TRY(aft_config_set(c, "kafka.bootstrap.servers", o->kafka, e));
-    AFT_TRY(want(c, "app.id", prefix, e));
-    for (size_t i = 0; i < COUNT(topics); i++) {
-        snprintf(key, sizeof key, "topics.%s", topics[i]);
-        snprintf(value, sizeof value, "%s.%s", prefix, topics[i]);
-        AFT_TRY(want(c, key, value, e));
-    }
-    return want_all(c, by_wall_time, COUNT(by_wall_time), e);
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
 }
 
 enum aft_err
-demo_defaults(struct aft_config *c, const struct demo_options *o, struct aft_error *e)
+demo_interrupted(struct aft_error *e)
 {
-    char text[DEMO_PATH_MAX + 8];
-    struct given g = {0};
-    aft_config_each(c, look, &g);
-    for (size_t i = 0; !g.rewards_given && i < COUNT(rewards); i++)
-        AFT_TRY(aft_config_set(c, rewards[i].key, rewards[i].value, e));
-    snprintf(text, sizeof text, "%s/state", o->directory);
-    AFT_TRY(want(c, "state.dir", text, e));
-    snprintf(text, sizeof text, "127.0.0.1:%d", o->port);
-    AFT_TRY(want(c, "http.listen", o->port >= 0 ? text : "", e));
-    AFT_TRY(o->kafka ? want_broker(c, o, e) : want_all(c, by_world_time, COUNT(by_world_time), e));
-    AFT_TRY(want_all(c, wanted, COUNT(wanted), e));
-    return aft_config_check(c, e);
+    sigset_t waiting;
+    sigpending(&waiting);
+    if (sigismember(&waiting, SIGINT) || sigismember(&waiting, SIGTERM))
+        return AFT_FAIL(e, AFT_E_INTERRUPTED, "interrupted");
+    return AFT_OK;
 }
 
 uint32_t
@@ -323,6 +241,7 @@ loop(struct embedded *m, struct aft_error *e)
     bool settled = false;
     m->end_ms = world_end + (AFT_WORLD_TASK_DAYS + 1) * AFT_WORLD_DAY_MS;
     for (m->now_ms = m->start_ms + SLICE_MS; !settled; m->now_ms += SLICE_MS) {
+        AFT_TRY(demo_interrupted(e));
         AFT_TRY(demo_engine_slice(&m->engine, m->now_ms, e));
         AFT_TRY(pump(m, e));
         AFT_TRY(demo_examples_read(m->examples, 0, e));
@@ -480,6 +399,9 @@ static int
 run(struct cmd_line *l, struct demo_options *o)
 {
     struct aft_error e;
+    sigset_t set;
+    signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL); /* before any thread: they inherit it */
     if (directory_open(o, cmd_given(l, "dir", 0), &e) != AFT_OK)
         return cmd_fail("demo", &e);
     enum aft_err err = demo_defaults(l->config, o, &e);

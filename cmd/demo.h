@@ -2,6 +2,7 @@
  *
  *   demo.c           the verb, and the loop in one process on the embedded log
  *   demo_broker.c    the same over a real broker: the service is another process
+ *   demo_config.c    the configuration: what a demo wants where the user said nothing
  *   demo_engine.c    the engine: the simulated world's visits -> decisions -> impressions; outcomes -> log
  *   demo_port.c      the client's transport over an aft_log
  *   demo_examples.c  the examples topic read back: sums of users and of messages
@@ -118,10 +119,12 @@ struct demo_result {
 int demo_report(const struct demo_result *r);
 void demo_counts_add(struct aft_join_counts *to, const struct aft_join_counts *from);
 
-/* ---- the two ways to run */
+/* ---- the two ways to run. demo_defaults sets what the user did not, and checks. */
 enum aft_err demo_defaults(struct aft_config *c, const struct demo_options *o, struct aft_error *e);
+/* demo_interrupted: SIGINT or SIGTERM is waiting (the verb blocks them): AFT_E_INTERRUPTED, so that everything is closed and removed. */
+enum aft_err demo_interrupted(struct aft_error *e);
 uint32_t demo_participants(const struct demo_options *o);
 enum aft_err demo_broker_run(struct aft_config *c, const struct demo_options *o,
-                             struct demo_result *out, struct aft_error *e);
+                             struct demo_result *r, struct aft_error *e);
 
 #endif

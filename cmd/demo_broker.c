@@ -81,13 +81,20 @@ service_start(struct broker *b, struct aft_error *e)
     char name[] = "aftertouch", verb[] = "run", option[] = "--config";
     char *argv[] = {name, verb, option, b->file, NULL};
     posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t none; /* our blocked signals are not its */
+    sigemptyset(&none);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, b->service_log,
                                      O_WRONLY | O_CREAT | O_APPEND, 0644);
     posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
-    int code = posix_spawn(&b->service, "/proc/self/exe", &files, NULL, argv, environ);
+    int code = posix_spawn(&b->service, "/proc/self/exe", &files, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attributes);
     if (code != 0) {
         b->service = 0;
         return AFT_FAIL(e, AFT_E_FAILED, "cannot start the service: %s", strerror(code));
@@ -126,6 +133,7 @@ static enum aft_err
 service_check(struct broker *b, struct aft_error *e)
 {
     int status;
+    AFT_TRY(demo_interrupted(e));
     if (waitpid(b->service, &status, WNOHANG) != b->service)
         return AFT_OK;
     AFT_TRY(left(b, status, e));
@@ -390,7 +398,7 @@ read_model(struct broker *b, struct demo_result *r, struct aft_error *e)
     const struct aft_snapshot_record *m = aft_snapshot_set_manifest(set);
     if (err == AFT_OK && !m)
         err = AFT_FAIL(e, AFT_E_FAILED, "the service published no snapshot");
-    if (err == AFT_OK) {
+    if (err == AFT_OK && m) {
         aft_hex(m->manifest.digest.b, sizeof m->manifest.digest.b, r->model);
         r->round = m->round;
     }

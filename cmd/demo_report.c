@@ -289,7 +289,8 @@ print_json(const struct demo_result *r, const struct uplifts *u)
            r->participants, (long long)r->simulated_days, (unsigned long long)r->o->seed,
            (long long)r->round, (unsigned long long)r->snapshots);
     json_digests(r);
-    printf("}\n");
+    printf(", \"elapsed_s\": %.1f}\n",
+           r->elapsed_s); /* the one field that is not a function of the seed */
 }
 
 int

@@ -1,4 +1,5 @@
-/* learn.c - `learn`: examples from container files, each file one partition, learned as one round in the canonical order, published to a
+/* learn.c - `learn`: examples from container files, each file one partition, learned as one round in the canonical order,
+ * published to a
  * container file of snapshot records. In: Example records with consecutive seq. Out: the snapshot; counts on stdout. */
 #include "cmd/cmd.h"
 

@@ -44,7 +44,8 @@ struct aft_task_status {
     int64_t next_offset[2], watermark_ms[2], consumed[2];
     int64_t end_offset[2];       /* -1: nobody answered */
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
-    int64_t wrong_partition[2];  /* records whose key belongs to another partition: they match little */
+    int64_t
+        wrong_partition[2]; /* records whose key belongs to another partition: they match little */
     uint64_t next_seq, published_seq, ticks, dead_letters, commits, duplicates_muted;
     struct aft_join_counts join;
     struct aft_digest state;
@@ -120,6 +121,30 @@ enum aft_err aft_topics_create(const struct aft_config *c, struct aft_log *log,
 enum aft_err aft_topics_check(const struct aft_config *c, struct aft_log *log,
                               void (*line)(void *ctx, const char *text), void *ctx,
                               struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- checkpoints: directory/<partition>, one store each. Lines tell of each partition.
+ * create: `directory` must not exist. Stores that a running process holds are copied by that process, without stopping it.
+ * restore: puts copies in place of the state directories of (app.id, partitions). AFT_E_CONFIG: another application, partition or
+ * configuration; AFT_E_CORRUPT; AFT_E_FAILED: there is a state already, or no checkpoint. All partitions or none. */
+struct aft_lines {
+    void *ctx;
+    void (*line)(void *ctx, const char *text);
+};
+enum aft_err aft_checkpoint_create(const struct aft_config *c, const char *directory,
+                                   const struct aft_lines *lines,
+                                   struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_checkpoint_restore(const struct aft_config *c, const char *directory,
+                                    const struct aft_lines *lines,
+                                    struct aft_error *e) AFT_MUST_CHECK;
+/* aft_chores: what the thread that owns a store does for it every few seconds: makes a checkpoint that was asked for; purges the store
+ * once a day if users were erased since the last time (the store's own error). The state's directory must be there. */
+struct aft_chore {
+    int32_t partition;
+    int64_t erased_users; /* so far, for ever */
+    int64_t wall_ms;
+};
+enum aft_err aft_chores(const struct aft_config *c, struct aft_store *store,
+                        const struct aft_chore *chore, struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the service */
 enum aft_role { AFT_ROLE_ALL, AFT_ROLE_JOIN, AFT_ROLE_LEARN };

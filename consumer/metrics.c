@@ -24,7 +24,7 @@ put(struct aft_buffer *b, const char *format, ...)
 }
 
 static double
-lag(const struct aft_task_status *s, int log)
+lag(const struct aft_task_status *s, size_t log)
 {
     int64_t behind = s->end_offset[log] - s->next_offset[log];
     return s->end_offset[log] < 0 ? (double)NAN : behind > 0 ? (double)behind : 0;
@@ -63,46 +63,71 @@ put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status
 #undef X
 }
 
-/* One small function a row of the table, so that a value is an expression there and nothing here. */
+/* A value is an expression of the table's and nothing here; each function takes the rows of some scopes and passes over the others. */
 #define SERVICE(name, type, help, value) \
-    {                                    \
-        head(out, name, type, help);     \
-        put(out, PREFIX "%s", name);     \
-        put_value(out, (double)(value)); \
+    head(out, name, type, help);         \
+    put(out, PREFIX "%s", name);         \
+    put_value(out, (double)(value));
+#define LOG(name, type, help, value)                                                              \
+    head(out, name, type, help);                                                                  \
+    for (size_t i = 0; i < 2 * b->tasks_n; i++) {                                                 \
+        const struct aft_task_status *s = &b->tasks[i / 2];                                       \
+        const size_t log = i % 2;                                                                 \
+        put(out, PREFIX "%s{partition=\"%d\",topic=\"%s\"}", name, s->partition, log_names[log]); \
+        put_value(out, (double)(value));                                                          \
     }
-#define LOG(name, type, help, value)                                                     \
-    {                                                                                    \
-        head(out, name, type, help);                                                     \
-        for (size_t i = 0; i < b->tasks_n; i++)                                          \
-            for (int log = 0; log < 2; log++) {                                          \
-                const struct aft_task_status *s = &b->tasks[i];                          \
-                put(out, PREFIX "%s{partition=\"%d\",topic=\"%s\"}", name, s->partition, \
-                    log_names[log]);                                                     \
-                put_value(out, (double)(value));                                         \
-            }                                                                            \
+#define FATES(name, type, help, value)      \
+    head(out, name, type, help);            \
+    for (size_t i = 0; i < b->tasks_n; i++) \
+        put_fates(out, name, &b->tasks[i]);
+#define TASK(name, type, help, value)
+#define LEARNER(name, type, help, value)
+
+static void
+text_of_logs(const struct aft_board *b, struct aft_buffer *out)
+{
+#include "consumer/metrics.def"
+}
+#undef SERVICE
+#undef LOG
+#undef TASK
+#undef FATES
+#undef LEARNER
+#define SERVICE(name, type, help, value)
+#define LOG(name, type, help, value)
+#define FATES(name, type, help, value)
+#define TASK(name, type, help, value)                                \
+    head(out, name, type, help);                                     \
+    for (size_t i = 0; i < b->tasks_n; i++) {                        \
+        const struct aft_task_status *s = &b->tasks[i];              \
+        put(out, PREFIX "%s{partition=\"%d\"}", name, s->partition); \
+        put_value(out, (double)(value));                             \
     }
-#define TASK(name, type, help, value)                                    \
-    {                                                                    \
-        head(out, name, type, help);                                     \
-        for (size_t i = 0; i < b->tasks_n; i++) {                        \
-            const struct aft_task_status *s = &b->tasks[i];              \
-            put(out, PREFIX "%s{partition=\"%d\"}", name, s->partition); \
-            put_value(out, (double)(value));                             \
-        }                                                                \
-    }
-#define FATES(name, type, help, value)          \
-    {                                           \
-        head(out, name, type, help);            \
-        for (size_t i = 0; i < b->tasks_n; i++) \
-            put_fates(out, name, &b->tasks[i]); \
-    }
-#define LEARNER(name, type, help, value)                    \
-    if (b->learns) {                                        \
-        const struct aft_learning_status *l = &b->learning; \
-        head(out, name, type, help);                        \
-        put(out, PREFIX "%s", name);                        \
-        put_value(out, (double)(value));                    \
-    }
+#define LEARNER(name, type, help, value)
+
+static void
+text_of_tasks(const struct aft_board *b, struct aft_buffer *out)
+{
+#include "consumer/metrics.def"
+}
+#undef TASK
+#undef LEARNER
+#define TASK(name, type, help, value)
+#define LEARNER(name, type, help, value) \
+    head(out, name, type, help);         \
+    put(out, PREFIX "%s", name);         \
+    put_value(out, (double)(value));
+
+static void
+text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
+{
+#include "consumer/metrics.def"
+}
+#undef SERVICE
+#undef LOG
+#undef TASK
+#undef FATES
+#undef LEARNER
 
 void
 aft_metrics_text(struct aft_board *b, struct aft_buffer *out)
@@ -110,14 +135,12 @@ aft_metrics_text(struct aft_board *b, struct aft_buffer *out)
     pthread_mutex_lock(&b->lock);
     head(out, "build_info", "gauge", "1, with the version.");
     put(out, PREFIX "build_info{version=\"" AFT_VERSION "\"} 1\n");
-#include "consumer/metrics.def"
+    text_of_logs(b, out);
+    text_of_tasks(b, out);
+    if (b->learns)
+        text_of_learner(&b->learning, out);
     pthread_mutex_unlock(&b->lock);
 }
-#undef SERVICE
-#undef LOG
-#undef TASK
-#undef FATES
-#undef LEARNER
 
 /* ---- the reference page */
 struct row {

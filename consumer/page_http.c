@@ -93,11 +93,12 @@ enum aft_err
 aft_page_start(const char *listen, struct aft_board *board, struct aft_page **out,
                struct aft_error *e)
 {
-    struct addrinfo *address;
+    struct addrinfo *address = NULL;
     *out = NULL;
     if (listen[0] == '\0')
         return AFT_OK;
     AFT_TRY(resolve(listen, &address, e));
+    AFT_ASSERT(address != NULL);
     struct aft_page *p = calloc(1, sizeof *p);
     AFT_ASSERT(p != NULL);
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD |

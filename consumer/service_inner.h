@@ -36,7 +36,7 @@ struct aft_service {
     pthread_cond_t changed;
     bool stopping; /* under lock, as are the next two */
     bool was_ready;
-    struct aft_error failed; /* the first thread's that failed */
+    struct aft_error failed;       /* the first thread's that failed */
     struct aft_registry *registry; /* NULL: none is configured */
     struct aft_schema_port schemas;
 };

@@ -5,13 +5,12 @@
  * Failures: what may pass (no answer) is waited over; a newer owner: the task is closed and the rebalance awaited; anything else
  * stops the service with its exit code.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "consumer/service_inner.h"
+#include "consumer/state_dir.h"
 
 struct held {
     int32_t partition;
@@ -20,6 +19,8 @@ struct held {
     int64_t reopen_ms, status_ms,
         fenced_ms;   /* fenced_ms: since when somebody newer owns it; 0: nobody does */
     int64_t told[2]; /* offsets the group knows */
+    int64_t erased, erased_committed; /* users, at the last look; surely in the state on disk */
+    uint64_t commits;                 /* at the last look */
     bool owner;
 };
 
@@ -36,34 +37,12 @@ struct worker {
 
 /* ---- opening and closing one partition */
 static enum aft_err
-make_directories(char *path, struct aft_error *e)
-{
-    for (char *p = path + 1;; p++) {
-        if (*p != '/' && *p != '\0')
-            continue;
-        char end = *p;
-        *p = '\0';
-        if (mkdir(path, 0750) != 0 && errno != EEXIST)
-            return AFT_FAIL(
-                e, AFT_E_IO,
-                "cannot make the directory %s: %s; set state.dir to a place that we may write",
-                path, strerror(errno));
-        *p = end;
-        if (end == '\0')
-            return AFT_OK;
-    }
-}
-
-static enum aft_err
 held_open(struct worker *w, struct held *h, struct aft_error *e)
 {
-    char path[1024];
+    char path[AFTI_PATH_MAX];
     const struct aft_config *c = w->s->config;
-    if (snprintf(path, sizeof path - 16, "%s/%s", aft_config_text(c, "state.dir"),
-                 aft_config_text(c, "app.id")) >= (int)sizeof path - 16)
-        return AFT_FAIL(e, AFT_E_CONFIG, "state.dir is too long a path");
-    AFT_TRY(make_directories(path, e));
-    snprintf(path + strlen(path), 16, "/%d", h->partition);
+    AFT_TRY(afti_state_make(c, e));
+    AFT_TRY(afti_state_path(c, h->partition, "", path, e));
     if (!h->store)
         AFT_TRY(aft_store_rocksdb_open(path, &h->store, e));
     struct aft_task_options o = {.config = c,
@@ -160,6 +139,24 @@ tell_group(struct worker *w, struct held *h)
         }
 }
 
+/* What is to be done beside the work; what fails of it does not stop the work. Two commits after a look hold what was seen then:
+ * the first one's cut may have been older. */
+static void
+chores(struct worker *w, struct held *h, const struct aft_task_status *status)
+{
+    struct aft_error e;
+    if (status->commits >= h->commits + 2 || status->commits < h->commits) {
+        h->erased_committed = status->commits < h->commits ? h->erased_committed : h->erased;
+        h->erased = status->join.counts.erased_users;
+        h->commits = status->commits;
+    }
+    struct aft_chore chore = {h->partition, h->erased_committed,
+                              w->s->clock.wall_ms(w->s->clock.ctx)};
+    if (h->owner && aft_chores(w->s->config, h->store, &chore, &e) != AFT_OK)
+        aft_say("warn", "worker", "partition %d: %s", h->partition, e.message);
+}
+
+/* Every few seconds. */
 static void
 tell_board(struct worker *w, struct held *h)
 {
@@ -168,6 +165,7 @@ tell_board(struct worker *w, struct held *h)
     aft_board_task(w->s->board, &status);
     h->owner = status.owner;
     h->status_ms = afti_now(w->s);
+    chores(w, h, &status);
 }
 
 /* A step failed: wait over it, or await the rebalance, or give up (the error goes on). */

@@ -71,13 +71,12 @@ struct afti_rider {
 struct aft_task {
     struct aft_task_options o;
     const char *clock_topic, *examples_topic, *dead_topic;
-    int32_t partitions;
     int64_t idle_after_ms, commit_interval_ms;
     size_t commit_bytes;
     enum afti_phase phase;
+    int32_t partitions;
     struct aft_joiner *joiner;
     struct aft_join_resume resume; /* of the last commit; its rider is not kept */
-    bool fresh;                    /* there was no state */
     struct afti_rider rider;       /* as read at the start */
     struct afti_outbox *box;
     struct aft_arena arena;
@@ -90,10 +89,8 @@ struct aft_task {
     size_t ticks_n, ticks_cap;
     uint64_t ticks_counted;
     int64_t pace_anchor_ms, pace_watermark_ms; /* both logs idle: where they stood, and when */
-    bool pacing;
 
     int64_t examples_next, examples_epoch; /* while reading up to our empty block */
-    bool published_known;
     struct afti_end published;
     struct afti_end *ends; /* of published blocks that this task will compute again, by seq */
     size_t ends_n, ends_cap, ends_i;
@@ -102,14 +99,17 @@ struct aft_task {
     uint64_t muted, dead_letters;
 
     struct aft_buffer block; /* examples, back to back */
-    uint32_t block_n;
     uint64_t block_first, next_seq;
     struct aft_hash128 block_hash;
 
-    bool cut, dirty;
     uint64_t cut_seq, cut_dead, commits;
     int64_t clock_target; /* -1: to be asked for */
     int64_t last_cut_ms;
+
+    uint32_t block_n; /* examples in block */
+    bool fresh;       /* there was no state */
+    bool published_known, pacing;
+    bool cut, dirty; /* a cut is in hand; something was read since the last */
 };
 
 /* ---- task_output.c */

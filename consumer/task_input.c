@@ -119,8 +119,8 @@ input_open(struct aft_task *t, enum aft_log_kind log, struct aft_error *e)
         return AFT_OK; /* the step is repeated: the other log did not answer */
     AFT_TRY(t->o.log->ops->range(t->o.log, in->topic, t->o.partition, &begin, &end, e));
     in->next_offset = t->resume.next_offset[log];
-    if (t->fresh && t->published.seq == 0 && t->ticks_n == 0)
-        in->next_offset = begin; /* a new application begins where the log does */
+    if (t->fresh) /* where the log does; what was published already is checked as it is computed again */
+        in->next_offset = begin;
     if (in->next_offset < begin || in->next_offset > end)
         return AFT_FAIL(e, AFT_E_GAP,
                         "%s partition %d: we go on at offset %lld, the log holds %lld to %lld: "

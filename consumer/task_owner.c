@@ -160,6 +160,8 @@ work_begin(struct aft_task *t, struct aft_error *e)
     t->box->acked = t->published;
     t->box->acked_offset = t->box->marker_offset + 1;
     t->last_cut_ms = t->o.clock.monotonic_ms(t->o.clock.ctx);
+    /* where a new state begins is committed soon: the logs' beginnings move on */
+    t->dirty = t->fresh;
     t->phase = AFTI_PHASE_WORK;
     return AFT_OK;
 }

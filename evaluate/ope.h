@@ -1,7 +1,7 @@
 /* ope.h - off-policy estimates: what a policy is worth before anyone sees it. Part of evaluate/evaluate.h. Pure; any thread.
  *
  * Sources: DR 1103.4601, Switch-DR 1612.01205, DR with shrinkage 1907.09623, IIPS and RIPS 2007.12986 (bandit literature); the same
- * estimators as a program: tests/golden/policy_oracle.py.
+ * estimators as a program: tests/oracle/policy_oracle.py.
  */
 #ifndef AFT_EVALUATE_OPE_H
 #define AFT_EVALUATE_OPE_H

@@ -13,7 +13,6 @@
 #include "evaluate/world_inner.h"
 
 enum { SECOND_MS = 1000, MINUTE_MS = 60000, HOUR_MS = 3600000 };
-enum { SLOTS_MAX = 8 };
 
 struct person {
     struct aft_random random;
@@ -330,72 +329,13 @@ visit_begin(struct aft_world *w, const struct happening *x, struct aft_visit *v)
     w->waits = true;
 }
 
-/* ---- what the best would have done */
-static double
-value_of(const struct aft_world *w, uint32_t m, uint32_t slot, double click)
-{
-    const struct afti_moment *x = &w->moment;
-    double task = click * afti_task_probability(x, m, slot, true) +
-                  (1 - click) * afti_task_probability(x, m, slot, false);
-    return click * (w->o.click_value + w->o.view_value * afti_view_probability(x, m)) +
-           w->o.task_value * task;
-}
-
-/* Adds the k greatest of v (n of them) to *sum, each as it would be in its slot: `in_slot` has n rows of SLOTS_MAX. */
-static void
-add_best(const double *v, double (*in_slot)[SLOTS_MAX], uint32_t n, uint32_t k, double *sum)
-{
-    bool taken[AFT_WORLD_MESSAGES] = {0};
-    for (uint32_t slot = 0; slot < k; slot++) {
-        uint32_t best = n;
-        for (uint32_t i = 0; i < n; i++)
-            if (!taken[i] && (best == n || v[i] > v[best]))
-                best = i;
-        taken[best] = true;
-        *sum += in_slot[best][slot];
-    }
-}
-
-static void
-refer(struct aft_world *w, const struct aft_visit *v)
-{
-    const struct person *p = &w->people[v->participant];
-    double click[AFT_WORLD_MESSAGES][SLOTS_MAX], value[AFT_WORLD_MESSAGES][SLOTS_MAX];
-    double by_click[AFT_WORLD_MESSAGES], by_value[AFT_WORLD_MESSAGES];
-    double all_click = 0, all_value = 0;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < v->candidates_n; i++) {
-        if (v->candidates[i].mask)
-            continue;
-        uint32_t m = v->candidates[i].message;
-        for (uint32_t slot = 0; slot < v->k; slot++) {
-            click[n][slot] = afti_click_probability(&w->moment, m, slot, p->seen[m]);
-            value[n][slot] = value_of(w, m, slot, click[n][slot]);
-            all_click += click[n][slot];
-            all_value += value[n][slot];
-        }
-        by_click[n] = click[n][0];
-        by_value[n] = value[n][0];
-        n++;
-    }
-    uint32_t k = n < v->k ? n : v->k;
-    if (n == 0)
-        return;
-    w->sums.visits++;
-    w->sums.tiles += k;
-    w->sums.uniform_ctr += all_click / n;
-    w->sums.uniform_value += all_value / n;
-    add_best(by_click, click, n, k, &w->sums.best_ctr);
-    add_best(by_value, value, n, k, &w->sums.best_value);
-}
-
 /* ---- the public ones */
 void
 aft_world_options_default(struct aft_world_options *o)
 {
     *o = (struct aft_world_options){.seed = 1,
                                     .participants = 2000,
-                                    .start_ms = INT64_C(1767225600000),
+                                    .start_ms = INT64_C(1735689600000),
                                     .enrol_days = 60,
                                     .duplicate_share = 0.01,
                                     .retraction_share = 0.02,
@@ -491,8 +431,8 @@ void
 aft_world_shown(struct aft_world *w, const struct aft_visit *v, const char *decision_id,
                 const uint32_t *candidates, uint32_t n)
 {
-    AFT_ASSERT(w->waits && n <= SLOTS_MAX);
-    refer(w, v);
+    AFT_ASSERT(w->waits && n <= AFTI_SLOTS_MAX);
+    afti_refer(&w->o, &w->moment, v, w->people[v->participant].seen, &w->sums);
     for (uint32_t slot = 0; slot < n; slot++) {
         AFT_ASSERT(candidates[slot] < v->candidates_n);
         tile(w, v, decision_id, v->candidates[candidates[slot]].message, slot);

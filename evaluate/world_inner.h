@@ -16,7 +16,13 @@ enum afti_topic {
     AFTI_EDUCATION,
     AFTI_TOPICS
 };
-enum { AFTI_AGES = 5, AFTI_STAGES = 4, AFTI_DEVICES = 2, AFTI_TASKS = AFTI_EDUCATION };
+enum {
+    AFTI_AGES = 5,
+    AFTI_STAGES = 4,
+    AFTI_DEVICES = 2,
+    AFTI_TASKS = AFTI_EDUCATION,
+    AFTI_SLOTS_MAX = 8
+};
 
 struct afti_message {
     const char *id;
@@ -40,11 +46,15 @@ struct afti_moment {
     bool plan_match, auto_enrolled, prior_plan, weekend, evening;
     double inclination; /* his own, hidden */
 };
-/* Probability of a click on message m in a slot, seen `seen` times before; of bringing its task about, given a click or none. */
-double afti_click_probability(const struct afti_moment *x, uint32_t m, uint32_t slot,
+/* Probability of a click on message i in a slot, seen `seen` times before; of bringing its task about, given a click or none. */
+double afti_click_probability(const struct afti_moment *x, uint32_t i, uint32_t slot,
                               uint32_t seen);
-double afti_task_probability(const struct afti_moment *x, uint32_t m, uint32_t slot, bool clicked);
+double afti_task_probability(const struct afti_moment *x, uint32_t i, uint32_t slot, bool clicked);
 /* Of looking at the benefit properly, after a click. */
-double afti_view_probability(const struct afti_moment *x, uint32_t m);
+double afti_view_probability(const struct afti_moment *x, uint32_t i);
+
+/* afti_refer adds one visit to the reference sums (sums, not yet means). seen: how often he has seen each message. */
+void afti_refer(const struct aft_world_options *o, const struct afti_moment *x,
+                const struct aft_visit *v, const uint8_t *seen, struct aft_world_reference *sums);
 
 #endif

@@ -7,7 +7,8 @@
  *     c: constant 3, an arm's identity times the context 0.3, everything else 1
  *   4 s = c / (N (N + sqrt G)), q = sum s x^2, f' = flow of f towards t over alpha h q (logistic.c), w += (f' - f) / q s x
  * G has no label in it, so what comes late changes neither rates nor variances (1 / (N^2 + G)).
- * Late reward, honestly: this model is not additive, so unlike ridge it is not exact. revise moves the score by the difference of the two
+ * Late reward, honestly: this model is not additive, so unlike ridge it is not exact. revise moves the score by the difference
+ * of the two
  * steps, towards the new label and towards the old, both from where the model stands now, with today's rates: to first order the
  * step that was missing, bounded like any step, and nothing where the label did not change.
  * float32 state, fixed eight lanes; Q and T are state. Invariants: I1 rows x stride <= cells; I2 beyond the used columns x is 0.

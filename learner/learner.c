@@ -3,8 +3,10 @@
  *   OPEN    each item with support is learned with the reward so far; arms' exposures and reward; progressive estimates
  *   REVISE  each item's change is learned again as late credit; arms' reward
  *   SETTLE  scoreboard, arms' clicks           ERASE  counted (what was learned stays in the sums: it holds no user)
- * Progressive estimates: before it learns a decision, the model names its greedy arm for the top slot; IPS, SNIPS and DR of that arm's
- * reward at OPEN over the decisions with candidates and support (an estimate of what greedy serving would earn early, not in the end).
+ * Progressive estimates: before it learns a decision, the model names its greedy arm for the top slot; IPS, SNIPS and DR of
+ * that arm's
+ * reward at OPEN over the decisions with candidates and support (an estimate of what greedy serving would earn early, not in
+ * the end).
  * An item that OPEN refused is refused by REVISE too: the reasons do not depend on the reward, but for the flow's label range.
  */
 #include <math.h>

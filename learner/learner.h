@@ -55,7 +55,8 @@ typedef enum aft_err (*aft_publish_sink)(void *ctx, struct aft_bytes key, struct
 enum aft_err aft_learner_publish(struct aft_learner *l, const struct aft_publish_spec *spec,
                                  aft_publish_sink sink, void *ctx,
                                  struct aft_error *e) AFT_MUST_CHECK;
-/* aft_learner_restore: the learner as it was when the (full) set was published; digest checked: AFT_E_DIVERGENCE. AFT_E_CONFIG when
+/* aft_learner_restore: the learner as it was when the (full) set was published; digest checked: AFT_E_DIVERGENCE. AFT_E_CONFIG
+ * when
  * the set was learned under other settings. */
 enum aft_err aft_learner_restore(struct aft_learner *l, const struct aft_snapshot_set *set,
                                  struct aft_error *e) AFT_MUST_CHECK;
@@ -70,10 +71,12 @@ struct aft_learner_stats {
 void aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out);
 
 /* aft_learner_greedy: which candidate of the last OPEN example the model would have put on top, before it learned from it;
- * AFT_NOWHERE where there was nothing to compare. What progressive estimates, and benchmarks against a known truth, are made of. */
+ * AFT_NOWHERE where there was nothing to compare. What progressive estimates, and benchmarks against a known truth, are made
+ * of. */
 uint32_t aft_learner_greedy(const struct aft_learner *l);
 
-/* aft_logistic_flow: the exact importance-aware step for the logistic loss with a label t in [0, 1]: df/da = t - logistic(f), over a
+/* aft_logistic_flow: the exact importance-aware step for the logistic loss with a label t in [0, 1]: df/da = t - logistic(f),
+ * over a
  * length a >= 0 (rate x weight x sum of squares). aft_squared_flow: f' = y + (f - y) exp(-2 a). (arXiv 1011.1576) */
 double aft_logistic_flow(double f, double t, double a);
 double aft_squared_flow(double f, double y, double a);
@@ -91,10 +94,12 @@ enum aft_err aft_rounds_block(struct aft_rounds *r, int32_t partition, int64_t o
 /* aft_rounds_ends: what could be learned now, per partition. aft_rounds_pending: how many examples that is. */
 void aft_rounds_ends(const struct aft_rounds *r, struct aft_end *ends);
 uint64_t aft_rounds_pending(const struct aft_rounds *r);
-/* aft_rounds_learned: where each partition stands after the last aft_rounds_learn (or seek), with the chain's hash there, and the offset
+/* aft_rounds_learned: where each partition stands after the last aft_rounds_learn (or seek), with the chain's hash there, and
+ * the offset
  * to read again from: the ends of a snapshot's manifest. Room for all partitions, as in aft_rounds_ends. */
 void aft_rounds_learned(const struct aft_rounds *r, struct aft_end *ends);
-/* aft_rounds_ready: all that these ends name has been read. aft_rounds_learn: learns exactly the examples below them, in order, and forgets them. */
+/* aft_rounds_ready: all that these ends name has been read. aft_rounds_learn: learns exactly the examples below them, in
+ * order, and forgets them. */
 bool aft_rounds_ready(const struct aft_rounds *r, const struct aft_end *ends, uint32_t n);
 enum aft_err aft_rounds_learn(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
                               struct aft_learner *l, struct aft_error *e) AFT_MUST_CHECK;

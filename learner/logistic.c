@@ -1,7 +1,8 @@
 /* logistic.c - exact importance-aware steps, by a fixed number of Newton steps from a bracketing start. Pure. Any thread.
  *
  * t = 1 (t = 0 by mirror), m = f: m' + e^m' = m + e^m + a. Five steps: 7e-16.
- * 0 < t < 1, z = f - logit(t) < 0 (else mirror): (1 - t) z - ln(1 - e^z) grows by a t (1 - t). Ten steps: 1.1e-13 over t 0.001 .. 0.999,
+ * 0 < t < 1, z = f - logit(t) < 0 (else mirror): (1 - t) z - ln(1 - e^z) grows by a t (1 - t). Ten steps: 1.1e-13 over t 0.001
+ * .. 0.999,
  * |f| <= 30, a 1e-6 .. 1e6. Never passes logit(t), where a mix of the two signed steps would.
  */
 #include "learner/inner.h"

@@ -1,6 +1,7 @@
 /* reduction.c - from a logged item to a regression example: may it be learned, and with what weight. Pure. Any thread.
  *
- *   dm: weight 1.   iwr (Bietti et al., arXiv 1802.04064, also "mtr"): h = 1 / (p m), p the item's propensity given what stands above it,
+ *   dm: weight 1.   iwr (Bietti et al., arXiv 1802.04064, also "mtr"): h = 1 / (p m), p the item's propensity given what
+ *   stands above it,
  *   m the eligible arms that were left for its slot, so that uniform logging has weight 1. Then by learner.weighting: iwr h,
  *   capped min(h, cap), sqrt sqrt(h), none 1. A log without candidates counts the arms that the learner knows.
  * Refused: no support (propensity 0, or of unknown kind where a weight is made of it); a weight that is not finite or above 1e6.

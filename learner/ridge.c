@@ -1,8 +1,10 @@
 /* ridge.c - ridge regression with its full covariance: LinUCB's and Thompson's model; late reward is exact. One thread.
  *
  *   A = lambda I + sum h x x'     b = sum h r x     theta = inv(A) b     (Li et al., arXiv 1003.0146)
- * learn: inv(A) and theta by the rank-one formula, A and b by addition; every REFACTOR updates inv(A) and theta are made anew from A and
- * b (Cholesky), so that rounding does not pile up. revise: b += h d x, theta += inv(A) x h d: once all credit is in, the model is the one
+ * learn: inv(A) and theta by the rank-one formula, A and b by addition; every REFACTOR updates inv(A) and theta are made anew
+ * from A and
+ * b (Cholesky), so that rounding does not pile up. revise: b += h d x, theta += inv(A) x h d: once all credit is in, the model
+ * is the one
  * that had waited for it (to rounding), since A never saw the reward.
  * Invariants: I1 a block's stride is that of its weights; I2 inv(A) is symmetric, bit for bit.
  */
@@ -131,6 +133,8 @@ add_moments(struct aft_ridge_block *b, const struct aft_sparse *x, double h, dou
     }
 }
 
+typedef double pair __attribute__((vector_size(16)));
+
 /* inv(A) -= z z' with z = y sqrt(h / (1 + h v)): a product of two equal factors keeps the symmetry of every bit. */
 static void
 shrink(struct aft_linear_block *w, double *z, double root)
@@ -138,9 +142,14 @@ shrink(struct aft_linear_block *w, double *z, double root)
     for (uint32_t i = 0; i < w->d; i++)
         z[i] *= root;
     for (uint32_t i = 0; i < w->d; i++) {
-        double *restrict row = w->cov + (size_t)i * w->stride, zi = z[i];
-        for (uint32_t j = 0; j < w->d; j++)
-            row[j] -= zi * z[j];
+        double *row = w->cov + (size_t)i * w->stride;
+        pair f = {z[i], z[i]}, a, b;
+        for (uint32_t j = 0; j < w->stride; j += 2) { /* z is 0 beyond d */
+            memcpy(&a, row + j, sizeof a);
+            memcpy(&b, z + j, sizeof b);
+            a -= f * b;
+            memcpy(row + j, &a, sizeof a);
+        }
     }
 }
 

@@ -21,7 +21,8 @@ struct aft_ridge {
 void aft_ridge_deinit(struct aft_ridge *r);
 /* aft_ridge_match: rows for the blocks and columns that the weights have and this has not: the prior's. */
 void aft_ridge_match(struct aft_ridge *r, const struct aft_linear *m);
-/* aft_ridge_learn: one example of weight h > 0; x's columns must be below the block's d. aft_ridge_revise: the reward of one learned
+/* aft_ridge_learn: one example of weight h > 0; x's columns must be below the block's d. aft_ridge_revise: the reward of one
+ * learned
  * before, with the same x and weight, changed by delta: exact, whenever it comes. */
 void aft_ridge_learn(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
                      const struct aft_sparse *x, double weight, double reward);

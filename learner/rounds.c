@@ -1,10 +1,13 @@
-/* rounds.c - blocks of all partitions, as they are read -> the examples of a round, in the order (fire, partition, seq). One thread.
+/* rounds.c - blocks of all partitions, as they are read -> the examples of a round, in the order (fire, partition, seq). One
+ * thread.
  *
  *   block -> epoch older than the newest of its partition: dropped (a stale owner)
  *         -> examples below the next seq: dropped (duplicates); one above it: AFT_E_GAP
- *         -> the chain (XXH3-128 over each example's body, from the hash before) must end in the block's hash: else AFT_E_DIVERGENCE
+ *         -> the chain (XXH3-128 over each example's body, from the hash before) must end in the block's hash: else
+ *         AFT_E_DIVERGENCE
  *   kept as bytes until their round; what arrives when changes nothing but memory.
- * Invariants: I1 a partition's entries are consecutive in seq, the last is next_seq - 1; I2 their bytes lie in its buffer in order.
+ * Invariants: I1 a partition's entries are consecutive in seq, the last is next_seq - 1; I2 their bytes lie in its buffer in
+ * order.
  */
 #include <stdlib.h>
 

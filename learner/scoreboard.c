@@ -1,6 +1,7 @@
 /* scoreboard.c - what each policy earned: sums over settled decisions, enough for CTR, value and their uplift with intervals.
  *
- * Unit: a decision (one randomisation). c = its clicks (components named "click", in units), v = its reward (in units), i = its items.
+ * Unit: a decision (one randomisation). c = its clicks (components named "click", in units), v = its reward (in units), i =
+ * its items.
  * Kept: decisions, items, clicks, value and the sums of c*c "clicks2", v*v "value2", c*v "clicks_value", i*i "items2", c*i
  * "clicks_items", v*i "value_items". CTR = clicks / items; its variance by the delta method needs just these. One thread.
  */

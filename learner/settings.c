@@ -1,5 +1,6 @@
 /* settings.c - the learner's settings: its own table, then the policy's. Pure. Any thread.
- * The digest covers what changes what is learned: features.* and learner.*, as "key=value\n" sorted by key; policy.* may change freely. */
+ * The digest covers what changes what is learned: features.* and learner.*, as "key=value\n" sorted by key; policy.* may
+ * change freely. */
 #include <stdio.h>
 
 #include "learner/inner.h"

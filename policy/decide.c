@@ -1,6 +1,7 @@
 /* decide.c - one decision: eligible candidates -> log-weights -> Plackett-Luce with a floor -> slate with its probabilities.
  *
- * The log-weights are rounded to float32 before they are used: what is logged (out->log_weights, design.epsilon) is exactly what was
+ * The log-weights are rounded to float32 before they are used: what is logged (out->log_weights, design.epsilon) is exactly
+ * what was
  * drawn from, so that every probability can be computed again from the record. Slots 0 to 2 have marginals (the third one up to
  * MARGINAL_MAX candidates: it costs n^2); deeper slots have none.
  * One thread a scratch; after the first request of a size nothing is allocated.

@@ -4,7 +4,8 @@
  *   text, true flag    hash(name, value), 1                         (false, empty and zero: no term)
  *   arm identity       hash("arm", id), 1                            slot l > 0: hash("slot", l), 1
  *   declared pair      hash(left, right), left's value x right's     ("arm" and "slot" may stand on either side)
- * A context's x and a candidate's x are different terms; in a pair with the arm a name means the candidate's where it has it, else the
+ * A context's x and a candidate's x are different terms; in a pair with the arm a name means the candidate's where it has it,
+ * else the
  * context's. Slot 0 is the reference: it has no term, so a score without a slot is a score at the top.
  * Hashes are stable for ever (XXH3). The same code runs in client and learner, so serving and training cannot differ.
  */
@@ -51,8 +52,10 @@ enum aft_err aft_encode_arm(const struct aft_features_plan *p, struct aft_bytes 
                             struct aft_features f, struct aft_encoded *out,
                             struct aft_error *e) AFT_MUST_CHECK;
 
-/* aft_terms_shared: what does not depend on the arm: constant, context, pairs within the context, the slot and its pairs with the context.
- * aft_terms_own: the rest: the arm's features, its identity (with_identity), pairs with a side of the arm; `crosses` = false leaves
+/* aft_terms_shared: what does not depend on the arm: constant, context, pairs within the context, the slot and its pairs with
+ * the context.
+ * aft_terms_own: the rest: the arm's features, its identity (with_identity), pairs with a side of the arm; `crosses` = false
+ * leaves
  * out pairs of an arm's side with a context's (a bilinear model has them all by itself).
  * Both return how many terms they wrote; out has room for AFT_TERMS_MAX + AFT_INTERACTIONS_MAX. */
 uint32_t aft_terms_shared(const struct aft_features_plan *p, const struct aft_encoded *context,

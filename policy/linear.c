@@ -132,6 +132,8 @@ aft_linear_score(const struct aft_linear_block *b, const struct aft_sparse *x)
     return sum;
 }
 
+typedef double pair __attribute__((vector_size(16)));
+
 void
 aft_linear_apply(const struct aft_linear_block *b, const struct aft_sparse *x, double *y)
 {
@@ -142,7 +144,12 @@ aft_linear_apply(const struct aft_linear_block *b, const struct aft_sparse *x, d
             continue;
         const double *row = b->cov + (size_t)x->column[i] * b->stride;
         double v = x->value[i];
-        for (uint32_t j = 0; j < b->d; j++)
-            y[j] += v * row[j];
+        pair f = {v, v}, r, t;
+        for (uint32_t j = 0; j < b->stride; j += 2) { /* beyond d the row holds zeros (I2) */
+            memcpy(&r, row + j, sizeof r);
+            memcpy(&t, y + j, sizeof t);
+            t += f * r;
+            memcpy(y + j, &t, sizeof t);
+        }
     }
 }

@@ -1,6 +1,7 @@
 /* model.c - a whole, verified set -> a model that decides. Allocates; what it returns is immutable. Any thread.
  *
- * The settings come from the manifest, so an engine needs no configuration of its own. The WEIGHTS parts, put together in order, are
+ * The settings come from the manifest, so an engine needs no configuration of its own. The WEIGHTS parts, put together in
+ * order, are
  * the bytes of policy/format.c.
  */
 #include <stdlib.h>

@@ -120,7 +120,8 @@ struct aft_decision {
 struct aft_scratch;
 struct aft_scratch *aft_scratch_new(void);
 void aft_scratch_free(struct aft_scratch *s);
-/* aft_decide: the same model, request and key give the same slate and the same bits. AFT_E_LIMIT (too many candidates), AFT_E_VALUE
+/* aft_decide: the same model, request and key give the same slate and the same bits. AFT_E_LIMIT (too many candidates),
+ * AFT_E_VALUE
  * (no eligible candidate, k out of range, a non-finite feature). out->log_weights lives until the scratch is used again. */
 enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
                         const struct aft_request *r, struct aft_decision *out,

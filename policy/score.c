@@ -2,10 +2,13 @@
  *
  *   softmax         score / temperature
  *   epsilon-greedy, LinUCB, Thompson: a pmf, as its logarithm (a weight of zero as -80: the floor is all that is left of it).
- *     Over K slots the greedy mass is spread over the best K by rank, 1 : 1/5 : 1/25 ..., normalised (over one slot: all of it on the
+ *     Over K slots the greedy mass is spread over the best K by rank, 1 : 1/5 : 1/25 ..., normalised (over one slot: all of it
+ *     on the
  *     best), so that the lower slots too prefer the next best. Thompson spreads every draw's mass that way and tallies.
- * All are then floored and drawn by the same code (decide.c), so conditional, prefix and marginal probabilities are exact for all.
- * Thompson's draws are joint over the candidates: mean + L g, L L' = alpha^2 Gram, g from a table of 4096 normal quantiles indexed by
+ * All are then floored and drawn by the same code (decide.c), so conditional, prefix and marginal probabilities are exact for
+ * all.
+ * Thompson's draws are joint over the candidates: mean + L g, L L' = alpha^2 Gram, g from a table of 4096 normal quantiles
+ * indexed by
  * Philox words keyed by (decision key, draw). Above GRAM_MAX candidates each is drawn by itself (no n^2).
  */
 #include <math.h>

@@ -92,7 +92,8 @@ aft_pl_rests(const double *w, uint32_t n, double *rest)
     }
 }
 
-/* The weight that is left when j and m are gone, without cancellation: subtract the smaller of the two from the rest of the larger,
+/* The weight that is left when j and m are gone, without cancellation: subtract the smaller of the two from the rest of the
+ * larger,
  * and where that would lose digits, add the others up. */
 static double
 rest_of_two(const double *w, const double *rest, uint32_t n, uint32_t j, uint32_t m)

@@ -1,7 +1,8 @@
 /* snapshot_set.c - the records of a snapshots topic -> the newest whole, verified set. One thread.
  *
  *   parts (0, 1, ...) are kept as they come, the last of each number; a manifest closes the set: every part that it names must be
- *   here, of its round, with its digest; its own set_digest must be right, and signed where a key is set. Then it becomes the set.
+ *   here, of its round, with its digest; its own set_digest must be right, and signed where a key is set. Then it becomes the
+ *   set.
  * Refused, and the set before stands: a forged or torn set, one without a good signature, a round that is not newer (rollback), a
  * delta (this reader takes full snapshots; a delta needs its base), another model's record.
  * A part's digest is BLAKE2b-256 over the part's whole canonical body, so that number, round and plane are covered too.
@@ -170,6 +171,7 @@ make_whole(struct aft_snapshot_set *s, int32_t parts, struct aft_bytes manifest,
             return err;
         }
     }
+    AFT_ASSERT(!s->whole || s->whole->records);
     AFT_INVARIANT(I1,
                   !s->whole || w->records[parts].round > s->whole->records[s->whole->parts].round);
     whole_free(s->whole);

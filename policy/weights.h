@@ -1,7 +1,9 @@
 /* weights.h - the weights of a model, as the learner keeps them and as the client scores them; part of policy/policy.h.
  *
- *   linear    theta and the covariance inv(A) over a dictionary of columns; one block shared, or one an arm (ridge, LinUCB, Thompson)
- *   bilinear  score = r' W x: a row per thing of the arm (constant, identity, its features), a column per term of the context; all
+ *   linear    theta and the covariance inv(A) over a dictionary of columns; one block shared, or one an arm (ridge, LinUCB,
+ *   Thompson)
+ *   bilinear  score = r' W x: a row per thing of the arm (constant, identity, its features), a column per term of the context;
+ *   all
  *             crosses are in it. Rows are folded with the context once a decision.
  * Dictionaries hold columns in order of first appearance in learned examples, so they are a function of the examples.
  */

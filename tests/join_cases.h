@@ -31,7 +31,7 @@ struct join_case {
     size_t ticks;
     struct aft_random r;
     int64_t step;
-    uint32_t users;
+    uint32_t users, erase_one_in, copy_one_in;
 };
 
 static inline int64_t
@@ -191,12 +191,12 @@ case_decision(struct join_case *c, uint32_t k, int64_t t)
     char id[40], user[40];
     snprintf(id, sizeof id, "d%u", k);
     snprintf(user, sizeof user, "user-%u-of-all", aft_random_below(r, c->users));
-    if (aft_random_below(r, 40) == 0) {
+    if (aft_random_below(r, c->erase_one_in) == 0) {
         case_add(c, AFT_IMPRESSIONS, t, t, user)->erase = true;
         return;
     }
     struct aft_impression v = case_impression(c, id, user, t, slate);
-    for (int copies = 1 + (aft_random_below(r, 12) == 0); copies > 0; copies--) {
+    for (int copies = 1 + (aft_random_below(r, c->copy_one_in) == 0); copies > 0; copies--) {
         aft_encode_impression(&b, &v);
         case_body(case_add(c, AFT_IMPRESSIONS, t + case_jitter(c), t, user), &b);
         if (aft_random_below(r, 4) == 0) /* a copy may say another time: an odd producer */
@@ -242,6 +242,8 @@ case_make(struct join_case *c, uint64_t seed)
     for (int log = 0; log < 2; log++)
         c->log[log] = calloc(CASE_RECORDS, sizeof *c->log[log]);
     c->users = (uint32_t)CASE_PICK(&c->r, 1, 3, 20);
+    c->erase_one_in = (uint32_t)CASE_PICK(&c->r, 10, 40, 1000);
+    c->copy_one_in = (uint32_t)CASE_PICK(&c->r, 2, 12);
     c->step = c->config.window_ms / CASE_PICK(&c->r, 3, 20, 100);
     uint32_t n = (uint32_t)CASE_PICK(&c->r, 5, 40, 200);
     int64_t t = INT64_C(1700000000000), end = t;

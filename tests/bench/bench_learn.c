@@ -1,10 +1,13 @@
 /* bench_learn.c - the learner by itself, from memory, one core.
  *
  *   flow: score all 50 arms of a decision and learn the shown one (about 11,500 crossed features), weighting none: decisions per
- *   CPU-second; the true click rate of the greedy arm before each was learned, progressive and over the last tenth (optimum about 0.901;
+ *   CPU-second; the true click rate of the greedy arm before each was learned, progressive and over the last tenth (optimum
+ *   about 0.901;
  *   Vowpal Wabbit tuned 0.858 / 0.886 on the same law); digest.
  *   ridge: rank-one updates at d = 50, and late credits, per CPU-second.
- * usage: bench_learn [DECISIONS = 200000 [SEED]]
+ * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for
+ * peers:
+ * syn.vw (Vowpal Wabbit's text, cost = -click) and truth.f32 (50 true chances a decision).
  */
 #include "tests/bench/stream.h"
 
@@ -117,11 +120,72 @@ bench_ridge(long n)
     aft_linear_deinit(&m);
 }
 
+/* A number of hundredths as short as it can be: .1, -.25, 1. */
+static void
+put_hundredths(FILE *f, double v)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%.2f", v);
+    char *p = text, *sign = text + (text[0] == '-');
+    if (sign[0] == '0') { /* no leading zero */
+        memmove(sign, sign + 1, strlen(sign));
+        p = text;
+    }
+    fputs(p, f);
+}
+
+static void
+export_one(const struct stream_decision *d, FILE *text, FILE *truth)
+{
+    fputs("shared |U", text);
+    for (int i = 0; i < STREAM_CONTEXT; i++) {
+        fprintf(text, " %c:", 'a' + i);
+        put_hundredths(text, d->context[i].number);
+    }
+    for (uint32_t k = 0; k < STREAM_OFFERED; k++) {
+        const struct aft_candidate *c = &d->candidates[k];
+        fputc('\n', text);
+        if (k == d->shown)
+            fprintf(text, "0:%d:%.6g ", -(int)d->click, d->propensity);
+        fprintf(text, "|A %.*s", (int)c->arm_id.n, (const char *)c->arm_id.p);
+        for (uint32_t j = 0; j < STREAM_ARM; j++) {
+            fprintf(text, " %c:", 'a' + (int)j);
+            put_hundredths(text, c->features.v[j].number);
+        }
+        float t = (float)d->truth[k];
+        fwrite(&t, sizeof t, 1, truth);
+    }
+    fputs("\n\n", text);
+}
+
+static bool
+export_to(const char *folder, long n, uint64_t seed)
+{
+    static struct stream s;
+    static struct stream_decision d;
+    char path[512];
+    snprintf(path, sizeof path, "%s/syn.vw", folder);
+    FILE *text = fopen(path, "w");
+    snprintf(path, sizeof path, "%s/truth.f32", folder);
+    FILE *truth = fopen(path, "wb");
+    stream_init(&s, seed);
+    for (long i = 0; text && truth && i < n; i++) {
+        stream_decide(&s, &d);
+        export_one(&d, text, truth);
+    }
+    bool good = text && truth;
+    good = (!text || fclose(text) == 0) && good;
+    return (!truth || fclose(truth) == 0) && good;
+}
+
 int
 main(int argc, char **argv)
 {
     long n = argc > 1 ? strtol(argv[1], NULL, 10) : 200000;
-    bool good = bench_flow(n, argc > 2 ? strtoull(argv[2], NULL, 10) : 20261123);
+    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 20261123;
+    if (argc > 3)
+        return export_to(argv[3], n, seed) ? 0 : 1;
+    bool good = bench_flow(n, seed);
     bench_ridge(n);
     return good ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 /* stream.h - the synthetic contextual-bandit stream of the learner's benchmarks, made in the process from a seed.
  *
- * 200-arm catalogue, 50 offered a decision; 20 numbers of context times 10 of the arm: a bilinear logistic truth with main effects and
+ * 200-arm catalogue, 50 offered a decision; 20 numbers of context times 10 of the arm: a bilinear logistic truth with main
+ * effects and
  * an effect of each arm; logged by epsilon-greedy (0.2) over a fixed noisy scorer. The same law, draw by draw, as the generator
  * that the peers' files come from (20261123 is the base stream), so that true click rates can be compared. libm is fine here.
  */

@@ -1,7 +1,8 @@
 /* golden_policy.c - our mathematics against the executable specification's answers.
  *
  *   policy_oracle.py SEED N > vectors.json; golden_policy vectors.json        a list of {"fn", "args", "want"}
- * Prints "N agree, M differ, K unknown"; exit 0 only if none differ and none are unknown. Tolerance: 1e-12 for probabilities, else 1e-9
+ * Prints "N agree, M differ, K unknown"; exit 0 only if none differ and none are unknown. Tolerance: 1e-12 for probabilities,
+ * else 1e-9
  * relative (1e-9 absolute below 1). It prints the first ten that differ.
  */
 #include <jansson.h>

@@ -44,6 +44,7 @@ join.window={WINDOW}ms
 join.grace={GRACE}ms
 join.open.after={OPEN_AFTER}ms
 join.disorder={DISORDER}ms
+join.idle.after=10m
 reward.click.weight=1
 reward.click.click=true
 reward.click.count=first
@@ -119,12 +120,17 @@ def closing_users():
 
 
 def feed(bootstrap, schemas, impressions, clicks):
-    """Sends all, every tenth click and every hundredth impression twice, and behind them what closes every window."""
+    """Sends all in the order of time, every tenth click and every hundredth impression twice; then what closes every window.
+
+    A log that is silent for join.idle.after no longer holds the other one back, and what it brings later is late: who loads an archive
+    feeds both logs at one pace, or sets it high, as CONFIG does.
+    """
     producer = Producer(bootstrap)
-    for topic, schema, values, twice in (("impressions", schemas["impression"], impressions, 100), ("outcomes", schemas["outcome"], clicks, 10)):
-        for number, value in enumerate(values):
-            for _ in range(2 if number % twice == 0 else 1):
-                producer.send(topic, schema.encode(value), value["user_id"].encode())
+    every = [(i["timestamp"], "impressions", schemas["impression"], i, n % 100 == 0) for n, i in enumerate(impressions)]
+    every += [(c["timestamp"], "outcomes", schemas["outcome"], c, n % 10 == 0) for n, c in enumerate(clicks)]
+    for _, topic, schema, value, twice in sorted(every, key=lambda v: v[0]):
+        for _ in range(2 if twice else 1):
+            producer.send(topic, schema.encode(value), value["user_id"].encode())
     end = max(impressions[-1]["timestamp"], clicks[-1]["timestamp"]) + WINDOW + GRACE + OPEN_AFTER + 2 * DISORDER
     for user in closing_users():
         slate = [dict(impressions[-1]["slate"][0], arm_id="closing")]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """`aftertouch run` on a real broker, stopped, killed and overtaken while records come in, by a foreign client.
 
-R1  After SIGTERM, kill -9, and a second process with an empty disk that takes over: the examples are complete, seq = 0, 1, 2 ... without
-    a gap, twice only byte for byte; every impression has one OPEN and one SETTLE, every click its credit.
+R1  After SIGTERM, kill -9, a broker that is away for a while, and a second process with an empty disk that takes over: the examples are
+    complete, seq = 0, 1, 2 ... without a gap, twice only byte for byte; every impression has one OPEN and one SETTLE, every click its credit.
 R2  SIGTERM ends it with 0; a broker that is not there with 4, an unknown key with 3.
 R3  What cannot be read stands in the dead letters with its origin and its own bytes.
 R4  Snapshots come out whole, `snapshot list` and `show` tell of them, and they count every impression's arm.
@@ -236,6 +236,11 @@ def story(where):
         world.happen(100)
         first.start().ready()
         world.happen(100)
+        subprocess.run(os.environ["AFT_KAFKA_PAUSE"], shell=True, check=True)  # the broker is away for a while
+        time.sleep(8)
+        subprocess.run(os.environ["AFT_KAFKA_CONT"], shell=True, check=True)
+        world.happen(100)
+        assert first.process.poll() is None, f"it did not wait for the broker:\n{first.tail()}"
         second.start()
         world.happen(400)
         second.ready()

@@ -42,21 +42,31 @@ enum sim_mutant {
     SIM_MUTANTS
 };
 
-#define SIM_STATS(X)                                                                              \
-    X(scenarios)                                                                                  \
-    X(owners)                                                                                     \
-    X(kills)                                                                                      \
-    X(mid_step)                                                                                   \
-    X(drains)                                                                                     \
-    X(fenced)                                                                                     \
-    X(let_go)                                                                                     \
-    X(retried)                                                                                    \
-    X(commits)                                                                                    \
-    X(torn_commits)                                                                               \
-    X(old_states)                                                                                 \
-    X(no_states)                                                                                  \
-    X(ticks) X(stale_ticks) X(examples) X(stale_blocks) X(stale_wrong) X(repeated) X(landed_late) \
-        X(lost) X(acks_lost) X(broken) X(dead) X(dead_repeated)
+#define SIM_STATS(X) \
+    X(scenarios)     \
+    X(owners)        \
+    X(kills)         \
+    X(mid_step)      \
+    X(drains)        \
+    X(fenced)        \
+    X(let_go)        \
+    X(retried)       \
+    X(commits)       \
+    X(torn_commits)  \
+    X(old_states)    \
+    X(no_states)     \
+    X(ticks)         \
+    X(stale_ticks)   \
+    X(examples)      \
+    X(stale_blocks)  \
+    X(stale_wrong)   \
+    X(repeated)      \
+    X(landed_late)   \
+    X(lost)          \
+    X(acks_lost)     \
+    X(broken)        \
+    X(dead)          \
+    X(dead_repeated)
 struct sim_stats {
 #define X(name) uint64_t name;
     SIM_STATS(X)
@@ -68,7 +78,8 @@ struct sim_verdict {
     char words[600];
 };
 
-/* A verdict's scenario is run again with trace to be understood. judging: told true before the judge's own joiner runs, false after it (for mutants of code); may be NULL. */
+/* A verdict's scenario is run again with trace to be understood. judging: told true before the judge's own joiner runs, false after
+ * it (for mutants of code); may be NULL. */
 struct sim_options {
     enum sim_mutant mutant;
     void (*judging)(bool on);

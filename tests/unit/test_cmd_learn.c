@@ -1,4 +1,5 @@
-/* test_cmd_learn.c - `aftertouch learn` over container files: the digest is the learner's own, the snapshot file loads, the order of
+/* test_cmd_learn.c - `aftertouch learn` over container files: the digest is the learner's own, the snapshot file loads, the
+ * order of
  * reading does not matter. */
 #include "tests/kit.h"
 

@@ -1,4 +1,5 @@
-/* test_explore.c - every exploration law is a pmf with support, on random scores with ties; the defects of others are not ours. */
+/* test_explore.c - every exploration law is a pmf with support, on random scores with ties; the defects of others are not
+ * ours. */
 #include "tests/kit.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* test_fmath.c - our exp, log, quantile: accuracy against long double libm (64-bit mantissas: enough to see an ulp of a double), and
+/* test_fmath.c - our exp, log, quantile: accuracy against long double libm (64-bit mantissas: enough to see an ulp of a
+ * double), and
  * one hash over a million results, the same from every compiler, optimisation and CPU. */
 #include "tests/kit.h"
 

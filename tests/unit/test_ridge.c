@@ -1,4 +1,5 @@
-/* test_ridge.c - the additive model against a direct solve; late credit against waiting; the factor made anew against rank-one steps. */
+/* test_ridge.c - the additive model against a direct solve; late credit against waiting; the factor made anew against rank-one
+ * steps. */
 #include "tests/kit.h"
 
 #include <math.h>

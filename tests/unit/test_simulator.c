@@ -60,7 +60,7 @@ static void
 outcomes(struct aft_world *w, int64_t before_ms, struct tally *t)
 {
     struct aft_world_outcome o;
-    int64_t last_ms = INT64_MIN, newest_ms = INT64_MIN;
+    int64_t last_ms = 0, newest_ms = 0;
     while (aft_world_next_outcome(w, before_ms, &o)) {
         assert_true(o.delivered_ms >= last_ms && o.delivered_ms >= o.time_ms);
         last_ms = o.delivered_ms;

@@ -1,0 +1,125 @@
+/* test_model.c - the bytes of a model: what is cut, padded or absurd is refused and never read past; what is whole reads back. */
+#include "tests/kit.h"
+
+#include <string.h>
+
+#include "tests/learn_kit.h"
+
+static void
+learn_some(struct aft_learner *l, int n)
+{
+    struct kit_world w;
+    struct aft_error e;
+    kit_world_init(&w, 5);
+    for (int i = 0; i < n; i++) {
+        struct aft_example x = kit_open(&w, NULL);
+        assert_int_equal(aft_learner_learn(l, &x, &e), AFT_OK);
+    }
+    kit_world_deinit(&w);
+}
+
+/* The WEIGHTS plane of a learner, as an engine gets it. */
+static void
+weights_of(const char *model, struct aft_buffer *out)
+{
+    struct aft_learner_settings s;
+    struct kit_follower f = {.set = aft_snapshot_set_new()};
+    enum aft_plane plane;
+    aft_learner_settings_default(&s);
+    kit_set(&s, "learner.model", model);
+    struct aft_learner *l = kit_learner(&s);
+    learn_some(l, 20);
+    kit_publish(l, 1, &f);
+    struct aft_bytes part = aft_snapshot_set_part(f.set, 0, &plane);
+    assert_int_equal(plane, AFT_PLANE_WEIGHTS);
+    aft_put_raw(out, part);
+    aft_snapshot_set_free(f.set);
+    aft_learner_free(l);
+}
+
+static enum aft_err
+decode(struct aft_bytes b, struct aft_buffer *again)
+{
+    struct aft_weights w;
+    struct aft_error e;
+    uint8_t *exact = malloc(b.n + 1); /* so that a sanitizer sees a read past the end */
+    assert_non_null(exact);
+    memcpy(exact, b.p, b.n);
+    exact = realloc(exact, b.n ? b.n : 1);
+    assert_non_null(exact);
+    memset(&w, 0, sizeof w);
+    enum aft_err err = aft_weights_decode((struct aft_bytes){exact, b.n}, &w, &e);
+    if (err == AFT_OK && again)
+        aft_weights_encode(&w, again);
+    aft_weights_deinit(&w);
+    free(exact);
+    return err;
+}
+
+static void
+test_reads_back_and_refuses(void **state)
+{
+    (void)state;
+    struct aft_random r;
+    aft_random_init(&r, kit_seed(31), 0);
+    for (int m = 0; m < 2; m++) {
+        struct aft_buffer b = {0}, again = {0};
+        weights_of(m ? "flow" : "ridge", &b);
+        assert_int_equal(decode(aft_buffer_bytes(&b), &again), AFT_OK);
+        assert_true(aft_same(aft_buffer_bytes(&b), aft_buffer_bytes(&again)));
+        for (size_t n = 0; n < b.n; n = n < 64 ? n + 1 : n + 97)
+            assert_int_equal(decode((struct aft_bytes){b.p, n}, NULL), AFT_E_MALFORMED);
+        aft_put_u8(&b, 0);
+        assert_int_equal(decode(aft_buffer_bytes(&b), NULL), AFT_E_MALFORMED);
+        b.n--;
+        for (long i = 0; i < kit_rounds(1000);
+             i++) { /* any bytes in the head: refused or harmless */
+            struct aft_buffer bad = {0};
+            aft_put_raw(&bad, aft_buffer_bytes(&b));
+            for (int k = 0; k < 3; k++)
+                bad.p[aft_random_below(&r, 48)] = (uint8_t)aft_random_u32(&r);
+            (void)decode(aft_buffer_bytes(&bad), NULL);
+            aft_buffer_deinit(&bad);
+        }
+        aft_buffer_deinit(&b);
+        aft_buffer_deinit(&again);
+    }
+}
+
+/* The golden state: the same examples give this digest from every compiler, at every -O, on every CPU. */
+static void
+test_digests_are_the_same_everywhere(void **state)
+{
+    (void)state;
+    static const char *const golden[] = {
+        "f0818f263fb8dfac396c7ea43996bc2dba03421c9ec20c132a0a73bea58ea9a1",
+        "d2ef2d8d3354ef786d2f65e0b13252ef5a91657e02e7c2e276619bd9b7dc021a",
+        "252a610f1d486d5f28a3861090a9a723b38bb7a918b24ff98b79a21f79e0f3aa"};
+    for (int i = 0; i < 3; i++) {
+        struct aft_learner_settings s;
+        struct aft_digest d;
+        char hex[65];
+        aft_learner_settings_default(&s);
+        kit_set(&s, "features.interactions", "device*topic, device*slot");
+        kit_set(&s, "features.buckets.days", "7,14,30,60");
+        kit_set(&s, "learner.model", i == 2 ? "flow" : "ridge");
+        kit_set(&s, "learner.scope", i == 1 ? "per_arm" : "shared");
+        struct aft_learner *l = kit_learner(&s);
+        learn_some(l, 2000);
+        aft_learner_digest(l, &d);
+        aft_hex(d.b, sizeof d.b, hex);
+        if (strcmp(hex, golden[i]) != 0)
+            fail_msg("model %d has digest %s", i, hex);
+        aft_learner_free(l);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reads_back_and_refuses),
+        cmocka_unit_test(test_digests_are_the_same_everywhere),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
