@@ -296,6 +296,7 @@ broker_read(struct aft_log_reader *r, struct aft_record_in *out, uint32_t max, i
     *at_end = false;
     AFT_TRY(not_answered(h, e));
     h->follows_clock |= r->topic == SIM_CLOCK;
+    h->works |= r->topic == SIM_IMPRESSIONS || r->topic == SIM_OUTCOMES;
     if ((h->m->deaf && r->topic == SIM_CLOCK) || sim_chance(h->w, h->w->weather.silent))
         return AFT_OK;
     uint32_t most = h->w->calm ? max : 1 + aft_random_below(&h->w->r, h->w->weather.batch_max);

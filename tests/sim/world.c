@@ -250,6 +250,7 @@ process_start(struct sim_machine *m)
                                  .store = &m->disk.base,
                                  .clock = {m, now, now},
                                  .owner = "a machine"};
+    m->handle->works = m->deaf = false;
     w->stats->owners++;
     sim_trace(w, "machine %d: a task begins", sim_number(m));
     if (aft_task_open(&o, &m->task, &e) != AFT_OK) {
@@ -271,13 +272,15 @@ process_step(struct sim_machine *m)
     return busy;
 }
 
-/* A rebalance: all is written, acknowledged and committed, if that succeeds in time; the process lives on. */
+/* A rebalance; the process lives on. Revoked: all is written, acknowledged and committed, if that succeeds in time. Lost: nothing is. */
 static void
-process_let_go(struct sim_machine *m)
+process_let_go(struct sim_machine *m, bool lost)
 {
     struct aft_error e;
-    m->w->stats->drains++;
-    if (aft_task_drain(m->task, &e) != AFT_OK)
+    m->w->stats->drains += !lost;
+    if (lost)
+        m->w->stats->partitions_lost++;
+    else if (aft_task_drain(m->task, &e) != AFT_OK)
         task_failed(m, &e);
     else
         m->w->stats->let_go++;
@@ -344,10 +347,12 @@ machine_turn(struct sim_machine *m)
         return;
     }
     if (sim_chance(w, x->drain)) {
-        process_let_go(m);
+        process_let_go(m, aft_random_below(&w->r, 3) == 0);
         return;
     }
-    m->deaf = m->deaf ? !sim_chance(w, x->hear) : sim_chance(w, x->deaf);
+    bool may =
+        m->handle->works || sim_chance(w, 50); /* seldom while it starts: it would not get far */
+    m->deaf = m->deaf ? !sim_chance(w, x->hear) : may && sim_chance(w, x->deaf);
     if (m->fuse == 0 && sim_chance(w, x->burn))
         m->fuse = 1 + aft_random_below(&w->r, 40);
     for (uint32_t n = 1 + aft_random_below(&w->r, 4); n > 0 && m->task; n--)

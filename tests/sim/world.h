@@ -42,30 +42,31 @@ enum sim_mutant {
     SIM_MUTANTS
 };
 
-#define SIM_STATS(X) \
-    X(scenarios)     \
-    X(owners)        \
-    X(kills)         \
-    X(mid_step)      \
-    X(drains)        \
-    X(fenced)        \
-    X(let_go)        \
-    X(retried)       \
-    X(commits)       \
-    X(torn_commits)  \
-    X(old_states)    \
-    X(no_states)     \
-    X(ticks)         \
-    X(stale_ticks)   \
-    X(examples)      \
-    X(stale_blocks)  \
-    X(stale_wrong)   \
-    X(repeated)      \
-    X(landed_late)   \
-    X(lost)          \
-    X(acks_lost)     \
-    X(broken)        \
-    X(dead)          \
+#define SIM_STATS(X)   \
+    X(scenarios)       \
+    X(owners)          \
+    X(kills)           \
+    X(mid_step)        \
+    X(drains)          \
+    X(fenced)          \
+    X(let_go)          \
+    X(partitions_lost) \
+    X(retried)         \
+    X(commits)         \
+    X(torn_commits)    \
+    X(old_states)      \
+    X(no_states)       \
+    X(ticks)           \
+    X(stale_ticks)     \
+    X(examples)        \
+    X(stale_blocks)    \
+    X(stale_wrong)     \
+    X(repeated)        \
+    X(landed_late)     \
+    X(lost)            \
+    X(acks_lost)       \
+    X(broken)          \
+    X(dead)            \
     X(dead_repeated)
 struct sim_stats {
 #define X(name) uint64_t name;
@@ -124,6 +125,7 @@ struct sim_handle {
     struct sim_machine *m;
     struct sim_queue flying[SIM_TOPICS], landed[SIM_TOPICS], early[SIM_TOPICS];
     bool stuck[SIM_TOPICS]; /* no acknowledgement comes any more */
+    bool works;             /* its task reads the inputs: it owns the partition, or did */
     bool broken;            /* its producer cannot go on: nothing is appended any more */
     bool follows_clock;     /* a reader of the clock topic has begun to read */
 };
