@@ -7,10 +7,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "consumer/replay_inner.h"
 
 enum { STEP_MS = 200, STILL_STEPS = 150, BATCH = 16, ARENA_BYTES = 64 << 20 };
+enum { PAUSE_MS = 5, PAUSES_MAX = 3000 };
 
 struct manifest {
     int64_t round, offset;
@@ -159,16 +161,18 @@ static enum aft_err
 rounds_whole(struct model *m, struct aft_error *e)
 {
     struct aft_learning *l = m->learning;
-    struct afti_round *next;
+    const struct timespec pause = {0, PAUSE_MS * 1000000L};
     int still = 0;
-    while ((next = afti_round_next(l)) != NULL || l->publishing) {
+    while (afti_round_next(l) || l->publishing) {
         bool busy = false, was_publishing = l->publishing;
         AFT_TRY(aft_learning_step(l, 0, &busy, e));
         m->r->result->rounds = l->round;
         if (m->r->o.progress)
             m->r->o.progress(m->r->o.ctx, m->r->result, NULL);
         still = busy || was_publishing ? 0 : still + 1;
-        if (still > STILL_STEPS * STEP_MS)
+        if (still)
+            nanosleep(&pause, NULL); /* examples are on their way: a step does not wait for them */
+        if (still == PAUSES_MAX)
             return AFT_FAIL(e, AFT_E_GAP,
                             "%s: round %" PRId64
                             " covers examples that %s does not hold: records are missing",
