@@ -97,7 +97,6 @@ def main():
     for name, command in found.items():
         if not args.names or name in args.names:
             table(name, command, times)
-    print("\nNot run from here: tests/bench/peers/streams/run (Kafka Streams), tests/bench/peers/rdkafka_limits.c (librdkafka alone)")
 
 
 if __name__ == "__main__":
