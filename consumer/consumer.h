@@ -25,6 +25,8 @@ struct aft_task_options {
     int32_t partition;
     struct aft_schema_port schemas;
     const char *owner; /* who we are, for the journal */
+    const struct aft_join_out
+        *examples; /* NULL: they go to the examples topic; else there alone (replay) */
 };
 enum aft_err aft_task_open(const struct aft_task_options *o, struct aft_task **out,
                            struct aft_error *e) AFT_MUST_CHECK;
@@ -145,6 +147,57 @@ struct aft_chore {
 };
 enum aft_err aft_chores(const struct aft_config *c, struct aft_store *store,
                         const struct aft_chore *chore, struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- replay: state and model computed again from the topics. Nothing is written to any topic.
+ * The topics are read as they stand when it begins; what arrives meanwhile is left. */
+struct aft_replay_start { /* where a partition's inputs are read from */
+    int32_t partition;
+    int64_t offset[2];
+};
+struct aft_replay_part { /* of one partition: how far it is, and in the end what came of it */
+    int32_t partition;
+    int64_t records, records_n; /* of both inputs; how many there are to read */
+    int64_t event_ms;           /* event time reached; INT64_MIN: none yet */
+    int64_t ticks, dead_letters, commits;
+    int64_t examples, compared;
+    struct aft_join_counts counts;
+    struct aft_digest state; /* at the end */
+};
+struct aft_replay_result {
+    struct aft_replay_part *parts; /* the caller's to free */
+    int32_t parts_n;
+    bool model; /* the rounds topic is there */
+    int64_t rounds, rounds_n, snapshots_compared, snapshots_published;
+    struct aft_digest model_digest;
+    /* the first divergence, when that is the error */
+    bool diverged;
+    int32_t partition; /* of the examples; -1: of the snapshots, whose round is seq */
+    uint64_t seq;
+    char decision_id[AFT_ID_BYTES_MAX + 1], field[64];
+};
+struct aft_replay_options {
+    const struct aft_config *config; /* all borrowed */
+    struct aft_log *log;
+    struct aft_schema_port schemas;
+    struct aft_clock clock;
+    int64_t from_ms,
+        until_ms; /* the logs' own time; INT64_MIN: from the beginning; INT64_MAX: to the end */
+    const struct aft_replay_start *starts; /* where a partition is not named: from_ms */
+    uint32_t starts_n;
+    const char *
+        into; /* a directory that does not exist yet: the state of partition p is left in into/p, to be restored as a
+                       * checkpoint; NULL: nowhere. Only from the inputs' beginnings. The service must not run. */
+    bool verify; /* each example is compared with the published one, each snapshot's digest too */
+    /* progress: after every batch; part NULL: the model. */
+    void (*progress)(void *ctx, const struct aft_replay_result *so_far,
+                     const struct aft_replay_part *part);
+    void *ctx;
+};
+/* aft_replay: AFT_E_DIVERGENCE: recomputed and published differ, and result says where first; AFT_E_GAP: records are missing. result is
+ * filled as far as it came, also on failure. From elsewhere than the inputs' beginnings, examples are compared from the
+ * first one on that fires 2 x window + grace later, and without their numbers. */
+enum aft_err aft_replay(const struct aft_replay_options *o, struct aft_replay_result *result,
+                        struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the service */
 enum aft_role { AFT_ROLE_ALL, AFT_ROLE_JOIN, AFT_ROLE_LEARN };

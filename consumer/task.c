@@ -26,7 +26,7 @@ static enum aft_err
 joiner_open(struct aft_task *t, struct aft_error *e)
 {
     struct aft_join_identity identity = {aft_config_text(t->o.config, "app.id"), t->o.partition};
-    struct aft_join_out out = {t, afti_example};
+    struct aft_join_out here = {t, afti_example}, out = t->o.examples ? *t->o.examples : here;
     AFT_TRY(
         aft_joiner_open(aft_config_join(t->o.config), &identity, t->o.store, &out, &t->joiner, e));
     aft_joiner_resume(t->joiner, &t->resume);

@@ -5,8 +5,8 @@
 
 #define RIDER_VERSION 1u
 
-static void
-rider_encode(const struct afti_rider *r, uint8_t out[AFTI_RIDER_BYTES])
+void
+afti_rider_encode(const struct afti_rider *r, uint8_t out[AFTI_RIDER_BYTES])
 {
     aft_store_le64(out, RIDER_VERSION);
     aft_store_le64(out + 8, (uint64_t)r->clock_offset);
@@ -60,7 +60,7 @@ cut(struct aft_task *t, struct aft_error *e)
     uint8_t bytes[AFTI_RIDER_BYTES];
     struct afti_rider rider = rider_now(t);
     AFT_TRY(afti_block_send(t, e));
-    rider_encode(&rider, bytes);
+    afti_rider_encode(&rider, bytes);
     aft_joiner_cut(t->joiner, (struct aft_bytes){bytes, sizeof bytes}, &t->cut_seq);
     AFT_ASSERT(t->cut_seq <= t->next_seq);
     t->cut_dead = t->box->dead_sent;

@@ -140,6 +140,7 @@ enum aft_err afti_inputs_step(struct aft_task *t, int timeout_ms, bool *busy,
 void afti_inputs_close(struct aft_task *t);
 
 /* ---- task_commit.c */
+void afti_rider_encode(const struct afti_rider *r, uint8_t out[AFTI_RIDER_BYTES]);
 enum aft_err afti_rider_decode(struct aft_bytes b, struct afti_rider *out,
                                struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_commit_step(struct aft_task *t, bool now, struct aft_error *e) AFT_MUST_CHECK;

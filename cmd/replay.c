@@ -1,0 +1,279 @@
+/* replay.c - `replay`: state and model computed again from the topics, with progress on stderr; --verify compares them with what was
+ * published. Out: a line a partition and one for the model on stdout, or one JSON object. Exit 7 at the first divergence, 6 at a gap.
+ */
+#define _DEFAULT_SOURCE 1 /* timegm */
+#include "cmd/cmd.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BAR_MS = 200, LINE_MS = 5000, BAR_CHARS = 24 };
+
+static const struct cmd_option options[] = {
+    {"from", "WHERE",
+     "earliest (the default); a time (2024-05-01T00:00:00Z, or ms since 1970); or offsets: "
+     "PARTITION:IMPRESSIONS:OUTCOMES,..."},
+    {"until", "TIME", "only records that the inputs took before this time"},
+    {"into", "DIR", "leave the state there, as a checkpoint to restore (the service must not run)"},
+    {"verify", NULL, "compare with the examples and snapshots that were published"},
+};
+
+/* ---- arguments */
+static enum aft_err
+time_of(const char *option, const char *text, int64_t *ms, struct aft_error *e)
+{
+    struct tm tm = {0};
+    char *end;
+    long long number = strtoll(text, &end, 10);
+    if (end != text && *end == '\0') {
+        *ms = number;
+        return AFT_OK;
+    }
+    int used = 0;
+    int n = sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+                   &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used);
+    if (n != 6 || text[used] != '\0')
+        return AFT_FAIL(e, AFT_E_USAGE,
+                        "--%s %s: want a time as 2024-05-01T00:00:00Z, or in ms since 1970", option,
+                        text);
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    *ms = (int64_t)timegm(&tm) * 1000;
+    return AFT_OK;
+}
+
+static enum aft_err
+starts_of(const char *text, struct aft_replay_options *o, struct aft_replay_start *starts,
+          struct aft_error *e)
+{
+    o->starts = starts;
+    while (*text) {
+        long long p, a, b;
+        int used = 0;
+        if (sscanf(text, "%lld:%lld:%lld%n", &p, &a, &b, &used) != 3 || p < 0 || a < 0 || b < 0 ||
+            p >= (long long)AFT_PARTITIONS_MAX || o->starts_n == AFT_PARTITIONS_MAX ||
+            (text[used] != ',' && text[used] != '\0'))
+            return AFT_FAIL(e, AFT_E_USAGE,
+                            "--from ...%s: want PARTITION:IMPRESSIONS:OUTCOMES, more of them "
+                            "after commas",
+                            text);
+        starts[o->starts_n++] = (struct aft_replay_start){(int32_t)p, {a, b}};
+        text += used + (text[used] == ',');
+    }
+    return AFT_OK;
+}
+
+static enum aft_err
+range_of(const struct cmd_line *l, struct aft_replay_options *o, struct aft_replay_start *starts,
+         struct aft_error *e)
+{
+    const char *from = cmd_given(l, "from", 0), *until = cmd_given(l, "until", 0);
+    o->from_ms = INT64_MIN;
+    o->until_ms = INT64_MAX;
+    if (until)
+        AFT_TRY(time_of("until", until, &o->until_ms, e));
+    if (!from || strcmp(from, "earliest") == 0)
+        return AFT_OK;
+    /* a time holds colons too, but a T before them */
+    if (strchr(from, ':') && !strchr(from, 'T'))
+        return starts_of(from, o, starts, e);
+    return time_of("from", from, &o->from_ms, e);
+}
+
+/* ---- progress */
+struct progress {
+    struct aft_clock clock;
+    bool bar, shown;
+    int64_t begun_ms, last_ms;
+};
+
+static void
+time_text(int64_t ms, char out[32])
+{
+    time_t s = (time_t)(ms / 1000);
+    struct tm tm;
+    if (ms == INT64_MIN || !gmtime_r(&s, &tm) || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        strcpy(out, "-");
+}
+
+static void
+show(struct progress *p, const struct aft_replay_result *r, const struct aft_replay_part *part,
+     int64_t now)
+{
+    int64_t done = 0, all = 0;
+    char event[32] = "-", bar[BAR_CHARS + 1], left[32] = "";
+    for (int32_t i = 0; i < r->parts_n; i++) {
+        done += r->parts[i].records;
+        all += r->parts[i].records_n;
+    }
+    double seconds = (double)(now - p->begun_ms + 1) / 1000.0, rate = (double)done / seconds;
+    if (rate > 0)
+        snprintf(left, sizeof left, ", %.0f s left", (double)(all - done) / rate);
+    if (part)
+        time_text(part->event_ms, event);
+    for (int i = 0; i < BAR_CHARS; i++)
+        bar[i] = all > 0 && done * BAR_CHARS >= all * (i + 1) ? '#' : '.';
+    bar[BAR_CHARS] = '\0';
+    if (!part)
+        fprintf(stderr, "%sreplay: model: round %lld of %lld%s", p->bar ? "\r\033[K" : "",
+                (long long)r->rounds, (long long)r->rounds_n, p->bar ? "" : "\n");
+    else if (p->bar)
+        fprintf(stderr, "\r\033[K[%s] partition %d  %lld of %lld records, %.0f/s, event time %s%s",
+                bar, part->partition, (long long)done, (long long)all, rate, event, left);
+    else
+        fprintf(stderr, "replay: partition %d: %lld of %lld records, %.0f/s, event time %s%s\n",
+                part->partition, (long long)done, (long long)all, rate, event, left);
+    p->shown = p->bar;
+    p->last_ms = now;
+}
+
+static void
+progress(void *ctx, const struct aft_replay_result *so_far, const struct aft_replay_part *part)
+{
+    struct progress *p = ctx;
+    int64_t now = p->clock.monotonic_ms(p->clock.ctx);
+    if (now - p->last_ms >= (p->bar ? BAR_MS : LINE_MS))
+        show(p, so_far, part, now);
+}
+
+/* ---- what came of it */
+static void
+hex(const struct aft_digest *d, char out[65])
+{
+    for (size_t i = 0; i < 32; i++)
+        snprintf(out + 2 * i, 3, "%02x", d->b[i]);
+}
+
+static json_t *
+part_json(const struct aft_replay_part *p)
+{
+    char state[65];
+    hex(&p->state, state);
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "partition",
+                     (int)p->partition, "records", (json_int_t)p->records, "impressions",
+                     (json_int_t)p->counts.impressions, "outcomes", (json_int_t)p->counts.outcomes,
+                     "ticks", (json_int_t)p->ticks, "dead_letters", (json_int_t)p->dead_letters,
+                     "examples", (json_int_t)p->examples, "compared", (json_int_t)p->compared,
+                     "commits", (json_int_t)p->commits, "state", state);
+}
+
+static void
+print_json(const struct aft_replay_result *r, const struct aft_error *failed)
+{
+    char digest[65];
+    json_t *parts = json_array(), *o = json_object();
+    for (int32_t i = 0; i < r->parts_n; i++)
+        json_array_append_new(parts, part_json(&r->parts[i]));
+    json_object_set_new(o, "partitions", parts);
+    hex(&r->model_digest, digest);
+    if (r->model)
+        json_object_set_new(o, "model",
+                            json_pack("{s:I, s:I, s:I, s:s}", "rounds", (json_int_t)r->rounds,
+                                      "snapshots_published", (json_int_t)r->snapshots_published,
+                                      "snapshots_compared", (json_int_t)r->snapshots_compared,
+                                      "digest", digest));
+    if (r->diverged)
+        json_object_set_new(o, "divergence",
+                            json_pack("{s:s, s:i, s:I, s:s, s:s}", "of",
+                                      r->partition < 0 ? "snapshots" : "examples", "partition",
+                                      (int)r->partition, r->partition < 0 ? "round" : "seq",
+                                      (json_int_t)r->seq, "decision_id", r->decision_id, "field",
+                                      r->field));
+    json_object_set_new(o, "error", failed ? json_string(failed->message) : json_null());
+    char *text = json_dumps(o, JSON_COMPACT);
+    if (text)
+        puts(text);
+    free(text);
+    json_decref(o);
+}
+
+static void
+print_text(const struct aft_replay_result *r, bool verify)
+{
+    char digest[65];
+    for (int32_t i = 0; i < r->parts_n; i++) {
+        const struct aft_replay_part *p = &r->parts[i];
+        hex(&p->state, digest);
+        printf("partition %d: %lld records, %lld ticks, %lld dead letters -> %lld examples",
+               p->partition, (long long)p->records, (long long)p->ticks, (long long)p->dead_letters,
+               (long long)p->examples);
+        if (verify)
+            printf(", %lld compared and the same", (long long)p->compared);
+        printf("; state %.16s\n", digest);
+    }
+    hex(&r->model_digest, digest);
+    if (r->model)
+        printf("model: %lld rounds, %lld of %lld published snapshots compared; digest %.16s\n",
+               (long long)r->rounds, (long long)r->snapshots_compared,
+               (long long)r->snapshots_published, digest);
+}
+
+/* ---- */
+static enum aft_err
+registry_open(const struct aft_config *c, struct aft_registry **out, struct aft_error *e)
+{
+    struct aft_registry_options o = {.url = aft_config_text(c, "schema.registry.url"),
+                                     .user = aft_config_text(c, "schema.registry.user"),
+                                     .password_file =
+                                         aft_config_text(c, "schema.registry.password.file")};
+    return o.url[0] ? aft_registry_open(&o, out, e) : AFT_OK;
+}
+
+static enum aft_err
+work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error *e)
+{
+    struct aft_replay_result result = {0};
+    struct aft_registry *registry = NULL;
+    struct progress p = {.clock = aft_clock_real(), .bar = isatty(STDERR_FILENO) == 1};
+    struct aft_replay_options o = {.config = l->config,
+                                   .clock = p.clock,
+                                   .into = cmd_given(l, "into", 0),
+                                   .verify = cmd_given(l, "verify", 0) != NULL,
+                                   .progress = progress,
+                                   .ctx = &p};
+    AFT_TRY(range_of(l, &o, starts, e));
+    AFT_TRY(aft_config_check(l->config, e));
+    AFT_TRY(aft_log_kafka_open(aft_config_kafka(l->config), &o.log, e));
+    p.begun_ms = p.last_ms = p.clock.monotonic_ms(p.clock.ctx);
+    enum aft_err err = registry_open(l->config, &registry, e);
+    if (err == AFT_OK) {
+        if (registry)
+            o.schemas = aft_registry_port(registry);
+        err = aft_replay(&o, &result, e);
+    }
+    if (p.shown)
+        fputs("\r\033[K", stderr);
+    if (l->json)
+        print_json(&result, err == AFT_OK ? NULL : e);
+    else if (err == AFT_OK)
+        print_text(&result, o.verify || o.into);
+    free(result.parts);
+    aft_registry_close(registry);
+    o.log->ops->close(o.log);
+    return err;
+}
+
+int
+cmd_replay(int argc, char **argv)
+{
+    struct cmd_line l;
+    struct aft_error e;
+    int code = cmd_parse(argc, argv, options, sizeof options / sizeof options[0], &l);
+    if (code >= 0)
+        return code;
+    struct aft_replay_start *starts = calloc(AFT_PARTITIONS_MAX, sizeof *starts);
+    code = 0;
+    if (!starts || l.positional_n > 0) {
+        fputs("aftertouch replay: it takes options alone; see aftertouch replay --help\n", stderr);
+        code = 2;
+    } else if (work(&l, starts, &e) != AFT_OK) {
+        code = cmd_fail(argv[0], &e);
+    }
+    free(starts);
+    cmd_line_free(&l);
+    return code;
+}

@@ -1,0 +1,83 @@
+/* replay_inner.h - what the replay*.c files share.
+ *
+ *   replay.c         the ends of all topics, then partition after partition, then the model
+ *   replay_task.c    one partition: a task over a frozen log, past the ownership protocol
+ *   replay_check.c   what the examples topic holds, as its readers see it, beside what is computed again
+ *   replay_model.c   the learner over the rounds of the journal, beside the snapshots that were published
+ *
+ * Invariants
+ *   P1  the ends are asked for from what was written last to what was written first: snapshots, rounds, examples, inputs, clock.
+ *       So all that a published record depends on is below the ends of what is read.
+ *   P2  a state that is written holds nothing beyond the published examples: a service that goes on from it is never ahead
+ */
+#ifndef AFT_CONSUMER_REPLAY_INNER_H
+#define AFT_CONSUMER_REPLAY_INNER_H
+
+#include "consumer/learning_inner.h"
+#include "consumer/log_frozen.h"
+#include "consumer/task_inner.h"
+
+#define AFTI_PUBLISHED_BATCH 64u
+
+/* The examples topic of one partition, example by example. */
+struct afti_published {
+    struct aft_log *log;
+    const char *topic;
+    int32_t partition;
+    struct aft_log_reader *reader;
+    struct aft_decoder *decoder;
+    struct aft_arena arena, examples; /* of the block; of an example that is looked into */
+    struct aft_record_in batch[AFTI_PUBLISHED_BATCH];
+    uint32_t batch_n, batch_i;
+    int64_t next_offset, end, epoch;
+    struct aft_block block; /* n == 0: none in hand */
+    int64_t block_offset;
+    struct aft_reader left; /* of the block */
+    uint64_t seq;           /* of the example at `left` */
+    bool any;               /* the first one that is there, whatever its seq */
+    bool done;
+    struct afti_rider
+        passed; /* the end of the last block that was wholly passed; clock fields unused */
+};
+
+struct afti_replay {
+    struct aft_replay_options o;
+    struct aft_replay_result *result;
+    struct aft_log *log; /* frozen */
+    struct aft_task *task;
+    struct afti_published published;
+    struct aft_store *store;
+    int32_t partition;
+    bool checked;  /* the examples are compared */
+    bool numbered; /* from the beginning of the chain: seq and hash are compared too */
+    bool aligned;  /* numbered, or the place was found */
+    int64_t shift; /* published seq - ours */
+    int64_t
+        warm_ms; /* not numbered: from this fire on all must be the same; INT64_MIN: not known yet */
+    uint64_t beyond; /* computed again, not published yet */
+    struct aft_replay_part *part;
+    int64_t begin[2], end[2];
+};
+
+/* ---- replay_check.c */
+enum aft_err afti_published_open(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+void afti_published_close(struct afti_published *p);
+/* afti_published_at: the example `seq` is at p->left, or p->done. AFT_E_GAP, AFT_E_DIVERGENCE name the place. */
+enum aft_err afti_published_at(struct afti_published *p, uint64_t seq,
+                               struct aft_error *e) AFT_MUST_CHECK;
+/* afti_check_example is the joiner's aft_join_out. */
+enum aft_err afti_check_example(void *replay, uint64_t seq, struct aft_bytes body,
+                                struct aft_hash128 hash_after, struct aft_error *e);
+/* afti_check_rest: nothing more is published than was computed. */
+enum aft_err afti_check_rest(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+/* afti_diverged fills the result's first divergence and the error. */
+enum aft_err afti_diverged(struct afti_replay *r, uint64_t seq, struct aft_bytes decision,
+                           const char *field, struct aft_error *e);
+
+/* ---- replay_task.c */
+enum aft_err afti_replay_partition(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- replay_model.c */
+enum aft_err afti_replay_model(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+
+#endif

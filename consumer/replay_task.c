@@ -1,0 +1,208 @@
+/* replay_task.c - one partition again: a task over a frozen log, without the ownership protocol and without appends.
+ *
+ * In: the clock topic whole (which ticks count), then both inputs up to their ends. Out: examples to the check; with `into`, committed state.
+ * The records go through task_input.c and task_journal.c, as at work. No tick is made here: those that count stand in the clock topic.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "consumer/replay_inner.h"
+
+enum { STEP_MS = 200, STILL_STEPS = 150, NEAR_RECORDS = 64, LOOSE_COMMIT_BYTES = 16 << 20 };
+
+/* ---- the journal */
+static enum aft_err
+clock_whole(struct aft_task *t, struct aft_error *e)
+{
+    struct aft_log *log = t->o.log;
+    int64_t end;
+    uint32_t n;
+    int still = 0;
+    AFT_TRY(log->ops->range(log, t->clock_topic, t->o.partition, &t->clock_next, &end, e));
+    t->rider.clock_offset = t->clock_next;
+    AFT_TRY(
+        log->ops->reader_open(log, t->clock_topic, t->o.partition, t->clock_next, &t->clock, e));
+    while (t->clock_next < end) {
+        AFT_TRY(afti_clock_read(t, STEP_MS, &n, e));
+        still = n ? 0 : still + 1;
+        if (still == STILL_STEPS)
+            return AFT_FAIL(e, AFT_E_TIMEOUT, "%s partition %d: no answer; is the broker there?",
+                            t->clock_topic, t->o.partition);
+    }
+    return AFT_OK;
+}
+
+/* ---- commits (P2) */
+/* Ticks that the last commit surely holds are forgotten: what is left tells from where a task must read the clock topic. */
+static void
+ticks_forget(struct aft_task *t)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < t->ticks_n; i++)
+        if (t->ticks[i].at_offset >= t->resume.next_offset[t->ticks[i].log])
+            t->ticks[kept++] = t->ticks[i];
+    t->ticks_n = kept;
+}
+
+static enum aft_err
+commit(struct afti_replay *r, struct aft_error *e)
+{
+    struct aft_task *t = r->task;
+    uint64_t seq;
+    uint8_t bytes[AFTI_RIDER_BYTES];
+    struct afti_rider rider = r->published.passed;
+    ticks_forget(t);
+    rider.clock_offset = t->ticks_n ? t->ticks[0].clock_offset : t->clock_next;
+    rider.clock_epoch = t->ticks_n ? t->ticks[0].epoch_before : t->clock_epoch;
+    afti_rider_encode(&rider, bytes);
+    aft_joiner_cut(t->joiner, (struct aft_bytes){bytes, sizeof bytes}, &seq);
+    AFT_INVARIANT(P2, r->beyond == 0 && seq <= t->next_seq);
+    AFT_TRY(aft_joiner_commit(t->joiner, e));
+    aft_joiner_resume(t->joiner, &t->resume);
+    t->dirty = false;
+    r->part->commits++;
+    return AFT_OK;
+}
+
+/* Seldom, but after every batch where the end of the examples is near: the last one before it counts. */
+static enum aft_err
+commit_step(struct afti_replay *r, bool last, struct aft_error *e)
+{
+    const struct afti_published *p = &r->published;
+    bool near = last || p->done || p->end - p->next_offset <= NEAR_RECORDS;
+    size_t bytes = aft_joiner_uncommitted(r->task->joiner);
+    if (!r->o.into || r->beyond || (bytes < LOOSE_COMMIT_BYTES && !(near && r->task->dirty)))
+        return AFT_OK;
+    return commit(r, e);
+}
+
+/* ---- the inputs */
+static int64_t
+read_so_far(const struct afti_replay *r)
+{
+    int64_t n = 0;
+    for (int log = 0; log < 2; log++)
+        n += r->task->in[log].next_offset - r->begin[log];
+    return n;
+}
+
+static void
+tell(struct afti_replay *r)
+{
+    const struct aft_joiner *j = r->task->joiner;
+    int64_t a = aft_joiner_watermark(j, AFT_IMPRESSIONS), b = aft_joiner_watermark(j, AFT_OUTCOMES);
+    const struct aft_join_config *c = aft_config_join(r->o.config);
+    struct aft_replay_part *part = r->part;
+    part->records = read_so_far(r);
+    part->event_ms = a < b ? a : b;
+    part->ticks = (int64_t)r->task->ticks_counted;
+    part->dead_letters = (int64_t)r->task->dead_letters;
+    if (r->warm_ms == INT64_MIN && part->event_ms != INT64_MIN)
+        r->warm_ms =
+            (a > b ? a : b) + c->disorder_ms + c->orphan_after_ms + 2 * c->window_ms + c->grace_ms;
+    if (r->o.progress)
+        r->o.progress(r->o.ctx, r->result, part);
+}
+
+static bool
+all_read(const struct aft_task *t, const int64_t end[2])
+{
+    for (int log = 0; log < 2; log++) {
+        const struct afti_input *in = &t->in[log];
+        if (in->batch_i < in->batch_n || (in->next_offset < end[log] && !in->at_end))
+            return false;
+    }
+    return true;
+}
+
+static enum aft_err
+inputs_whole(struct afti_replay *r, struct aft_error *e)
+{
+    struct aft_task *t = r->task;
+    int still = 0;
+    while (!all_read(t, r->end)) {
+        bool busy = false;
+        AFT_TRY(afti_inputs_step(t, STEP_MS, &busy, e));
+        AFT_TRY(aft_joiner_run(t->joiner, e));
+        t->o.log->ops->poll(t->o.log, 0);
+        AFT_TRY(commit_step(r, false, e));
+        tell(r);
+        still = busy ? 0 : still + 1;
+        if (still == STILL_STEPS)
+            return AFT_FAIL(e, AFT_E_TIMEOUT,
+                            "partition %d: no more records come, at %lld of %lld; is the broker "
+                            "there, and the registry?",
+                            r->partition, (long long)read_so_far(r), (long long)r->part->records_n);
+    }
+    AFT_TRY(aft_joiner_run(t->joiner, e));
+    return commit_step(r, true, e);
+}
+
+/* ---- one partition */
+static enum aft_err
+store_open(struct afti_replay *r, struct aft_error *e)
+{
+    char path[1024];
+    if (!r->o.into) {
+        r->store = aft_store_mem_new();
+        return AFT_OK;
+    }
+    if (snprintf(path, sizeof path, "%s/%d", r->o.into, r->partition) >= (int)sizeof path)
+        return AFT_FAIL(e, AFT_E_USAGE, "--into: the directory's name is too long");
+    return aft_store_rocksdb_open(path, &r->store, e);
+}
+
+static enum aft_err
+partition_work(struct afti_replay *r, struct aft_error *e)
+{
+    struct aft_join_out out = {r, afti_check_example};
+    struct aft_task_options o = {.config = r->o.config,
+                                 .log = r->log,
+                                 .store = r->store,
+                                 .clock = r->o.clock,
+                                 .partition = r->partition,
+                                 .schemas = r->o.schemas,
+                                 .owner = "replay",
+                                 .examples = &out};
+    AFT_TRY(aft_task_open(&o, &r->task, e));
+    AFT_TRY(clock_whole(r->task, e));
+    AFT_TRY(afti_inputs_open(r->task, e));
+    if (r->o.into)
+        AFT_TRY(commit(r, e)); /* the beginning: there is always a state to go on from */
+    AFT_TRY(inputs_whole(r, e));
+    return r->o.until_ms == INT64_MAX ? afti_check_rest(r, e) : AFT_OK;
+}
+
+static void
+finish(struct afti_replay *r)
+{
+    if (r->task) {
+        tell(r);
+        aft_joiner_counts(r->task->joiner, &r->part->counts);
+        aft_joiner_digest(r->task->joiner, &r->part->state);
+        aft_task_close(r->task);
+    }
+    r->log->ops->poll(r->log, 0);
+    if (r->store)
+        r->store->ops->close(r->store);
+    afti_published_close(&r->published);
+    r->task = NULL;
+    r->store = NULL;
+}
+
+enum aft_err
+afti_replay_partition(struct afti_replay *r, struct aft_error *e)
+{
+    r->warm_ms = INT64_MIN;
+    r->shift = 0;
+    r->beyond = 0;
+    r->aligned = r->numbered;
+    r->part->event_ms = INT64_MIN;
+    enum aft_err err = store_open(r, e);
+    if (err == AFT_OK && r->checked)
+        err = afti_published_open(r, e);
+    if (err == AFT_OK)
+        err = partition_work(r, e);
+    finish(r);
+    return err;
+}
