@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +51,7 @@ sim_campaign(uint64_t seed, uint64_t rounds, const struct sim_options *o, struct
     AFT_ASSERT(child >= 0);
     if (child == 0) {
         by_default();
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would read the report */
         scenarios(seed, rounds, o, shared);
         exit(0);
     }

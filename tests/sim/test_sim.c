@@ -83,12 +83,24 @@ always_the_same_examples(void **state)
         everything_happened(&r.stats);
 }
 
+static void
+a_seed_replays(void **state)
+{
+    (void)state;
+    struct sim_report a, b;
+    uint64_t seed = kit_seed(1);
+    sim_campaign(seed, 20, &(struct sim_options){.trace = false}, &a);
+    sim_campaign(seed, 20, &(struct sim_options){.trace = false}, &b);
+    assert_memory_equal(&a, &b, sizeof a); /* to the last count of what happened */
+}
+
 int
 main(int argc, char **argv)
 {
     (void)argc;
     program = argv[0];
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_seed_replays),
         cmocka_unit_test(always_the_same_examples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
