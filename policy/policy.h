@@ -130,6 +130,8 @@ enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
 /* ---- the parts, for the learner and for off-policy evaluation: the same code that serves */
 #include "policy/design.h"
 #include "policy/features.h"
+#include "policy/lanes.h"
+#include "policy/names.h"
 #include "policy/weights.h"
 
 #endif
