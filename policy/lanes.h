@@ -2,7 +2,8 @@
  * written out, so the bits are the same for every compiler, -O and vector width.
  *
  * AFT_WIDE marks a function that is compiled twice, for plain x86-64 and for AVX2, and chosen when the program is loaded. Neither
- * has FMA (-ffp-contract=off): both give the same bits. Under a sanitizer, and on other machines, there is one version.
+ * has FMA (-ffp-contract=off): both give the same bits. Under a sanitizer, on other machines, and with clang (whose version 14 gives
+ * clones names that other files do not find) there is one version.
  */
 #ifndef AFT_POLICY_LANES_H
 #define AFT_POLICY_LANES_H
@@ -10,17 +11,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__OPTIMIZE__) && \
+#if defined(__x86_64__) && defined(__linux__) && defined(__OPTIMIZE__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#if defined(__has_feature)
-#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
 #define AFT_WIDE __attribute__((target_clones("avx2", "default")))
-#endif
 #else
-#define AFT_WIDE __attribute__((target_clones("avx2", "default")))
-#endif
-#endif
-#ifndef AFT_WIDE
 #define AFT_WIDE
 #endif
 
