@@ -18,6 +18,8 @@
 
 #include "learner/inner.h"
 
+enum { AHEAD = 4 }; /* candidates whose features are fetched while one is added up */
+
 void
 afti_flow_deinit(struct afti_flow *f)
 {
@@ -236,9 +238,12 @@ afti_flow_candidates(struct aft_learner *l, const struct aft_candidate *c, uint3
     for (uint32_t i = 0; i < n; i++)
         l->score[i] = constant + (l->row[i] == AFT_NOWHERE ? 0 : fold_of(l, l->row[i]));
     aft_walk_begin(&l->flow.walk);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            aft_features_fetch(c[i + AHEAD].features);
         l->scored[i] = l->scored[i] && aft_walk_sum(&l->flow.walk, c[i].features, true, 1e6,
                                                     coefficient, l, &l->score[i]);
+    }
 }
 
 double

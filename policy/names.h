@@ -136,6 +136,16 @@ aft_id_tag(struct aft_bytes id)
     return id.n ? (uint64_t)id.n << 16 | (uint64_t)id.p[id.n - 1] << 8 | id.p[id.n / 2] : 0;
 }
 
+/* aft_features_fetch: some of their memory will be wanted soon. */
+static inline void
+aft_features_fetch(struct aft_features f)
+{
+    const char *p = (const char *)f.v;
+    size_t size = (f.n < 16 ? f.n : 16) * sizeof *f.v;
+    for (size_t i = 0; i < size; i += 64)
+        __builtin_prefetch(p + i);
+}
+
 /* What a name is worth in this walk; false: its features need the long way. */
 typedef bool aft_coefficient(void *ctx, struct aft_bytes name, double *by);
 
