@@ -18,6 +18,8 @@
 
 #include "learner/inner.h"
 
+enum { AHEAD = 4 }; /* candidates whose features are fetched while one is added up */
+
 void
 afti_flow_deinit(struct afti_flow *f)
 {
@@ -85,10 +87,11 @@ afti_flow_room(struct aft_learner *l, uint32_t rows, uint32_t stride)
 
 /* A column or row for a term: found, or made while the table has room; AFT_NOWHERE otherwise (counted as overflow). */
 static uint32_t
-column_of(struct aft_learner *l, uint64_t hash, bool grow)
+column_of(struct aft_learner *l, const struct aft_term *t, bool grow)
 {
     struct aft_bilinear *m = &l->weights.bilinear;
-    uint32_t c = aft_dict_find(&m->columns, hash), rows = m->rows.n ? m->rows.n : 1;
+    uint32_t c = aft_term_place(t, l->context_names, &m->columns);
+    uint32_t rows = m->rows.n ? m->rows.n : 1;
     if (c != AFT_NOWHERE || !grow)
         return c;
     if (m->columns.n == m->stride) {
@@ -98,14 +101,15 @@ column_of(struct aft_learner *l, uint64_t hash, bool grow)
         }
         afti_flow_room(l, rows, m->stride + 8);
     }
-    return aft_dict_add(&m->columns, hash);
+    return aft_dict_add(&m->columns, t->hash);
 }
 
+/* l->shared[0] (the constant) and the arm's terms. */
 static uint32_t
-row_of(struct aft_learner *l, uint64_t hash, bool grow)
+row_of(struct aft_learner *l, const struct aft_term *t, bool grow)
 {
     struct aft_bilinear *m = &l->weights.bilinear;
-    uint32_t r = aft_dict_find(&m->rows, hash);
+    uint32_t r = aft_term_place(t, l->arm_names, &m->rows);
     if (r != AFT_NOWHERE || !grow)
         return r;
     if ((uint64_t)(m->rows.n + 1) * m->stride > m->cells) {
@@ -113,7 +117,7 @@ row_of(struct aft_learner *l, uint64_t hash, bool grow)
         return AFT_NOWHERE;
     }
     afti_flow_room(l, m->rows.n + 1, m->stride);
-    return aft_dict_add(&m->rows, hash);
+    return aft_dict_add(&m->rows, t->hash);
 }
 
 static float
@@ -135,24 +139,26 @@ afti_flow_context(struct aft_learner *l, bool grow)
 {
     struct aft_bilinear *m = &l->weights.bilinear;
     struct afti_flow *f = &l->flow;
-    if (grow)
+    uint32_t before = m->columns.n;
+    for (uint32_t i = 0; i < l->shared_n && (grow || !f->ready); i++)
+        f->column[i] = column_of(l, &l->shared[i], grow);
+    if (!f->ready || m->columns.n != before) {
+        for (uint32_t i = 0; i < m->stride; i++)
+            f->x[i] = 0;
         for (uint32_t i = 0; i < l->shared_n; i++)
-            column_of(l, l->shared[i].hash, true);
-    for (uint32_t i = 0; i < m->stride; i++) {
-        f->x[i] = 0;
+            if (f->column[i] != AFT_NOWHERE)
+                f->x[f->column[i]] += (float)l->shared[i].value;
+        if (++f->now == 0) {
+            memset(f->stamp, 0, f->rows_cap * sizeof *f->stamp);
+            f->now = 1;
+        }
+        f->ready = true;
+    }
+    for (uint32_t i = 0; i < m->stride; i++)
         f->norm[i] = 1;
-    }
-    for (uint32_t i = 0; i < l->shared_n; i++) {
-        uint32_t c = column_of(l, l->shared[i].hash, false);
-        if (c == AFT_NOWHERE)
-            continue;
-        f->x[c] += (float)l->shared[i].value;
-        f->norm[c] = scale_of(&f->columns[c], &l->shared[i], grow);
-    }
-    if (++f->now == 0) {
-        memset(f->stamp, 0, f->rows_cap * sizeof *f->stamp);
-        f->now = 1;
-    }
+    for (uint32_t i = 0; i < l->shared_n; i++)
+        if (f->column[i] != AFT_NOWHERE)
+            f->norm[f->column[i]] = scale_of(&f->columns[f->column[i]], &l->shared[i], grow);
 }
 
 /* The rows of the item at hand: the constant, then its own terms. */
@@ -163,7 +169,7 @@ rows(struct aft_learner *l, bool grow)
     f->n = 0;
     for (uint32_t i = 0; i <= l->own_n; i++) {
         const struct aft_term *t = i ? &l->own[i - 1] : &l->shared[0];
-        uint32_t r = row_of(l, t->hash, grow);
+        uint32_t r = row_of(l, t, grow);
         if (r == AFT_NOWHERE)
             continue;
         f->at[f->n] = r;
@@ -172,21 +178,72 @@ rows(struct aft_learner *l, bool grow)
     }
 }
 
+/* A row times the context at hand. */
+static inline double
+fold_of(struct aft_learner *l, uint32_t r)
+{
+    struct afti_flow *f = &l->flow;
+    const struct aft_bilinear *m = &l->weights.bilinear;
+    if (f->stamp[r] != f->now) {
+        f->stamp[r] = f->now;
+        f->fold[r] = aft_dot8(m->w + (size_t)r * m->stride, f->x, m->stride);
+    }
+    return (double)f->fold[r];
+}
+
 static double
 score_rows(struct aft_learner *l)
 {
     struct afti_flow *f = &l->flow;
-    const struct aft_bilinear *m = &l->weights.bilinear;
     double sum = 0;
-    for (uint32_t i = 0; i < f->n; i++) {
-        uint32_t r = f->at[i];
-        if (f->stamp[r] != f->now) {
-            f->stamp[r] = f->now;
-            f->fold[r] = aft_bilinear_dot(m->w + (size_t)r * m->stride, f->x, m->stride);
-        }
-        sum += (double)f->value[i] * (double)f->fold[r];
-    }
+    for (uint32_t i = 0; i < f->n; i++)
+        sum += (double)f->value[i] * fold_of(l, f->at[i]);
     return sum;
+}
+
+static bool
+coefficient(void *ctx, struct aft_bytes name, double *by)
+{
+    struct aft_learner *l = ctx;
+    struct aft_known *k = aft_name_known(&l->plan, l->arm_names, name, true);
+    if (!k || k->side >= 0 || k->bucket >= 0)
+        return false;
+    uint32_t row = aft_known_place(k, &l->weights.bilinear.rows);
+    *by = row == AFT_NOWHERE ? 0 : fold_of(l, row);
+    return true;
+}
+
+/* Each arm's row; AFT_NOWHERE: none yet. scored: its id was short enough. */
+static void
+rows_of(struct aft_learner *l, const struct aft_candidate *c, uint32_t n)
+{
+    const struct aft_dict *rows = &l->weights.bilinear.rows;
+    for (uint32_t i = 0; i < n; i++) {
+        struct aft_known *id = aft_arm_known(l->ids, c[i].arm_id);
+        l->row[i] = id ? aft_known_place(id, rows) : AFT_NOWHERE;
+        l->scored[i] = id != NULL;
+    }
+}
+
+void
+afti_flow_candidates(struct aft_learner *l, const struct aft_candidate *c, uint32_t n)
+{
+    const struct aft_bilinear *m = &l->weights.bilinear;
+    double constant = m->rows.n ? fold_of(l, 0) : 0; /* row 0 is the constant's */
+    if (!l->plain) {
+        memset(l->scored, 0, n * sizeof *l->scored);
+        return;
+    }
+    rows_of(l, c, n);
+    for (uint32_t i = 0; i < n; i++)
+        l->score[i] = constant + (l->row[i] == AFT_NOWHERE ? 0 : fold_of(l, l->row[i]));
+    aft_walk_begin(&l->flow.walk);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            aft_features_fetch(c[i + AHEAD].features);
+        l->scored[i] = l->scored[i] && aft_walk_sum(&l->flow.walk, c[i].features, true, 1e6,
+                                                    coefficient, l, &l->score[i]);
+    }
 }
 
 double
@@ -196,41 +253,62 @@ afti_flow_score(struct aft_learner *l)
     return score_rows(l);
 }
 
-/* One row: information (where phi > 0), step = s x; returns sum s x^2 and adds sum c x^2 / N^2 to *used. */
-static float
-row_step(struct aft_learner *l, uint32_t i, float phi, float *used)
+/* Information (where phi > 0), step = s x; returns sum s x^2 and adds sum c x^2 / N^2 to *used. */
+AFT_WIDE float
+afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint32_t stride,
+              float *used)
 {
-    struct afti_flow *f = &l->flow;
-    uint32_t stride = l->weights.bilinear.stride;
-    bool constant = f->at[i] == 0,
-         identity = i > 0 && l->own[0].hash == l->weights.bilinear.rows.keys[f->at[i]];
-    float *restrict g = f->g + (size_t)f->at[i] * stride, *restrict step =
-                                                              f->step + (size_t)i * stride;
-    const float *restrict x = f->x, *restrict norm = f->norm;
-    float v = f->value[i], scale = f->scale[i], c = identity ? 0.3f : 1, a[8] = {0}, b[8] = {0};
-    for (uint32_t j = 0; j < stride; j += 8)
-        for (uint32_t k = 0; k < 8; k++) {
-            float z = x[j + k] * v, z2 = z * z, n = norm[j + k] * scale;
-            g[j + k] += phi * z2;
-            float s = c / (n * (n + sqrtf(g[j + k])));
-            step[j + k] = s * z;
-            a[k] += c * z2 / (n * n);
-            b[k] += z2 * s;
-        }
+    float *restrict g = r->g, *restrict step = r->step;
+    float v = r->value, scale = r->scale, c = r->c, phi = r->phi, a[8] = {0}, b[8] = {0};
+    for (uint32_t j = 0; j < stride; j += 8) {
+        float z[8], n[8], t[8], s[8];
+        for (uint32_t k = 0; k < 8; k++)
+            z[k] = x[j + k] * v;
+        for (uint32_t k = 0; k < 8; k++)
+            n[k] = norm[j + k] * scale;
+        for (uint32_t k = 0; k < 8; k++)
+            t[k] = g[j + k] + phi * (z[k] * z[k]);
+        for (uint32_t k = 0; k < 8; k++)
+            s[k] = c / (n[k] * (n[k] + sqrtf(t[k])));
+        for (uint32_t k = 0; k < 8; k++)
+            a[k] += c * (z[k] * z[k]) / (n[k] * n[k]);
+        for (uint32_t k = 0; k < 8; k++)
+            b[k] += z[k] * z[k] * s[k];
+        for (uint32_t k = 0; k < 8; k++)
+            s[k] *= z[k];
+        memcpy(g + j, t, sizeof t);
+        memcpy(step + j, s, sizeof s);
+    }
     for (uint32_t k = 0; k < 4; k++) {
         a[k] += a[k + 4];
         b[k] += b[k + 4];
     }
     float qa = (a[0] + a[2]) + (a[1] + a[3]), qb = (b[0] + b[2]) + (b[1] + b[3]);
-    if (constant || identity) { /* the row's own weight has another c */
-        float c0 = constant ? 3 : 1, z = x[0] * v, n = norm[0] * scale;
-        float s = c0 / (n * (n + sqrtf(g[0])));
+    if (r->own != c) { /* the row's own weight has another c */
+        float z = x[0] * v, n = norm[0] * scale, s = r->own / (n * (n + sqrtf(g[0])));
         qb += z * (s * z - step[0]);
-        qa += (c0 - c) * z * z / (n * n);
+        qa += (r->own - c) * z * z / (n * n);
         step[0] = s * z;
     }
     *used += qa;
     return qb;
+}
+
+static float
+row_step(struct aft_learner *l, uint32_t i, float phi, float *used)
+{
+    struct afti_flow *f = &l->flow;
+    uint32_t at = f->at[i], stride = l->weights.bilinear.stride;
+    bool identity = i > 0 && l->own[0].hash == l->weights.bilinear.rows.keys[at];
+    float c = identity ? 0.3f : 1;
+    struct afti_row r = {.g = f->g + (size_t)at * stride,
+                         .step = f->step + (size_t)i * stride,
+                         .value = f->value[i],
+                         .scale = f->scale[i],
+                         .c = c,
+                         .own = at == 0 ? 3 : 1,
+                         .phi = phi};
+    return afti_flow_row(&r, f->x, f->norm, stride, used);
 }
 
 static float
@@ -258,10 +336,8 @@ move(struct aft_learner *l, double by, float q)
     const struct aft_bilinear *m = &l->weights.bilinear;
     float u = (float)(by / (double)q);
     for (uint32_t i = 0; i < f->n; i++) {
-        float *restrict w = m->w + (size_t)f->at[i] * m->stride;
-        const float *restrict step = f->step + (size_t)i * m->stride;
-        for (uint32_t j = 0; j < m->stride; j++)
-            w[j] += u * step[j];
+        aft_add8(m->w + (size_t)f->at[i] * m->stride, f->step + (size_t)i * m->stride, u,
+                 m->stride);
         f->stamp[f->at[i]] = 0;
     }
 }

@@ -58,9 +58,17 @@ struct afti_scoreboard {
 };
 
 /* ---- models */
+/* ridge.c's kernels */
+void afti_ridge_moments(struct aft_ridge_block *b, const double *dense, uint32_t d, double h);
+void afti_ridge_shrink(double *cov, const double *z, uint32_t d, uint32_t stride);
 struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up to 64) */
     float max;
     uint32_t seen;
+};
+/* One row's part of a step. c: of its crosses; own: of its first column, the row's own weight. */
+struct afti_row {
+    float *g, *step;
+    float value, scale, c, own, phi;
 };
 struct afti_flow {
     float *g; /* as weights.bilinear.w: information, without labels */
@@ -76,6 +84,9 @@ struct afti_flow {
     float value[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1],
         scale[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1];
     uint32_t n;
+    uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* of each shared term */
+    bool ready;                                            /* x holds l->shared[] */
+    struct aft_walk walk;
 };
 
 struct aft_learner {
@@ -95,7 +106,14 @@ struct aft_learner {
     struct aft_term shared[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
     struct aft_term own[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
     uint32_t shared_n, own_n, greedy;
+    int32_t slot;          /* that shared[] is for; -1: not made yet */
+    bool slot_good, plain; /* plain: aft_features_plain of the plan */
+    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES], ids[AFT_IDS];
     struct aft_sparse x;
+    /* of its candidates */
+    double score[AFT_CANDIDATES_MAX];
+    bool scored[AFT_CANDIDATES_MAX];
+    uint32_t row[AFT_CANDIDATES_MAX];
 };
 
 /* The arm's index (known arms alone: AFT_NOWHERE); added when add. */
@@ -118,11 +136,17 @@ double afti_linear_score(struct aft_learner *l);
 void afti_linear_learn(struct aft_learner *l, double weight, double reward);
 void afti_linear_revise(struct aft_learner *l, double weight, double delta);
 
-/* The flow's labels are rewards / reward_scale in [0, 1]; its score is on log-odds. afti_flow_context: l->shared[] is new. */
+/* The flow's labels are rewards / reward_scale in [0, 1]; its score is on log-odds. afti_flow_context: for l->shared[]; when that
+ * is new, l->flow.ready must be false. */
 void afti_flow_context(struct aft_learner *l, bool grow);
 double afti_flow_score(struct aft_learner *l);
+/* afti_flow_candidates: l->score[] of the candidates whose terms are plain, without making them; l->scored[] false: make them
+ * (l->own[]) and ask afti_flow_score, which gives the same bits. */
+void afti_flow_candidates(struct aft_learner *l, const struct aft_candidate *c, uint32_t n);
 void afti_flow_learn(struct aft_learner *l, double weight, double label);
 void afti_flow_revise(struct aft_learner *l, double weight, double before, double after);
+float afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint32_t stride,
+                    float *used); /* flow.c's kernel */
 void afti_flow_deinit(struct afti_flow *f);
 void afti_flow_room(struct aft_learner *l, uint32_t rows, uint32_t stride);
 void afti_flow_variances(const struct aft_learner *l);

@@ -26,6 +26,7 @@ aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out, 
     l->settings = *s;
     aft_learner_settings_digest(s, &l->configuration);
     aft_features_plan_init(&l->plan, &s->policy);
+    l->plain = aft_features_plain(&l->plan, s->policy.model != AFT_MODEL_FLOW);
     l->weights.kind = s->policy.model;
     aft_linear_init(&l->weights.linear, s->lambda);
     aft_bilinear_init(&l->weights.bilinear, s->policy.bits);
@@ -58,7 +59,7 @@ take_arm(struct aft_learner *l, struct aft_bytes id, struct aft_features f, int3
 {
     struct aft_error e;
     bool identity = l->settings.policy.scope == AFT_SCOPE_SHARED;
-    if (aft_encode_arm(&l->plan, id, f, &l->arm, &e) != AFT_OK)
+    if (aft_encode_arm_known(&l->plan, l->arm_names, id, f, &l->arm, &e) != AFT_OK)
         return false;
     l->own_n = aft_terms_own(&l->plan, &l->context, &l->arm, slot, identity, !flow(l), l->own);
     for (uint32_t i = 0; i < l->own_n; i++)
@@ -70,19 +71,31 @@ take_arm(struct aft_learner *l, struct aft_bytes id, struct aft_features f, int3
 static bool
 take_context(struct aft_learner *l, int32_t slot)
 {
+    if (slot >= 0 && l->slot == slot)
+        return l->slot_good;
     l->shared_n = aft_terms_shared(&l->plan, &l->context, slot, l->shared);
+    l->slot = slot;
+    l->slot_good = true;
+    l->flow.ready = false;
     for (uint32_t i = 0; i < l->shared_n; i++)
-        if (!(fabs(l->shared[i].value) <= 1e6))
-            return false;
+        l->slot_good = l->slot_good && fabs(l->shared[i].value) <= 1e6;
+    return l->slot_good;
+}
+
+/* The score of a candidate in l->shared; false when it cannot be scored. Rewards grow with scores. */
+static bool
+score(struct aft_learner *l, const struct aft_candidate *c, double *out)
+{
+    if (!take_arm(l, c->arm_id, c->features, 0))
+        return false;
+    *out = flow(l) ? afti_flow_score(l) : afti_linear_score(l);
     return true;
 }
 
-/* The predicted reward of l->own in l->shared. */
 static double
-predict(struct aft_learner *l)
+reward_of(const struct aft_learner *l, double score)
 {
-    return flow(l) ? aft_logistic(afti_flow_score(l)) * l->settings.reward_scale
-                   : afti_linear_score(l);
+    return flow(l) ? aft_logistic(score) * l->settings.reward_scale : score;
 }
 
 static const struct aft_example_item *
@@ -94,30 +107,49 @@ top_item(const struct aft_example *x)
     return NULL;
 }
 
+/* Which candidate is on top, its score, and that of the one that was shown. */
+static void
+greedy(struct aft_learner *l, const struct aft_example *x, struct aft_bytes top, double *best,
+       double *shown, bool *has_shown)
+{
+    uint64_t tag = aft_id_tag(top);
+    l->greedy = AFT_NOWHERE;
+    *has_shown = false;
+    memset(l->scored, 0, x->candidates_n * sizeof *l->scored);
+    if (flow(l)) {
+        afti_flow_context(l, false);
+        afti_flow_candidates(l, x->candidates, x->candidates_n);
+    }
+    for (uint32_t i = 0; i < x->candidates_n; i++) {
+        const struct aft_candidate *c = &x->candidates[i];
+        if (c->mask.p || (!l->scored[i] && !score(l, c, &l->score[i])))
+            continue;
+        if (aft_id_tag(c->arm_id) == tag && aft_same(c->arm_id, top)) {
+            *shown = l->score[i];
+            *has_shown = true;
+        }
+        if (l->greedy == AFT_NOWHERE || l->score[i] > *best) {
+            l->greedy = i;
+            *best = l->score[i];
+        }
+    }
+}
+
 static void
 progressive(struct aft_learner *l, const struct aft_example *x)
 {
     const struct aft_example_item *top = top_item(x);
     double best = 0, shown = 0;
+    bool has_shown;
     l->greedy = AFT_NOWHERE;
     if (!top || !(top->propensity > 0) || x->propensity_kind == AFT_PROPENSITY_UNKNOWN ||
-        !take_context(l, 0))
+        x->candidates_n > AFT_CANDIDATES_MAX || !take_context(l, 0))
         return;
-    if (flow(l))
-        afti_flow_context(l, false);
-    for (uint32_t i = 0; i < x->candidates_n; i++) {
-        const struct aft_candidate *c = &x->candidates[i];
-        if (c->mask.p || !take_arm(l, c->arm_id, c->features, 0))
-            continue;
-        double q = predict(l);
-        shown = aft_same(c->arm_id, top->arm_id) ? q : shown;
-        if (l->greedy == AFT_NOWHERE || q > best) {
-            l->greedy = i;
-            best = q;
-        }
-    }
+    greedy(l, x, top->arm_id, &best, &shown, &has_shown);
     if (l->greedy == AFT_NOWHERE)
         return;
+    best = reward_of(l, best);
+    shown = has_shown ? reward_of(l, shown) : 0;
     double reward = (double)top->reward_micro / AFT_MICRO;
     double w = aft_same(x->candidates[l->greedy].arm_id, top->arm_id) ? 1 / top->propensity : 0;
     l->counts[AFTI_PROGRESSIVE]++;
@@ -212,7 +244,8 @@ static bool
 context(struct aft_learner *l, const struct aft_example *x)
 {
     struct aft_error e;
-    if (aft_encode_context(&l->plan, x->context, &l->context, &e) == AFT_OK)
+    l->slot = -1;
+    if (aft_encode_context_known(&l->plan, l->context_names, x->context, &l->context, &e) == AFT_OK)
         return true;
     l->counts[AFTI_REFUSED_FEATURE] += x->items_n;
     return false;

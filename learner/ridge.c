@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "learner/learner.h"
+#include "learner/inner.h"
 
 enum { REFACTOR = 4096 };
 
@@ -117,39 +117,50 @@ refactor(struct aft_linear_block *w, const struct aft_ridge_block *b, double lam
     free(f);
 }
 
-/* A += h x x' (lower triangle), b += h r x. */
-static void
-add_moments(struct aft_ridge_block *b, const struct aft_sparse *x, double h, double reward)
+/* A += h x x' (lower triangle), b += h r x. Where most columns have a value, row by row over all of them (dense[] is x, d its
+ * columns), which is the same sum: the others add zero. */
+AFT_WIDE void
+afti_ridge_moments(struct aft_ridge_block *b, const double *dense, uint32_t d, double h)
 {
-    for (uint32_t i = 0; i < x->n; i++) {
-        double hx = h * x->value[i];
-        uint32_t c = x->column[i];
-        b->b[c] += hx * reward;
-        for (uint32_t j = 0; j <= i; j++) {
-            uint32_t o = x->column[j];
-            b->a[c >= o ? (size_t)c * b->stride + o : (size_t)o * b->stride + c] +=
-                hx * x->value[j];
-        }
+    for (uint32_t i = 0; i < d; i++) {
+        double *row = b->a + (size_t)i * b->stride;
+        double f = h * dense[i];
+        for (uint32_t j = 0; j <= i; j += 8) /* what lies beyond the diagonal is not used */
+            aft_add_lanes(row + j, dense + j, f);
     }
 }
 
-typedef double pair __attribute__((vector_size(16)));
+static void
+add_moments(struct aft_ridge *r, struct aft_ridge_block *b, const struct aft_sparse *x, uint32_t d,
+            double h, double reward)
+{
+    for (uint32_t i = 0; i < x->n; i++)
+        b->b[x->column[i]] += h * x->value[i] * reward;
+    if (x->n >= d / 2) {
+        memset(r->dense, 0, b->stride * sizeof *r->dense);
+        for (uint32_t i = 0; i < x->n; i++)
+            r->dense[x->column[i]] = x->value[i];
+        afti_ridge_moments(b, r->dense, d, h);
+        return;
+    }
+    for (uint32_t i = 0; i < x->n; i++)
+        for (uint32_t j = 0; j <= i; j++) {
+            bool below = x->column[i] >= x->column[j];
+            uint32_t big = below ? i : j, small = below ? j : i;
+            b->a[(size_t)x->column[big] * b->stride + x->column[small]] +=
+                h * x->value[big] * x->value[small];
+        }
+}
 
 /* inv(A) -= z z' with z = y sqrt(h / (1 + h v)): a product of two equal factors keeps the symmetry of every bit. */
-static void
-shrink(struct aft_linear_block *w, double *z, double root)
+AFT_WIDE void
+afti_ridge_shrink(double *cov, const double *z, uint32_t d, uint32_t stride)
 {
-    for (uint32_t i = 0; i < w->d; i++)
-        z[i] *= root;
-    for (uint32_t i = 0; i < w->d; i++) {
-        double *row = w->cov + (size_t)i * w->stride;
-        pair f = {z[i], z[i]}, a, b;
-        for (uint32_t j = 0; j < w->stride; j += 2) { /* z is 0 beyond d */
-            memcpy(&a, row + j, sizeof a);
-            memcpy(&b, z + j, sizeof b);
-            a -= f * b;
-            memcpy(row + j, &a, sizeof a);
-        }
+    for (uint32_t i = 0; i < d; i++) {
+        double *row = cov + (size_t)i * stride;
+        double f = -z[i];
+        for (uint32_t j = 0; j < stride; j += 8) /* z is 0 beyond d */
+            aft_add_lanes(row + j, z + j, f);
     }
 }
 
@@ -168,8 +179,10 @@ aft_ridge_learn(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
     double step = gain * (reward - aft_linear_score(w, x));
     for (uint32_t i = 0; i < w->d; i++)
         w->theta[i] += step * r->y[i];
-    shrink(w, r->y, sqrt(gain));
-    add_moments(b, x, weight, reward);
+    for (uint32_t i = 0; i < w->d; i++)
+        r->y[i] *= sqrt(gain);
+    afti_ridge_shrink(w->cov, r->y, w->d, w->stride);
+    add_moments(r, b, x, w->d, weight, reward);
     if (++b->updates % REFACTOR == 0)
         refactor(w, b, m->lambda);
 }

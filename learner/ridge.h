@@ -16,7 +16,7 @@ struct aft_ridge_block { /* beside linear.blocks[i], same stride */
 struct aft_ridge {
     struct aft_ridge_block *blocks;
     uint32_t n, cap;
-    double y[AFT_LINEAR_COLUMNS];
+    double y[AFT_LINEAR_COLUMNS], dense[AFT_LINEAR_COLUMNS]; /* at hand */
 };
 void aft_ridge_deinit(struct aft_ridge *r);
 /* aft_ridge_match: rows for the blocks and columns that the weights have and this has not: the prior's. */

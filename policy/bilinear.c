@@ -20,23 +20,10 @@ aft_bilinear_deinit(struct aft_bilinear *m)
     *m = (struct aft_bilinear){0};
 }
 
-/* Lanes 0-3 and 4-7, then (0+4)+(2+6) + (1+5)+(3+7): the order is the same whatever the machine has. */
-typedef float lanes __attribute__((vector_size(16)));
-
 float
 aft_bilinear_dot(const float *a, const float *b, uint32_t stride)
 {
-    lanes low = {0}, high = {0}, x, y;
-    for (uint32_t i = 0; i < stride; i += 8) {
-        memcpy(&x, a + i, sizeof x);
-        memcpy(&y, b + i, sizeof y);
-        low += x * y;
-        memcpy(&x, a + i + 4, sizeof x);
-        memcpy(&y, b + i + 4, sizeof y);
-        high += x * y;
-    }
-    low += high;
-    return (low[0] + low[2]) + (low[1] + low[3]);
+    return aft_dot8(a, b, stride);
 }
 
 void

@@ -27,6 +27,8 @@ aft_scratch_free(struct aft_scratch *s)
 {
     if (!s)
         return;
+    free(s->catalogue.value);
+    free(s->direction);
     free(s->gram);
     free(s->places);
     free(s->folds);

@@ -82,24 +82,68 @@ term_of(const struct aft_features_plan *p, const struct aft_feature *f, uint64_t
 {
     switch (f->type) {
     case AFT_FEATURE_TEXT:
-        return (struct aft_term){aft_hash64(f->text, mix(name, area)), f->text.n ? 1 : 0, false};
+        return (struct aft_term){aft_hash64(f->text, mix(name, area)), f->text.n ? 1 : 0, false, 0};
     case AFT_FEATURE_FLAG:
-        return (struct aft_term){mix(name, area + FLAG), f->flag ? 1 : 0, false};
+        return (struct aft_term){mix(name, area + FLAG), f->flag ? 1 : 0, false, 0};
     case AFT_FEATURE_NUMBER:
         break;
     }
     if (bucket < 0)
-        return (struct aft_term){mix(name, area), f->number, true};
+        return (struct aft_term){mix(name, area), f->number, true, 0};
     const struct aft_buckets *b = &p->settings.buckets[bucket];
     uint32_t i = 0;
     while (i < b->n && f->number >= b->edges[i])
         i++;
-    return (struct aft_term){mix(name, area + BUCKET + i), 1, false};
+    return (struct aft_term){mix(name, area + BUCKET + i), 1, false, 0};
 }
 
+static struct aft_plan_name
+plan_name(const struct aft_features_plan *p, uint64_t hash)
+{
+    uint32_t at = (uint32_t)hash & 511;
+    while (p->names[at].hash && p->names[at].hash != hash)
+        at = (at + 1) & 511;
+    return p->names[at].hash ? p->names[at] : (struct aft_plan_name){hash, -1, -1};
+}
+
+struct aft_known *
+aft_name_known(const struct aft_features_plan *p, struct aft_known names[AFT_NAMES],
+               struct aft_bytes name, bool of_arm)
+{
+    struct aft_known *k = aft_known_find(names, AFT_NAMES, name);
+    if (k || !(k = aft_known_take(names, AFT_NAMES, name)))
+        return k;
+    struct aft_plan_name n = plan_name(p, aft_hash64(name, 0));
+    k->name = n.hash;
+    k->term = mix(n.hash, of_arm ? ARM : CONTEXT);
+    k->side = n.side;
+    k->bucket = n.bucket;
+    return k;
+}
+
+struct aft_known *
+aft_arm_known(struct aft_known ids[AFT_IDS], struct aft_bytes id)
+{
+    struct aft_known *k = aft_known_find(ids, AFT_IDS, id);
+    if (!k && (k = aft_known_take(ids, AFT_IDS, id)))
+        k->term = aft_hash64(id, IDENTITY);
+    return k;
+}
+
+bool
+aft_features_plain(const struct aft_features_plan *p, bool crosses)
+{
+    uint32_t n = p->settings.interactions_n;
+    for (uint32_t i = 0; i < n && !crosses; i++)
+        if (p->left[i] == AFT_SIDE_ARM && p->right[i] == AFT_SIDE_ARM)
+            return false;
+    return n == 0 || !crosses;
+}
+
+/* names may be NULL: nothing is known beforehand. */
 static enum aft_err
-encode(const struct aft_features_plan *p, struct aft_features f, uint64_t area,
-       struct aft_encoded *out, struct aft_error *e)
+encode(const struct aft_features_plan *p, struct aft_known *names, struct aft_features f,
+       uint64_t area, struct aft_encoded *out, struct aft_error *e)
 {
     if (f.n > AFT_FEATURES_MAX)
         return AFT_FAIL(e, AFT_E_LIMIT, "%u features: at most %u", f.n, AFT_FEATURES_MAX);
@@ -108,45 +152,68 @@ encode(const struct aft_features_plan *p, struct aft_features f, uint64_t area,
         if (x->type == AFT_FEATURE_NUMBER && !isfinite(x->number))
             return AFT_FAIL(e, AFT_E_VALUE, "feature %.*s is not finite: leave it out instead",
                             (int)x->name.n, (const char *)x->name.p);
-        uint64_t h = aft_hash64(x->name, 0);
-        uint32_t at = (uint32_t)h & 511;
-        while (p->names[at].hash && p->names[at].hash != h)
-            at = (at + 1) & 511;
-        bool known = p->names[at].hash == h;
-        struct aft_term t = term_of(p, x, h, area, known ? p->names[at].bucket : (int16_t)-1);
+        struct aft_known *k = names ? aft_name_known(p, names, x->name, area == ARM) : NULL;
+        struct aft_plan_name n = k ? (struct aft_plan_name){k->name, k->side, k->bucket}
+                                   : plan_name(p, aft_hash64(x->name, 0));
+        struct aft_term t =
+            k && x->type == AFT_FEATURE_NUMBER && k->bucket < 0
+                ? (struct aft_term){k->term, x->number, true, (uint16_t)(k - names + 1)}
+                : term_of(p, x, n.hash, area, n.bucket);
         if (t.value == 0)
             continue;
         out->v[out->n++] = t;
-        if (known && p->names[at].side >= 0)
-            out->side[p->names[at].side] = (uint16_t)out->n;
+        if (n.side >= 0)
+            out->side[n.side] = (uint16_t)out->n;
     }
     return AFT_OK;
+}
+
+static enum aft_err
+encode_context(const struct aft_features_plan *p, struct aft_known *names, struct aft_features f,
+               struct aft_encoded *out, struct aft_error *e)
+{
+    out->n = 0;
+    memset(out->side, 0, p->sides_n * sizeof out->side[0]);
+    return encode(p, names, f, CONTEXT, out, e);
+}
+
+enum aft_err
+aft_encode_context_known(const struct aft_features_plan *p, struct aft_known names[AFT_NAMES],
+                         struct aft_features f, struct aft_encoded *out, struct aft_error *e)
+{
+    return encode_context(p, names, f, out, e);
 }
 
 enum aft_err
 aft_encode_context(const struct aft_features_plan *p, struct aft_features f,
                    struct aft_encoded *out, struct aft_error *e)
 {
-    out->n = 0;
+    return encode_context(p, NULL, f, out, e);
+}
+
+enum aft_err
+aft_encode_arm_known(const struct aft_features_plan *p, struct aft_known names[AFT_NAMES],
+                     struct aft_bytes arm_id, struct aft_features f, struct aft_encoded *out,
+                     struct aft_error *e)
+{
+    out->n = 1;
+    out->v[0] = (struct aft_term){aft_hash64(arm_id, IDENTITY), 1, false, 0};
     memset(out->side, 0, p->sides_n * sizeof out->side[0]);
-    return encode(p, f, CONTEXT, out, e);
+    return encode(p, names, f, ARM, out, e);
 }
 
 enum aft_err
 aft_encode_arm(const struct aft_features_plan *p, struct aft_bytes arm_id, struct aft_features f,
                struct aft_encoded *out, struct aft_error *e)
 {
-    out->n = 1;
-    out->v[0] = (struct aft_term){aft_hash64(arm_id, IDENTITY), 1, false};
-    memset(out->side, 0, p->sides_n * sizeof out->side[0]);
-    return encode(p, f, ARM, out, e);
+    return aft_encode_arm_known(p, NULL, arm_id, f, out, e);
 }
 
 /* ---- one decision, one arm */
 static struct aft_term
 slot_term(int32_t slot)
 {
-    return (struct aft_term){mix((uint64_t)slot, SLOT), slot > 0 ? 1 : 0, false};
+    return (struct aft_term){mix((uint64_t)slot, SLOT), slot > 0 ? 1 : 0, false, 0};
 }
 
 /* A side of a pair: *own says whether it is the arm's. value 0: absent. */
@@ -172,7 +239,7 @@ pair_term(const struct aft_term *l, const struct aft_term *r, struct aft_term *o
     double v = l->value * r->value;
     if (v == 0 || !isfinite(v))
         return false;
-    *out = (struct aft_term){mix(l->hash, r->hash + PAIR), v, l->number || r->number};
+    *out = (struct aft_term){mix(l->hash, r->hash + PAIR), v, l->number || r->number, 0};
     return true;
 }
 
@@ -181,7 +248,7 @@ aft_terms_shared(const struct aft_features_plan *p, const struct aft_encoded *co
                  struct aft_term *out)
 {
     uint32_t n = 0;
-    out[n++] = (struct aft_term){mix(0, CONSTANT), 1, false};
+    out[n++] = (struct aft_term){mix(0, CONSTANT), 1, false, 0};
     memcpy(out + n, context->v, context->n * sizeof *out);
     n += context->n;
     if (slot > 0)

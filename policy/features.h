@@ -20,7 +20,8 @@
 struct aft_term {
     uint64_t hash;
     double value;
-    bool number; /* its scale is not known beforehand: a number, or a product with one */
+    bool number;    /* its scale is not known beforehand: a number, or a product with one */
+    uint16_t known; /* index + 1 of the entry that it was made by (names.h); 0: none */
 };
 
 /* What the settings mean, compiled once: names that matter, and the pairs among them. */

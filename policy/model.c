@@ -36,6 +36,7 @@ aft_model_free(struct aft_model *m)
     if (!m)
         return;
     aft_weights_deinit(&m->weights);
+    free(m->forms);
     free(m);
 }
 
@@ -106,6 +107,8 @@ aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out, struct 
         aft_model_free(m);
         return err;
     }
+    m->identity = f->manifest.set_digest;
+    afti_forms_make(m);
     *out = m;
     return AFT_OK;
 }

@@ -101,6 +101,10 @@ struct aft_request {
     uint32_t k;           /* slots wanted, 1 .. AFT_SLATE_MAX; fewer eligible: a shorter slate */
     struct aft_bytes key; /* what the draw is keyed by: normally the decision id */
     bool baseline;        /* decide uniformly at random, whatever the model says */
+    /* 0, or a number of the caller's choice, by which it promises: whenever this scratch has seen the same revision with the same
+     * `candidates` and `candidates_n`, ids and features (not masks) were what they are now, bytes and all. They are then resolved
+     * once a snapshot, and a decision no longer reads them. A change of anything wants a new number. Results do not depend on it. */
+    uint64_t revision;
 };
 struct aft_slot {
     uint32_t candidate; /* index into candidates */
@@ -130,6 +134,8 @@ enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
 /* ---- the parts, for the learner and for off-policy evaluation: the same code that serves */
 #include "policy/design.h"
 #include "policy/features.h"
+#include "policy/lanes.h"
+#include "policy/names.h"
 #include "policy/weights.h"
 
 #endif

@@ -2,34 +2,20 @@
  *
  *   softmax         score / temperature
  *   epsilon-greedy, LinUCB, Thompson: a pmf, as its logarithm (a weight of zero as -80: the floor is all that is left of it).
- *     Over K slots the greedy mass is spread over the best K by rank, 1 : 1/5 : 1/25 ..., normalised (over one slot: all of it
- *     on the
- *     best), so that the lower slots too prefer the next best. Thompson spreads every draw's mass that way and tallies.
  * All are then floored and drawn by the same code (decide.c), so conditional, prefix and marginal probabilities are exact for
  * all.
- * Thompson's draws are joint over the candidates: mean + L g, L L' = alpha^2 Gram, g from a table of 4096 normal quantiles
- * indexed by
- * Philox words keyed by (decision key, draw). Above GRAM_MAX candidates each is drawn by itself (no n^2).
  */
 #include <math.h>
 #include <stdlib.h>
 
 #include "policy/inner.h"
 
-enum { GRAM_MAX = 128 };
-static const double rank_ratio = 0.2, log_zero = -80;
+static const double log_zero = -80;
 
 /* What is wanted besides the mean. */
 struct want {
     bool variance, gram;
 };
-
-/* Rounding may leave a variance of nothing below zero. */
-static double
-deviation(double variance)
-{
-    return variance > 0 ? sqrt(variance) : 0;
-}
 
 static void *
 grown(void *p, size_t *cap, size_t want, size_t size)
@@ -57,7 +43,7 @@ gram_row(struct aft_scratch *s, uint32_t a, const double *dense)
         double sum = 0;
         for (uint32_t i = s->start[b]; i < s->start[b + 1]; i++)
             sum += s->places[i].value * dense[s->places[i].at];
-        s->gram[a * GRAM_MAX + b] = sum;
+        s->gram[a * AFTI_GRAM_MAX + b] = sum;
     }
 }
 
@@ -84,6 +70,11 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
         aft_linear_apply(b, &s->shared, s->shared_apply);
         common += dot_sparse(&s->shared, s->shared_apply, b->d);
     }
+    if (!want.variance && afti_plain_means(m, s, r, n, 0)) {
+        for (uint32_t a = 0; a < n; a++)
+            s->mean[a] = base + s->mean[a];
+        return AFT_OK;
+    }
     for (uint32_t a = 0; a < n; a++) {
         const struct aft_candidate *c = &r->candidates[s->index[a]];
         AFT_TRY(aft_encode_arm(&m->plan, c->arm_id, c->features, &s->arm, e));
@@ -108,8 +99,8 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
             continue;
         gram_row(s, a, s->own_apply);
         for (uint32_t o = 0; o < a; o++)
-            s->gram[a * GRAM_MAX + o] += common + cross + s->value[o];
-        s->gram[a * GRAM_MAX + a] = s->variance[a];
+            s->gram[a * AFTI_GRAM_MAX + o] += common + cross + s->value[o];
+        s->gram[a * AFTI_GRAM_MAX + a] = s->variance[a];
     }
     return AFT_OK;
 }
@@ -126,12 +117,62 @@ own_variance(const struct aft_linear *l, const struct aft_linear_block *b, struc
     return beyond / l->lambda + dot_sparse(&s->own, s->own_apply, b->d);
 }
 
+/* Every arm sees the context alone: x x' is made once (quadratic.c), and theta is as long as x. */
+static void
+per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+              uint32_t n)
+{
+    const struct aft_linear *l = &m->weights.linear;
+    uint32_t columns = aft_linear_columns(l);
+    size_t size = afti_form_size(columns);
+    double square = 0;
+    memset(s->form_x, 0, sizeof s->form_x);
+    for (uint32_t i = 0; i < s->shared.n; i++)
+        s->form_x[s->shared.column[i]] = s->shared.value[i];
+    for (uint32_t i = 0; i < columns; i++)
+        square += s->form_x[i] * s->form_x[i];
+    afti_form_triangle(s->form_x, columns, s->form_z);
+    for (uint32_t a = 0; a < n; a++) {
+        struct aft_known *id = aft_arm_known(s->ids, r->candidates[s->index[a]].arm_id);
+        uint32_t k = aft_known_place(id, &l->arms);
+        s->mean[a] = 0;
+        s->variance[a] = (square + s->shared.unknown) / l->lambda;
+        if (k == AFT_NOWHERE)
+            continue;
+        const struct aft_linear_block *b = &l->blocks[k];
+        double beyond = s->shared.unknown;
+        for (uint32_t i = b->d; i < columns; i++)
+            beyond += s->form_x[i] * s->form_x[i];
+        s->mean[a] = afti_form_dot(b->theta, s->form_x, b->d + (8 - b->d % 8) % 8);
+        s->variance[a] = beyond / l->lambda +
+                         afti_form_dot(m->forms + k * size, s->form_z, afti_form_size(b->d));
+    }
+}
+
+/* Whether no candidate has anything of its own that the model sees. */
+static bool
+context_alone(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+              uint32_t n)
+{
+    if (!m->forms || !aft_features_plain(&m->plan, true))
+        return false;
+    for (uint32_t a = 0; a < n; a++)
+        if (r->candidates[s->index[a]].features.n ||
+            r->candidates[s->index[a]].arm_id.n - 1 >= AFT_NAME_BYTES)
+            return false;
+    return true;
+}
+
 static enum aft_err
 linear_per_arm(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                uint32_t n, struct want want, struct aft_error *e)
 {
     static const struct aft_linear_block nothing = {0};
     const struct aft_linear *l = &m->weights.linear;
+    if (want.variance && context_alone(m, s, r, n)) {
+        per_arm_forms(m, s, r, n);
+        return AFT_OK;
+    }
     for (uint32_t a = 0; a < n; a++) {
         const struct aft_candidate *c = &r->candidates[s->index[a]];
         AFT_TRY(aft_encode_arm(&m->plan, c->arm_id, c->features, &s->arm, e));
@@ -175,7 +216,7 @@ bilinear_context(const struct aft_model *m, struct aft_scratch *s)
     for (uint32_t i = 0; i < b->stride; i++)
         s->x[i] = s->x2[i] = 0;
     for (uint32_t i = 0; i < t; i++) {
-        uint32_t c = aft_dict_find(&b->columns, s->terms[i].hash);
+        uint32_t c = aft_term_place(&s->terms[i], s->context_names, &b->columns);
         if (c == AFT_NOWHERE)
             unknown += s->terms[i].value * s->terms[i].value;
         else
@@ -186,9 +227,9 @@ bilinear_context(const struct aft_model *m, struct aft_scratch *s)
     return unknown;
 }
 
-static struct afti_fold *
-fold(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t row, double unknown,
-     bool variance)
+struct afti_fold *
+afti_fold(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t row, double unknown,
+          bool variance)
 {
     struct afti_fold *f = &s->folds[row];
     if (f->stamp == s->stamp)
@@ -196,7 +237,7 @@ fold(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t row, double u
     size_t at = (size_t)row * b->stride;
     f->stamp = s->stamp;
     f->dense = 0;
-    f->mean = (double)aft_bilinear_dot(b->w + at, s->x, b->stride);
+    f->mean = (double)aft_dot8(b->w + at, s->x, b->stride);
     f->variance = variance ? unknown + (double)aft_bilinear_dot(b->v + at, s->x2, b->stride) : 0;
     return f;
 }
@@ -213,12 +254,47 @@ bilinear_gram(struct aft_scratch *s, uint32_t n)
             double sum = 0;
             for (uint32_t i = s->start[b]; i < s->start[b + 1]; i++)
                 sum += s->places[i].value * s->folds[s->places[i].at].dense;
-            s->gram[a * GRAM_MAX + b] = sum;
+            s->gram[a * AFTI_GRAM_MAX + b] = sum;
         }
-        s->gram[a * GRAM_MAX + a] = s->variance[a];
+        s->gram[a * AFTI_GRAM_MAX + a] = s->variance[a];
         for (uint32_t i = s->start[a]; i < s->start[a + 1]; i++)
             s->folds[s->places[i].at].dense = 0;
     }
+}
+
+/* The same joint law without n^2: a normal for each row that several candidates share, and one for what is a candidate's own.
+ * false: too many rows. From here s->variance[] is what is their own. */
+static bool
+bilinear_directions(struct aft_scratch *s, uint32_t n)
+{
+    uint32_t stride = n + (8 - n % 8) % 8;
+    s->directions = 0;
+    for (uint32_t i = 0; i < s->places_n; i++)
+        s->directions += (s->folds[s->places[i].at].dense += 1) == 2;
+    bool good = s->directions <= AFTI_DIRECTIONS;
+    size_t size = (size_t)s->directions * stride;
+    if (good) {
+        s->direction = grown(s->direction, &s->direction_cap, size + 1, sizeof *s->direction);
+        memset(s->direction, 0, size * sizeof *s->direction);
+    }
+    s->directions = 0;
+    for (uint32_t a = 0; good && a < n; a++) {
+        s->variance[a] = s->value[a];
+        for (uint32_t i = s->start[a]; i < s->start[a + 1]; i++) {
+            struct afti_fold *f = &s->folds[s->places[i].at];
+            double v = s->places[i].value;
+            if (f->dense > 1) /* from now on: minus its direction, less one */
+                f->dense = -1 - (double)s->directions++;
+            if (f->dense < 0)
+                s->direction[(size_t)(-1 - f->dense) * stride + a] +=
+                    v * afti_deviation(f->variance);
+            else
+                s->variance[a] += v * v * f->variance;
+        }
+    }
+    for (uint32_t i = 0; i < s->places_n; i++)
+        s->folds[s->places[i].at].dense = 0;
+    return good;
 }
 
 static void
@@ -244,21 +320,23 @@ bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct 
         prior += (double)s->x2[i];
     struct afti_fold none = {0}, *constant = &none;
     if (b->rows.n)
-        constant = fold(b, s, 0, unknown, want.variance);
+        constant = afti_fold(b, s, 0, unknown, want.variance);
+    if (!want.variance && afti_plain_means(m, s, r, n, constant->mean))
+        return AFT_OK;
     for (uint32_t a = 0; a < n; a++) {
         const struct aft_candidate *c = &r->candidates[s->index[a]];
         AFT_TRY(aft_encode_arm(&m->plan, c->arm_id, c->features, &s->arm, e));
         uint32_t t = aft_terms_own(&m->plan, &s->context, &s->arm, 0, true, false, s->terms);
-        double mean = constant->mean, variance = 0;
+        double mean = constant->mean, variance = 0, own = 0;
         s->start[a] = (uint32_t)s->places_n;
         for (uint32_t i = 0; i < t; i++) {
             uint32_t row = aft_dict_find(&b->rows, s->terms[i].hash);
             double v = s->terms[i].value;
             if (row == AFT_NOWHERE) {
-                variance += v * v * prior;
+                own += v * v * prior;
                 continue;
             }
-            struct afti_fold *f = fold(b, s, row, unknown, want.variance);
+            struct afti_fold *f = afti_fold(b, s, row, unknown, want.variance);
             mean += v * f->mean;
             variance += v * v * f->variance;
             if (want.gram)
@@ -266,94 +344,26 @@ bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct 
         }
         s->start[a + 1] = (uint32_t)s->places_n;
         s->mean[a] = mean;
-        s->variance[a] = variance;
+        s->variance[a] = variance + own;
+        s->value[a] = own;
     }
-    if (want.gram)
+    s->joint = want.gram && !bilinear_directions(s, n) && n <= AFTI_GRAM_MAX;
+    if (s->joint)
         bilinear_gram(s, n);
     return AFT_OK;
 }
 
-/* ---- values -> tally: the greedy mass over the best k by rank, split evenly over ties */
+/* What is known is known of one model. */
 static void
-spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass)
+remember(const struct aft_model *m, struct aft_scratch *s)
 {
-    double share[AFT_SLATE_MAX], total = 0, at = 1;
-    bool taken[AFT_CANDIDATES_MAX] = {false};
-    for (uint32_t l = 0; l < k; l++, at *= rank_ratio)
-        total += share[l] = at;
-    for (uint32_t l = 0; l < k;) {
-        double best = -(double)INFINITY, sum = 0;
-        uint32_t ties = 0;
-        for (uint32_t i = 0; i < n; i++)
-            if (!taken[i] && (s->value[i] > best || ties == 0)) {
-                best = s->value[i];
-                ties = 1;
-            } else if (!taken[i] && s->value[i] == best) {
-                ties++;
-            }
-        for (uint32_t j = l; j < k && j < l + ties; j++)
-            sum += share[j];
-        for (uint32_t i = 0; i < n; i++)
-            if (!taken[i] && s->value[i] == best) {
-                taken[i] = true;
-                s->tally[i] += mass * sum / (total * ties);
-            }
-        l += ties;
-    }
-}
-
-/* L L' = gram in place; a pivot that is nothing (two candidates alike) gives an empty column. */
-static void
-factor(double *g, uint32_t n)
-{
-    for (uint32_t j = 0; j < n; j++) {
-        double *rj = g + (size_t)j * GRAM_MAX, d = rj[j], was = rj[j];
-        for (uint32_t m = 0; m < j; m++)
-            d -= rj[m] * rj[m];
-        double root = d > 1e-10 * was ? sqrt(d) : 0;
-        rj[j] = root;
-        for (uint32_t i = j + 1; i < n; i++) {
-            double *ri = g + (size_t)i * GRAM_MAX, v = ri[j];
-            for (uint32_t m = 0; m < j; m++)
-                v -= ri[m] * rj[m];
-            ri[j] = root > 0 ? v / root : 0;
-        }
-    }
-}
-
-static void
-normals(const struct aft_model *m, uint64_t key, uint32_t draw, uint32_t n, double *out)
-{
-    const uint32_t k[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
-    for (uint32_t i = 0; i < n; i += 8) {
-        const uint32_t counter[4] = {i / 8, draw, 2, 0};
-        uint32_t u[4];
-        aft_philox(k, counter, u);
-        for (uint32_t h = 0; h < 8; h++)
-            out[i + h] = (double)m->quantiles[(u[h / 2] >> (16 * (h & 1))) & 4095];
-    }
-}
-
-static void
-thompson(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r, uint32_t n,
-         uint32_t k, bool joint)
-{
-    const struct aft_policy_settings *set = &m->plan.settings;
-    uint64_t key = aft_hash64(r->key, 0);
-    if (joint)
-        factor(s->gram, n);
-    for (uint32_t i = 0; i < n; i++)
-        s->variance[i] = deviation(s->variance[i]);
-    for (uint32_t d = 0; d < set->draws; d++) {
-        normals(m, key, d, n, s->normal);
-        for (uint32_t i = 0; i < n; i++) {
-            double z = joint ? 0 : s->variance[i] * s->normal[i];
-            for (uint32_t j = 0; joint && j <= i; j++)
-                z += s->gram[(size_t)i * GRAM_MAX + j] * s->normal[j];
-            s->value[i] = s->mean[i] + set->alpha * z;
-        }
-        spread(s, n, k, 1.0 / set->draws);
-    }
+    if (memcmp(&s->known_of, &m->identity, sizeof m->identity) == 0)
+        return;
+    s->known_of = m->identity;
+    s->catalogue.revision = 0;
+    memset(s->context_names, 0, sizeof s->context_names);
+    memset(s->arm_names, 0, sizeof s->arm_names);
+    memset(s->ids, 0, sizeof s->ids);
 }
 
 enum aft_err
@@ -363,12 +373,15 @@ afti_log_weights(const struct aft_model *m, struct aft_scratch *s, const struct 
     const struct aft_policy_settings *set = &m->plan.settings;
     bool ts = set->explore == AFT_EXPLORE_THOMPSON, flow = m->weights.kind == AFT_MODEL_FLOW;
     struct want want = {ts || set->explore == AFT_EXPLORE_LINUCB,
-                        ts && n <= GRAM_MAX && (flow || set->scope == AFT_SCOPE_SHARED)};
-    if (want.gram && !s->gram)
-        s->gram = malloc(sizeof(double) * GRAM_MAX * GRAM_MAX);
-    AFT_ASSERT(!want.gram || s->gram);
+                        ts && (flow || (set->scope == AFT_SCOPE_SHARED && n <= AFTI_GRAM_MAX))};
+    if (want.gram && n <= AFTI_GRAM_MAX && !s->gram)
+        s->gram = malloc(sizeof(double) * AFTI_GRAM_MAX * AFTI_GRAM_MAX);
+    AFT_ASSERT(!want.gram || n > AFTI_GRAM_MAX || s->gram);
     s->places_n = 0;
-    AFT_TRY(aft_encode_context(&m->plan, r->context, &s->context, e));
+    s->directions = 0;
+    s->joint = want.gram && !flow;
+    remember(m, s);
+    AFT_TRY(aft_encode_context_known(&m->plan, s->context_names, r->context, &s->context, e));
     AFT_TRY(flow ? bilinear_moments(m, s, r, n, want, e) : linear_moments(m, s, r, n, want, e));
     if (set->explore == AFT_EXPLORE_SOFTMAX) {
         for (uint32_t i = 0; i < n; i++)
@@ -376,12 +389,15 @@ afti_log_weights(const struct aft_model *m, struct aft_scratch *s, const struct 
         return AFT_OK;
     }
     memset(s->tally, 0, n * sizeof *s->tally);
+    for (uint32_t j = 0; j <= k; j++)
+        s->best[j] = j;
     if (ts) {
-        thompson(m, s, r, n, k, want.gram);
+        afti_thompson(m, s, r, n, k);
     } else {
         for (uint32_t i = 0; i < n; i++)
-            s->value[i] = s->mean[i] + (want.variance ? set->alpha * deviation(s->variance[i]) : 0);
-        spread(s, n, k, 1);
+            s->value[i] =
+                s->mean[i] + (want.variance ? set->alpha * afti_deviation(s->variance[i]) : 0);
+        afti_spread(s, n, k, 1);
     }
     for (uint32_t i = 0; i < n; i++)
         s->log_w[i] = s->tally[i] > 0 ? aft_log(s->tally[i]) : log_zero;

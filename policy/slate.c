@@ -4,8 +4,7 @@
  * and frequency caps keep the logged probabilities exact. Checked against enumeration in tests/unit/test_slate.c.
  * Invariants: I1 weights are positive and sum to 1 (to rounding); I2 a slate holds no item twice.
  */
-#include "base/base.h"
-#include "policy/design.h"
+#include "policy/inner.h"
 
 void
 aft_pl_weights(const double *log_w, uint32_t n, double epsilon, double *w)
@@ -23,25 +22,38 @@ aft_pl_weights(const double *log_w, uint32_t n, double epsilon, double *w)
         w[i] = w[i] * scale + floor;
 }
 
-/* The unit-rate exponential of candidate `index` in the race named by `key`: half a Philox block each, so two share one. */
+/* The 52 bits of candidates 2 pair and 2 pair + 1 in the race named by `key`: half a Philox block each. */
 static void
-race_pair(uint64_t key, uint32_t pair, double out[2])
+race_pair(uint64_t key, uint32_t pair, uint64_t out[2])
 {
     const uint32_t k[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
     const uint32_t counter[4] = {pair, 0, 1, 0};
     uint32_t u[4];
     aft_philox(k, counter, u);
-    for (int h = 0; h < 2; h++) {
-        uint64_t bits = (uint64_t)u[2 * h] << 32 | u[2 * h + 1];
-        out[h] = -aft_log(((double)(bits >> 12) + 0.5) * 0x1p-52);
-    }
+    for (int h = 0; h < 2; h++)
+        out[h] = ((uint64_t)u[2 * h] << 32 | u[2 * h + 1]) >> 12;
+}
+
+static double
+exponential(uint64_t bits)
+{
+    return -aft_log(((double)bits + 0.5) * 0x1p-52);
+}
+
+/* Most candidates lose by far: -log u > 1 - u, so no logarithm is needed to see it. The margin is far above all rounding. */
+static bool
+too_late(uint64_t bits, double w, double bar)
+{
+    double u = ((double)bits + 0.5) * 0x1p-52;
+    return w <= 0 ? bar < 1e308 : (1 - u) * 0.999999 > bar * w;
 }
 
 void
 aft_pl_draw(const double *w, const uint32_t *index, uint32_t n, uint64_t key, uint32_t k,
             uint32_t *slate)
 {
-    double best[AFT_SLATE_MAX], pair[2] = {0, 0};
+    double best[AFT_SLATE_MAX];
+    uint64_t pair[2] = {0, 0};
     uint32_t have = 0, at = UINT32_MAX;
     AFT_ASSERT(k > 0 && k <= n && k <= AFT_SLATE_MAX);
     for (uint32_t i = 0; i < n; i++) {
@@ -49,7 +61,10 @@ aft_pl_draw(const double *w, const uint32_t *index, uint32_t n, uint64_t key, ui
             at = index[i] / 2;
             race_pair(key, at, pair);
         }
-        double time = w[i] > 0 ? pair[index[i] & 1] / w[i] : 1e308;
+        uint64_t half = pair[index[i] & 1];
+        if (have == k && too_late(half, w[i], best[k - 1]))
+            continue;
+        double time = w[i] > 0 ? exponential(half) / w[i] : 1e308;
         if (have == k && time >= best[k - 1])
             continue;
         uint32_t j = have < k ? have++ : k - 1;
@@ -92,21 +107,6 @@ aft_pl_rests(const double *w, uint32_t n, double *rest)
     }
 }
 
-/* The weight that is left when j and m are gone, without cancellation: subtract the smaller of the two from the rest of the
- * larger,
- * and where that would lose digits, add the others up. */
-static double
-rest_of_two(const double *w, const double *rest, uint32_t n, uint32_t j, uint32_t m)
-{
-    uint32_t big = w[j] >= w[m] ? j : m, small = big == j ? m : j;
-    if (w[small] <= 0.5 * rest[big])
-        return rest[big] - w[small];
-    double sum = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += i == j || i == m ? 0 : w[i];
-    return sum;
-}
-
 /* Slot 1: w_i * sum over who may stand first. */
 static double
 marginal_second(const double *w, const double *rest, uint32_t n, uint32_t i)
@@ -118,20 +118,86 @@ marginal_second(const double *w, const double *rest, uint32_t n, uint32_t i)
     return w[i] * sum;
 }
 
-/* Slot 2: w_i * sum over the pairs {j, m} that may stand above, in both orders:
- * w_j w_m (1 / (1 - w_j) + 1 / (1 - w_m)) / (1 - w_j - w_m), with 1 - w as the sum of the others. */
+/* ---- slot 2: w_i * sum over the pairs {j, m} that may stand above, in both orders:
+ * w_j w_m (1 / (1 - w_j) + 1 / (1 - w_m)) / (1 - w_j - w_m), with 1 - w as the sum of the others.
+ * What is left when j and m are gone, without cancellation: the rest of the larger less the smaller. Only where those are the two
+ * largest of all can that lose digits: they stand at 0 and 1, and what is left of them is added up. */
+struct others {
+    double w[AFT_CANDIDATES_MAX + 8], rest[AFT_CANDIDATES_MAX + 8], inverse[AFT_CANDIDATES_MAX + 8];
+    uint32_t n;
+};
+
+static void
+swap_in(struct others *o, uint32_t to)
+{
+    uint32_t best = to;
+    for (uint32_t j = to + 1; j < o->n; j++)
+        best = o->w[j] > o->w[best] ? j : best;
+    double w = o->w[to], rest = o->rest[to];
+    o->w[to] = o->w[best];
+    o->rest[to] = o->rest[best];
+    o->w[best] = w;
+    o->rest[best] = rest;
+}
+
+/* All that may stand above i, the two largest first; four beyond the last weigh nothing. */
+static void
+others_of(const double *w, const double *rest, uint32_t n, uint32_t i, struct others *o)
+{
+    o->n = 0;
+    for (uint32_t j = 0; j < n; j++)
+        if (j != i && w[j] > 0) {
+            o->w[o->n] = w[j];
+            o->rest[o->n++] = rest[j];
+        }
+    for (uint32_t to = 0; to < 2 && to < o->n; to++)
+        swap_in(o, to);
+    for (uint32_t j = 0; j < 4; j++) {
+        o->w[o->n + j] = 0;
+        o->rest[o->n + j] = 1;
+    }
+    for (uint32_t j = 0; j < o->n + 4; j++)
+        o->inverse[j] = 1 / o->rest[j];
+}
+
+typedef int64_t choice __attribute__((vector_size(32)));
+#define SMALLER(a, b) ((aft_wide)(((choice)(a) & ((a) < (b))) | ((choice)(b) & ~((a) < (b)))))
+
+/* The pairs (j, j + apart), four at a time. */
+AFT_WIDE double
+afti_pl_pairs(const double *w, const double *rest, const double *inverse, uint32_t n)
+{
+    aft_wide sum = {0};
+    for (uint32_t apart = 2; apart < n; apart++)
+        for (uint32_t j = 0; j + apart < n; j += 4) {
+            aft_wide wj, wm, rj, rm, aj, am;
+            memcpy(&wj, w + j, sizeof wj);
+            memcpy(&wm, w + j + apart, sizeof wm);
+            memcpy(&rj, rest + j, sizeof rj);
+            memcpy(&rm, rest + j + apart, sizeof rm);
+            memcpy(&aj, inverse + j, sizeof aj);
+            memcpy(&am, inverse + j + apart, sizeof am);
+            sum += wj * wm * (aj + am) / (SMALLER(rj, rm) - SMALLER(wj, wm));
+        }
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
 static double
 marginal_third(const double *w, const double *rest, uint32_t n, uint32_t i)
 {
-    double sum = 0;
-    for (uint32_t j = 0; j < n; j++) {
-        if (j == i || w[j] <= 0)
-            continue;
-        double a = 1 / rest[j], row = 0;
-        for (uint32_t m = j + 1; m < n; m++)
-            if (m != i && w[m] > 0)
-                row += w[m] * (a * rest[m] + 1) / (rest[m] * rest_of_two(w, rest, n, j, m));
-        sum += w[j] * row;
+    struct others o;
+    AFT_ASSERT(n <= AFT_CANDIDATES_MAX);
+    others_of(w, rest, n, i, &o);
+    if (o.n < 2)
+        return 0;
+    double left = w[i], sum = afti_pl_pairs(o.w, o.rest, o.inverse, o.n);
+    for (uint32_t j = 2; j < o.n; j++)
+        left += o.w[j];
+    sum += o.w[0] * o.w[1] * (o.inverse[0] + o.inverse[1]) / left;
+    for (uint32_t j = 1; j + 1 < o.n; j++) {
+        double r = o.rest[j] < o.rest[j + 1] ? o.rest[j] : o.rest[j + 1];
+        double v = o.w[j] < o.w[j + 1] ? o.w[j] : o.w[j + 1];
+        sum += o.w[j] * o.w[j + 1] * (o.inverse[j] + o.inverse[j + 1]) / (r - v);
     }
     return w[i] * sum;
 }

@@ -11,7 +11,7 @@
  */
 #include "tests/bench/stream.h"
 
-enum { CHUNK = 5000, D = 50 };
+enum { CHUNK = 250, D = 50 };
 
 static struct aft_learner *
 flow_learner(void)

@@ -163,7 +163,7 @@ test_overflow_is_shared_not_lost(void **state)
     struct aft_term t[600];
     aft_linear_init(&m, 1);
     for (uint32_t i = 0; i < 600; i++)
-        t[i] = (struct aft_term){0x9e3779b97f4a7c15ull * (i + 1), 1, false};
+        t[i] = (struct aft_term){0x9e3779b97f4a7c15ull * (i + 1), 1, false, 0};
     uint32_t room = AFT_LINEAR_COLUMNS - AFT_LINEAR_RESERVED;
     assert_int_equal(aft_linear_sparse(&m, t, room - 1, true, &x), 0);
     assert_int_equal(aft_linear_columns(&m), room - 1);

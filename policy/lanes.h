@@ -1,0 +1,69 @@
+/* lanes.h - kernels over eight fixed lanes; part of policy/policy.h. A lane's order of additions and the tree that ends it are
+ * written out, so the bits are the same for every compiler, -O and vector width.
+ *
+ * AFT_WIDE marks a function that is compiled twice, for plain x86-64 and for AVX2, and chosen when the program is loaded. Neither
+ * has FMA (-ffp-contract=off): both give the same bits. Under a sanitizer, on other machines, and with clang (whose version 14 gives
+ * clones names that other files do not find) there is one version.
+ */
+#ifndef AFT_POLICY_LANES_H
+#define AFT_POLICY_LANES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__OPTIMIZE__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define AFT_WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define AFT_WIDE
+#endif
+
+typedef float aft_floats __attribute__((vector_size(16)));
+typedef double aft_doubles __attribute__((vector_size(16)));
+
+/* Lanes 0-3 and 4-7, then (0+4)+(2+6) + (1+5)+(3+7). n: a multiple of 8. */
+static inline float
+aft_dot8(const float *a, const float *b, uint32_t n)
+{
+    aft_floats low = {0}, high = {0}, x, y;
+    for (uint32_t i = 0; i < n; i += 8) {
+        memcpy(&x, a + i, sizeof x);
+        memcpy(&y, b + i, sizeof y);
+        low += x * y;
+        memcpy(&x, a + i + 4, sizeof x);
+        memcpy(&y, b + i + 4, sizeof y);
+        high += x * y;
+    }
+    low += high;
+    return (low[0] + low[2]) + (low[1] + low[3]);
+}
+
+/* y += f x. n: a multiple of 8. */
+static inline void
+aft_add8(float *restrict y, const float *restrict x, float f, uint32_t n)
+{
+    aft_floats k = {f, f, f, f}, a, b;
+    for (uint32_t i = 0; i < n; i += 4) {
+        memcpy(&a, y + i, sizeof a);
+        memcpy(&b, x + i, sizeof b);
+        a += k * b;
+        memcpy(y + i, &a, sizeof a);
+    }
+}
+
+typedef double aft_wide __attribute__((vector_size(32)));
+
+/* y += f x over eight doubles, each by itself: any width gives the same bits. */
+static inline void
+aft_add_lanes(double *y, const double *x, double f)
+{
+    aft_wide k = {f, f, f, f}, a, b;
+    for (uint32_t i = 0; i < 8; i += 4) {
+        memcpy(&a, y + i, sizeof a);
+        memcpy(&b, x + i, sizeof b);
+        a += k * b;
+        memcpy(y + i, &a, sizeof a);
+    }
+}
+
+#endif

@@ -1,0 +1,245 @@
+/* plain.c - means of candidates whose own terms are their identity and their features alone: no term is made, no name hashed. The
+ * same sums in the same order as score.c's long way (what is not known adds zero), so the same bits. One thread a scratch.
+ *
+ *   by revision   the caller says that the candidates have not changed: they were resolved once into a table, a row for each
+ *                 place in an order that suits all of them; a decision costs a product for each candidate and place
+ *   else          a walk over the features, as names.h says
+ * Invariants: I1 a catalogue's table has its rows in an order of which every candidate's terms are a part.
+ */
+#include <stdlib.h>
+
+#include "policy/inner.h"
+
+enum { TABLE_MAX = 1 << 20 };
+
+struct view {
+    const struct aft_model *m;
+    struct aft_scratch *s;
+};
+
+static bool
+bilinear(const struct aft_model *m)
+{
+    return m->weights.kind == AFT_MODEL_FLOW;
+}
+
+static const struct aft_dict *
+places(const struct aft_model *m)
+{
+    return bilinear(m) ? &m->weights.bilinear.rows : &m->weights.linear.columns;
+}
+
+/* What one unit at a place adds to a score. */
+static double
+worth(const struct aft_model *m, struct aft_scratch *s, uint32_t at)
+{
+    const struct aft_linear *l = &m->weights.linear;
+    if (at == AFT_NOWHERE)
+        return 0;
+    if (bilinear(m))
+        return afti_fold(&m->weights.bilinear, s, at, 0, false)->mean;
+    return l->blocks_n && at < l->blocks[0].d ? l->blocks[0].theta[at] : 0;
+}
+
+/* A linear dictionary that is full shares its last columns by hash: not for us. */
+static bool
+has_room(const struct aft_model *m)
+{
+    return bilinear(m) || m->weights.linear.columns.n < AFT_LINEAR_COLUMNS - AFT_LINEAR_RESERVED;
+}
+
+static bool
+coefficient(void *ctx, struct aft_bytes name, double *by)
+{
+    struct view *v = ctx;
+    struct aft_known *k = aft_name_known(&v->m->plan, v->s->arm_names, name, true);
+    if (!k || k->side >= 0 || k->bucket >= 0)
+        return false;
+    *by = worth(v->m, v->s, aft_known_place(k, places(v->m)));
+    return true;
+}
+
+static bool
+walk(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r, uint32_t n,
+     double start)
+{
+    struct view v = {m, s};
+    aft_walk_begin(&s->walk);
+    for (uint32_t i = 0; i < n; i++) {
+        struct aft_known *id = aft_arm_known(s->ids, r->candidates[s->index[i]].arm_id);
+        if (!id)
+            return false;
+        s->mean[i] = start + worth(m, s, aft_known_place(id, places(m)));
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (!aft_walk_sum(&s->walk, r->candidates[s->index[i]].features, false, 1e30, coefficient,
+                          &v, &s->mean[i]))
+            return false;
+    return true;
+}
+
+/* ---- a revision's table */
+/* The row of a place at or after `from`; made there when no row has it. UINT32_MAX: it stands before, or no room. */
+static uint32_t
+row_of(struct afti_catalogue *c, uint32_t place, uint32_t from)
+{
+    for (uint32_t i = 0; i < c->rows; i++)
+        if (c->place[i] == place)
+            return i >= from ? i : UINT32_MAX;
+    if (c->rows == 2 * AFT_FEATURES_MAX || (c->rows + 1) * c->stride > TABLE_MAX)
+        return UINT32_MAX;
+    memmove(&c->place[from + 1], &c->place[from], (c->rows - from) * sizeof c->place[0]);
+    c->place[from] = place;
+    c->rows++;
+    return from;
+}
+
+/* The candidate's own terms in s->terms; false: it has others than plain ones. */
+static bool
+terms_of(const struct aft_model *m, struct aft_scratch *s, const struct aft_candidate *a,
+         uint32_t *n)
+{
+    struct aft_error e;
+    if (aft_encode_arm(&m->plan, a->arm_id, a->features, &s->arm, &e) != AFT_OK)
+        return false;
+    for (uint32_t i = 0; i < m->plan.sides_n; i++)
+        if (s->arm.side[i])
+            return false;
+    *n = s->arm.n;
+    return true;
+}
+
+/* Twice over the candidates: the rows, then the values. */
+static bool
+lay_rows(const struct aft_model *m, struct aft_scratch *s)
+{
+    struct afti_catalogue *c = &s->catalogue;
+    uint32_t n;
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (!terms_of(m, s, &c->candidates[i], &n))
+            return false;
+        c->identity[i] = aft_dict_find(places(m), s->arm.v[0].hash);
+        for (uint32_t j = 1, at = 0; j < n; j++) {
+            uint32_t place = aft_dict_find(places(m), s->arm.v[j].hash);
+            if (place == AFT_NOWHERE)
+                continue;
+            at = row_of(c, place, at);
+            if (at++ == UINT32_MAX)
+                return false;
+        }
+    }
+    return true;
+}
+
+static void
+lay_values(const struct aft_model *m, struct aft_scratch *s)
+{
+    struct afti_catalogue *c = &s->catalogue;
+    size_t size = (size_t)c->rows * c->stride;
+    if (size > c->value_cap) {
+        free(c->value);
+        c->value_cap = 2 * size;
+        c->value = malloc(c->value_cap * sizeof *c->value);
+        AFT_ASSERT(c->value);
+    }
+    memset(c->value, 0, size * sizeof *c->value);
+    for (uint32_t i = 0; i < c->n; i++) {
+        uint32_t n = 0, at = 0;
+        AFT_ASSERT(terms_of(m, s, &c->candidates[i], &n));
+        for (uint32_t j = 1; j < n; j++) {
+            uint32_t place = aft_dict_find(places(m), s->arm.v[j].hash);
+            if (place == AFT_NOWHERE)
+                continue;
+            while (c->place[at] != place)
+                at++;
+            AFT_INVARIANT(I1, at < c->rows);
+            c->value[(size_t)at++ * c->stride + i] = s->arm.v[j].value;
+        }
+    }
+}
+
+static void
+resolve(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
+{
+    struct afti_catalogue *c = &s->catalogue;
+    c->revision = r->revision;
+    c->candidates = r->candidates;
+    c->n = r->candidates_n;
+    c->stride = c->n + (8 - c->n % 8) % 8;
+    c->rows = 0;
+    c->usable = lay_rows(m, s);
+    if (c->usable)
+        lay_values(m, s);
+}
+
+/* sum[i] += by[0] value[0][i] + by[1] value[1][i] ..., each i by itself and in that order. stride: a multiple of 8. */
+AFT_WIDE void
+afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t stride, double *sum)
+{
+    aft_wide t0, t1, t2, t3, v;
+    uint32_t i = 0;
+    for (; i + 16 <= stride; i += 16) {
+        memcpy(&t0, sum + i + 0, sizeof t0);
+        memcpy(&t1, sum + i + 4, sizeof t1);
+        memcpy(&t2, sum + i + 8, sizeof t2);
+        memcpy(&t3, sum + i + 12, sizeof t3);
+        for (uint32_t j = 0; j < rows; j++) {
+            const double *row = value + (size_t)j * stride + i;
+            aft_wide f = {by[j], by[j], by[j], by[j]};
+            memcpy(&v, row + 0, sizeof v);
+            t0 += f * v;
+            memcpy(&v, row + 4, sizeof v);
+            t1 += f * v;
+            memcpy(&v, row + 8, sizeof v);
+            t2 += f * v;
+            memcpy(&v, row + 12, sizeof v);
+            t3 += f * v;
+        }
+        memcpy(sum + i + 0, &t0, sizeof t0);
+        memcpy(sum + i + 4, &t1, sizeof t1);
+        memcpy(sum + i + 8, &t2, sizeof t2);
+        memcpy(sum + i + 12, &t3, sizeof t3);
+    }
+    if (i < stride) {
+        memcpy(&t0, sum + i + 0, sizeof t0);
+        memcpy(&t1, sum + i + 4, sizeof t1);
+        for (uint32_t j = 0; j < rows; j++) {
+            const double *row = value + (size_t)j * stride + i;
+            aft_wide f = {by[j], by[j], by[j], by[j]};
+            memcpy(&v, row + 0, sizeof v);
+            t0 += f * v;
+            memcpy(&v, row + 4, sizeof v);
+            t1 += f * v;
+        }
+        memcpy(sum + i + 0, &t0, sizeof t0);
+        memcpy(sum + i + 4, &t1, sizeof t1);
+    }
+}
+
+static bool
+by_revision(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+            uint32_t n, double start)
+{
+    struct afti_catalogue *c = &s->catalogue;
+    if (c->revision != r->revision || c->candidates != r->candidates || c->n != r->candidates_n)
+        resolve(m, s, r);
+    if (!c->usable)
+        return false;
+    for (uint32_t j = 0; j < c->rows; j++)
+        c->by[j] = worth(m, s, c->place[j]);
+    for (uint32_t i = 0; i < c->stride; i++)
+        c->sum[i] = start + (i < c->n ? worth(m, s, c->identity[i]) : 0);
+    afti_plain_rows(c->value, c->by, c->rows, c->stride, c->sum);
+    for (uint32_t i = 0; i < n; i++)
+        s->mean[i] = c->sum[s->index[i]];
+    return true;
+}
+
+bool
+afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+                 uint32_t n, double start)
+{
+    if (!aft_features_plain(&m->plan, !bilinear(m)) || !has_room(m))
+        return false;
+    return (r->revision && by_revision(m, s, r, n, start)) || walk(m, s, r, n, start);
+}

@@ -1,0 +1,169 @@
+/* tally.c - values of the candidates -> shares of the greedy mass; Thompson's draws and their tally. One thread a scratch.
+ *
+ * Over K slots the greedy mass is spread over the best K by rank, 1 : 1/5 : 1/25 ..., normalised (over one slot: all of it
+ * on the
+ * best), so that the lower slots too prefer the next best. Thompson spreads every draw's mass that way and tallies.
+ * Thompson's draws are joint over the candidates: mean + L g, L L' = alpha^2 Gram, g from a table of 4096 normal quantiles
+ * indexed by
+ * Philox words keyed by (decision key, draw). Where candidates share up to AFTI_DIRECTIONS rows of a bilinear model, L is those
+ * rows and each candidate's own; else Cholesky's. Above AFTI_GRAM_MAX candidates each is then drawn by itself (no n^2).
+ */
+#include <math.h>
+
+#include "policy/inner.h"
+
+static const double rank_ratio = 0.2;
+
+/* Rounding may leave a variance of nothing below zero. */
+double
+afti_deviation(double variance)
+{
+    return variance > 0 ? sqrt(variance) : 0;
+}
+
+/* ---- values -> tally: the greedy mass over the best k by rank, split evenly over ties */
+static void
+spread_ties(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, double total,
+            double mass)
+{
+    bool taken[AFT_CANDIDATES_MAX] = {false};
+    for (uint32_t l = 0; l < k;) {
+        double best = -(double)INFINITY, sum = 0;
+        uint32_t ties = 0;
+        for (uint32_t i = 0; i < n; i++)
+            if (!taken[i] && (s->value[i] > best || ties == 0)) {
+                best = s->value[i];
+                ties = 1;
+            } else if (!taken[i] && s->value[i] == best) {
+                ties++;
+            }
+        for (uint32_t j = l; j < k && j < l + ties; j++)
+            sum += share[j];
+        for (uint32_t i = 0; i < n; i++)
+            if (!taken[i] && s->value[i] == best) {
+                taken[i] = true;
+                s->tally[i] += mass * sum / (total * ties);
+            }
+        l += ties;
+    }
+}
+
+/* The best `room` in order, in one pass, where no two of them are alike. best[] holds `room` candidates to begin with. */
+static bool
+best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
+{
+    for (uint32_t i = 1; i < room; i++)
+        for (uint32_t j = i; j > 0 && value[best[j - 1]] < value[best[j]]; j--) {
+            uint32_t swap = best[j];
+            best[j] = best[j - 1];
+            best[j - 1] = swap;
+        }
+    for (uint32_t i = 0; i < n; i++) {
+        if (value[i] < value[best[room - 1]])
+            continue;
+        bool have = false;
+        for (uint32_t j = 0; j < room; j++)
+            have |= best[j] == i;
+        if (have)
+            continue;
+        uint32_t j = room - 1;
+        if (!(value[i] > value[best[j]]))
+            return false; /* alike, at the edge: let the ties be counted */
+        for (; j > 0 && value[best[j - 1]] < value[i]; j--)
+            best[j] = best[j - 1];
+        best[j] = i;
+    }
+    for (uint32_t j = 0; j + 1 < room; j++)
+        if (!(value[best[j]] > value[best[j + 1]]))
+            return false;
+    return true;
+}
+
+void
+afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass)
+{
+    double share[AFT_SLATE_MAX], total = 0, at = 1;
+    uint32_t *best = s->best;
+    for (uint32_t l = 0; l < k; l++, at *= rank_ratio)
+        total += share[l] = at;
+    if (!best_of(s->value, n, k < n ? k + 1 : k, best)) {
+        spread_ties(s, n, k, share, total, mass);
+        return;
+    }
+    for (uint32_t l = 0; l < k; l++)
+        s->tally[best[l]] += mass * share[l] / total;
+}
+
+/* L L' = gram in place; a pivot that is nothing (two candidates alike) gives an empty column. */
+static void
+factor(double *g, uint32_t n)
+{
+    for (uint32_t j = 0; j < n; j++) {
+        double *rj = g + (size_t)j * AFTI_GRAM_MAX, d = rj[j], was = rj[j];
+        for (uint32_t m = 0; m < j; m++)
+            d -= rj[m] * rj[m];
+        double root = d > 1e-10 * was ? sqrt(d) : 0;
+        rj[j] = root;
+        for (uint32_t i = j + 1; i < n; i++) {
+            double *ri = g + (size_t)i * AFTI_GRAM_MAX, v = ri[j];
+            for (uint32_t m = 0; m < j; m++)
+                v -= ri[m] * rj[m];
+            ri[j] = root > 0 ? v / root : 0;
+        }
+    }
+}
+
+static void
+normals(const struct aft_model *m, uint64_t key, uint32_t draw, uint32_t n, double *out)
+{
+    const uint32_t k[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
+    for (uint32_t i = 0; i < n; i += 8) {
+        const uint32_t counter[4] = {i / 8, draw, 2, 0};
+        uint32_t u[4];
+        aft_philox(k, counter, u);
+        for (uint32_t h = 0; h < 4; h++) {
+            out[i + 2 * h] = (double)m->quantiles[u[h] & 4095];
+            out[i + 2 * h + 1] = (double)m->quantiles[u[h] >> 16 & 4095];
+        }
+    }
+}
+
+/* The values of one draw: own deviations, shared directions, or the factor of a Gram matrix. */
+static void
+draw_values(struct aft_scratch *s, uint32_t n, double alpha)
+{
+    if (!s->joint) {
+        double by[AFTI_DIRECTIONS];
+        for (uint32_t i = 0; i < n; i++)
+            s->value[i] = s->mean[i] + s->variance[i] * s->normal[i];
+        for (uint32_t j = 0; j < s->directions; j++)
+            by[j] = alpha * s->normal[n + j];
+        if (s->directions)
+            afti_plain_rows(s->direction, by, s->directions, n + (8 - n % 8) % 8, s->value);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        double z = 0;
+        for (uint32_t j = 0; j <= i; j++)
+            z += s->gram[(size_t)i * AFTI_GRAM_MAX + j] * s->normal[j];
+        s->value[i] = s->mean[i] + alpha * z;
+    }
+}
+
+void
+afti_thompson(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+              uint32_t n, uint32_t k)
+{
+    const struct aft_policy_settings *set = &m->plan.settings;
+    uint64_t key = aft_hash64(r->key, 0);
+    if (s->joint)
+        factor(s->gram, n);
+    for (uint32_t i = 0; i < n; i++) /* times alpha once, not for every draw */
+        s->variance[i] = set->alpha * afti_deviation(s->variance[i]);
+    memset(s->value + n, 0, 8 * sizeof *s->value);
+    for (uint32_t d = 0; d < set->draws; d++) {
+        normals(m, key, d, n + s->directions, s->normal);
+        draw_values(s, n, set->alpha);
+        afti_spread(s, n, k, 1.0 / set->draws);
+    }
+}
