@@ -1,8 +1,7 @@
 /* explain.c - why: what the state holds of an outcome and of a decision. Nothing is changed.
- * The state knows outcomes and settled decisions by the hash of their ids alone; ids and arms are those of impressions that it still holds.
+ * The state knows outcomes and settled decisions by the hash of their ids alone; ids and arms are those of impressions that
+ * it still holds.
  */
-#include <stdlib.h>
-
 #include "attribution/inner.h"
 
 static const char *const rule_names[] = {
@@ -93,7 +92,7 @@ aft_joiner_explain_outcome(struct aft_joiner *j, struct aft_bytes id,
                            struct aft_error *e)
 {
     uint64_t n;
-    struct afti_ledger l = {0};
+    struct afti_ledger *l = &j->taken_back; /* nothing is being taken back now */
     *out = (struct aft_explained_outcome){0};
     if (!aft_index_seen_before(&j->index, aft_id_of(id), &n))
         return AFT_OK;
@@ -103,16 +102,15 @@ aft_joiner_explain_outcome(struct aft_joiner *j, struct aft_bytes id,
     out->e_ms = s->e;
     if (s->ledger.segment == 0)
         return AFT_OK;
-    enum aft_err err = afti_ledger_of(j, s, &l, e);
-    for (uint32_t i = 0; err == AFT_OK && i < l.credit_n; i++) {
-        struct aft_explained_credit c = explained(j, &l.credit[i]);
+    enum aft_err err = afti_ledger_of(j, s, l, e);
+    for (uint32_t i = 0; err == AFT_OK && i < l->credit_n; i++) {
+        struct aft_explained_credit c = explained(j, &l->credit[i]);
         out->credits++;
         out->ppm += c.ppm;
         sink->credit(sink->ctx, &c);
     }
     if (err == AFT_OK)
-        passed_over(j, &l, out->e_ms, sink);
-    free(l.credit);
+        passed_over(j, l, out->e_ms, sink);
     return err;
 }
 

@@ -1,4 +1,5 @@
-/* explain.c - `explain outcome|decision ID`: why it got, or brought, the credit it did. From the state: the ledger, the touches, the rule; from
+/* explain.c - `explain outcome|decision ID`: why it got, or brought, the credit it did. From the state: the ledger, the
+ * touches, the rule; from
  * the topics: every example of the decision, or caused by the outcome. Out: one JSON object, or the same as indented lines.
  */
 #include "cmd/cmd.h"

@@ -1,4 +1,5 @@
-/* explain.c - where explanations come from: the states on disk, read beside whoever works on them; the examples topic, read whole.
+/* explain.c - where explanations come from: the states on disk, read beside whoever works on them; the examples topic, read
+ * whole.
  * One thread; nothing is written. */
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* test_explain.c - explanations say what happened: an outcome's ledger is what its revisions brought, share by share; a decision's credit is what
+/* test_explain.c - explanations say what happened: an outcome's ledger is what its revisions brought, share by share; a
+ * decision's credit is what
  * its last example holds. From memory, and from a store on disk beside the task that works on it.
  */
 #include "tests/world.h"
