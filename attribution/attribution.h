@@ -102,8 +102,7 @@ struct aft_join_resume {
 struct aft_joiner;
 
 /* aft_joiner_open rebuilds the index from the store and says where to go on. The config and out are copied; the store stays the
- * caller's and must outlive the joiner. AFT_E_CORRUPT, AFT_E_CONFIG (another identity or configuration; the index too
- * small). */
+ * caller's and must outlive the joiner. AFT_E_CORRUPT, AFT_E_CONFIG (another identity or configuration; the index too small). */
 enum aft_err aft_joiner_open(const struct aft_join_config *config,
                              const struct aft_join_identity *identity, struct aft_store *store,
                              const struct aft_join_out *out, struct aft_joiner **joiner,
@@ -122,8 +121,7 @@ enum aft_err aft_joiner_take(struct aft_joiner *j, enum aft_log_kind log, int64_
  * state are recognised and ignored. */
 void aft_joiner_tick(struct aft_joiner *j, enum aft_log_kind log, int64_t at_offset,
                      int64_t watermark_ms);
-/* aft_joiner_reached: every record of this log below next_offset was given, or is none (a dead letter, a transaction's
- * marker), so
+/* aft_joiner_reached: every record of this log below next_offset was given, or is none (a dead letter, a transaction's marker), so
  * that ticks up to there take effect. Needed only where offsets have gaps, and at the end of a file (INT64_MAX). */
 void aft_joiner_reached(struct aft_joiner *j, enum aft_log_kind log, int64_t next_offset);
 /* aft_joiner_run processes everything below both watermarks, timers included, and emits. */
@@ -140,8 +138,7 @@ uint64_t aft_joiner_memory(const struct aft_joiner *j);
 /* aft_joiner_uncommitted: bytes of state that the next commit would write. */
 size_t aft_joiner_uncommitted(const struct aft_joiner *j);
 
-/* aft_joiner_cut freezes what was processed so far as the next atomic step, with the caller's rider in it (copied). Every
- * example
+/* aft_joiner_cut freezes what was processed so far as the next atomic step, with the caller's rider in it (copied). Every example
  * with seq < *seq must be acknowledged before commit. Processing may go on meanwhile. One cut at a time. */
 void aft_joiner_cut(struct aft_joiner *j, struct aft_bytes rider, uint64_t *seq);
 /* aft_joiner_commit writes the cut to the store, durably and atomically. */

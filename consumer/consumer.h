@@ -1,7 +1,6 @@
 /* consumer.h - the running process: logs (Kafka, embedded, memory), journal, tasks, learner, configuration, metrics, page.
  *
- * task      one partition: journal + order + joiner + blocks out + commits. Takes steps; owns no thread. Knows only aft_log,
- * aft_store,
+ * task      one partition: journal + order + joiner + blocks out + commits. Takes steps; owns no thread. Knows only aft_log, aft_store,
  *           aft_clock: the simulator gives it others made of faults.
  * learning  the learner as a client of the examples topic: rounds through their journal, snapshots out. Takes steps too.
  * service   threads around them for `run`; the demo on the embedded log steps them itself, in one thread.
@@ -31,8 +30,7 @@ struct aft_task_options {
 };
 enum aft_err aft_task_open(const struct aft_task_options *o, struct aft_task **out,
                            struct aft_error *e) AFT_MUST_CHECK;
-/* aft_task_step does a bounded piece of work: reads, processes, writes, commits when due. *busy = false when it found
- * nothing to do.
+/* aft_task_step does a bounded piece of work: reads, processes, writes, commits when due. *busy = false when it found nothing to do.
  * AFT_E_NOT_OWNER: a newer epoch was read: close it. */
 enum aft_err aft_task_step(struct aft_task *t, int timeout_ms, bool *busy,
                            struct aft_error *e) AFT_MUST_CHECK;
@@ -106,10 +104,8 @@ enum aft_err aft_page_start(const char *listen, struct aft_board *board, struct 
 int aft_page_port(const struct aft_page *p);
 void aft_page_stop(struct aft_page *p);
 
-/* ---- the schema registry (Confluent's interface), as a schema port: GET <url>/schemas/ids/<id>. What it answered is kept
- * for ever; ids
- * never change. user NULL or "": no authentication. Any thread. by_id: AFT_E_AGAIN when it does not answer,
- * AFT_E_UNKNOWN_SCHEMA
+/* ---- the schema registry (Confluent's interface), as a schema port: GET <url>/schemas/ids/<id>. What it answered is kept for ever; ids
+ * never change. user NULL or "": no authentication. Any thread. by_id: AFT_E_AGAIN when it does not answer, AFT_E_UNKNOWN_SCHEMA
  * when it knows no such id or the schema is not plain Avro, AFT_E_CONFIG when it refuses us or is no registry. */
 struct aft_registry;
 struct aft_registry_options {
@@ -121,8 +117,7 @@ enum aft_err aft_registry_open(const struct aft_registry_options *o, struct aft_
 struct aft_schema_port aft_registry_port(struct aft_registry *r);
 void aft_registry_close(struct aft_registry *r);
 
-/* ---- topics: what the configuration asks for, created or checked. check: AFT_E_CONFIG says what is wrong and how to mend
- * it. */
+/* ---- topics: what the configuration asks for, created or checked. check: AFT_E_CONFIG says what is wrong and how to mend it. */
 enum aft_err aft_topics_create(const struct aft_config *c, struct aft_log *log,
                                struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err aft_topics_check(const struct aft_config *c, struct aft_log *log,
@@ -131,8 +126,7 @@ enum aft_err aft_topics_check(const struct aft_config *c, struct aft_log *log,
 
 /* ---- checkpoints: directory/<partition>, one store each. Lines tell of each partition.
  * create: `directory` must not exist. Stores that a running process holds are copied by that process, without stopping it.
- * restore: puts copies in place of the state directories of (app.id, partitions). AFT_E_CONFIG: another application,
- * partition or
+ * restore: puts copies in place of the state directories of (app.id, partitions). AFT_E_CONFIG: another application, partition or
  * configuration; AFT_E_CORRUPT; AFT_E_FAILED: there is a state already, or no checkpoint. All partitions or none. */
 struct aft_lines {
     void *ctx;
@@ -144,8 +138,7 @@ enum aft_err aft_checkpoint_create(const struct aft_config *c, const char *direc
 enum aft_err aft_checkpoint_restore(const struct aft_config *c, const char *directory,
                                     const struct aft_lines *lines,
                                     struct aft_error *e) AFT_MUST_CHECK;
-/* aft_chores: what the thread that owns a store does for it every few seconds: makes a checkpoint that was asked for; purges
- * the store
+/* aft_chores: what the thread that owns a store does for it every few seconds: makes a checkpoint that was asked for; purges the store
  * once a day if users were erased since the last time (the store's own error). The state's directory must be there. */
 struct aft_chore {
     int32_t partition;
@@ -200,15 +193,13 @@ struct aft_replay_options {
                      const struct aft_replay_part *part);
     void *ctx;
 };
-/* aft_replay: AFT_E_DIVERGENCE: recomputed and published differ, and result says where first; AFT_E_GAP: records are
- * missing. result is
+/* aft_replay: AFT_E_DIVERGENCE: recomputed and published differ, and result says where first; AFT_E_GAP: records are missing. result is
  * filled as far as it came, also on failure. From elsewhere than the inputs' beginnings, examples are compared from the
  * first one on that fires 2 x window + grace later, and without their numbers. */
 enum aft_err aft_replay(const struct aft_replay_options *o, struct aft_replay_result *result,
                         struct aft_error *e) AFT_MUST_CHECK;
 
-/* ---- looking, for explain. aft_state_each: a joiner over the state of every partition under state.dir, also while a
- * service works on it
+/* ---- looking, for explain. aft_state_each: a joiner over the state of every partition under state.dir, also while a service works on it
  * (then as it stood at its last commit). aft_examples_each: every example of the topic once, as its readers take it. */
 struct aft_state_visit {
     void *ctx;
