@@ -15,7 +15,7 @@ ascending(int64_t v)
 static bool
 same_or_both_absent(struct aft_bytes a, struct aft_bytes b)
 {
-    return (a.p == NULL) == (b.p == NULL) && aft_same(a, b);
+    return a.p && b.p ? aft_same(a, b) : a.p == b.p;
 }
 
 bool
@@ -105,7 +105,7 @@ items_of(struct aft_joiner *j, uint64_t touch, const struct aft_outcome *o, uint
 {
     const struct aft_kind *rule = &j->config.kinds[kind];
     const struct aft_touch *t = aft_index_touch(&j->index, touch);
-    struct aft_impression v;
+    struct aft_impression v = {0};
     struct afti_found f = {.touch = touch, .decision = t->id, .shown = t->ts};
     AFT_TRY(afti_impression_of(j, touch, &v, &f.offset, e));
     bool top_first = rule->rule == AFT_RULE_LAST_TOUCH && !rule->prefer_clicked;

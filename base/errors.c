@@ -48,7 +48,7 @@ aft_err_text(enum aft_err code)
     return row_of(code)->text;
 }
 
-enum aft_err
+void
 aft_error_set(struct aft_error *e, enum aft_err code, const char *file, int line,
               const char *format, ...)
 {
@@ -59,5 +59,4 @@ aft_error_set(struct aft_error *e, enum aft_err code, const char *file, int line
     va_start(ap, format);
     vsnprintf(e->message, sizeof e->message, format, ap);
     va_end(ap);
-    return code;
 }

@@ -85,8 +85,8 @@ want_all(struct aft_config *c, const struct pair *v, size_t n, struct aft_error 
 static enum aft_err
 want_broker(struct aft_config *c, const struct demo_options *o, struct aft_error *e)
 {
-    static const char *const topics[] = {"impressions", "outcomes",  "clock",       "examples",
-                                         "rounds",      "snapshots", "dead.letters"};
+    static const char *const topics[] = {"impressions", "outcomes",  "clock",        "examples",
+                                         "rounds",      "snapshots", "dead.letters", "prescored"};
     struct aft_clock real = aft_clock_real();
     char prefix[48], key[64], value[128];
     snprintf(prefix, sizeof prefix, "aftertouch-demo-%llx-%lx",

@@ -44,7 +44,7 @@ afti_kafka_topic(struct afti_kafka *k, const char *name, int32_t partition,
     while (t && strcmp(t->name, name) != 0)
         t = t->next;
     if (!t || partition >= t->partitions) {
-        int32_t partitions;
+        int32_t partitions = 0;
         AFT_TRY(afti_kafka_partitions(k, name, &partitions, e));
         if (partitions == 0)
             return afti_no_topic(name, e);

@@ -140,7 +140,7 @@ afti_embedded_write(struct afti_embedded_log *h, struct aft_error *e)
         return AFT_OK;
     char *words = NULL;
     enum aft_err err = AFT_OK;
-    int64_t *offsets = malloc(h->pending_n * sizeof *offsets);
+    int64_t *offsets = calloc(h->pending_n, sizeof *offsets);
     AFT_ASSERT(offsets != NULL);
     for (size_t i = 0; i < h->pending_n; i++)
         offsets[i] = -1;

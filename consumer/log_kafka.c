@@ -78,6 +78,7 @@ static enum aft_err
 user_set(rd_kafka_conf_t *c, enum afti_kafka_role role, const struct aft_property *p,
          struct aft_error *e)
 {
+    AFT_ASSERT(p->name && p->value);
     for (size_t i = 0; i < sizeof musts / sizeof musts[0]; i++)
         if (strcmp(p->name, musts[i].name) == 0 && strcmp(p->value, musts[i].value) != 0)
             return AFT_FAIL(e, AFT_E_CONFIG,

@@ -268,7 +268,7 @@ append(struct aft_log *l, const struct aft_append *a, struct aft_error *e)
         err = afti_no_topic(a->topic, e);
     else
         err = afti_choose_partition(a, t->facts.partitions, &h->turn, &number, e);
-    if (err == AFT_OK) {
+    if (t && err == AFT_OK) {
         bool ours = a->timestamp_ms < 0 || t->facts.log_append_time;
         int64_t time_ms = ours ? b->clock.wall_ms(b->clock.ctx) : a->timestamp_ms;
         int64_t offset = partition_push(&t->partition[number], record_new(a, time_ms));

@@ -15,10 +15,11 @@ static enum aft_err
 decoders_open(struct aft_task *t, struct aft_error *e)
 {
     static const enum aft_record records[2] = {AFT_RECORD_IMPRESSION, AFT_RECORD_OUTCOME};
+    static const struct aft_schema_port nobody = {0}; /* the journals are ours, in our own frame */
     for (int i = 0; i < 2; i++)
         AFT_TRY(aft_decoder_new(records[i], t->o.schemas, &t->in[i].decoder, e));
-    AFT_TRY(aft_decoder_new(AFT_RECORD_CLOCK, t->o.schemas, &t->clock_decoder, e));
-    return aft_decoder_new(AFT_RECORD_EXAMPLE_BLOCK, t->o.schemas, &t->examples_decoder, e);
+    AFT_TRY(aft_decoder_new(AFT_RECORD_CLOCK, nobody, &t->clock_decoder, e));
+    return aft_decoder_new(AFT_RECORD_EXAMPLE_BLOCK, nobody, &t->examples_decoder, e);
 }
 
 static enum aft_err

@@ -46,6 +46,8 @@ struct afti_input {
     uint32_t batch_n, batch_i;
     int64_t next_offset; /* of the next record to read */
     bool at_end, tick_on_its_way;
+    int64_t
+        tick_ms; /* watermark of the tick on its way: no two of ours for one place are the same */
     int64_t last_record_ms, last_tick_ms; /* monotonic */
     int64_t consumed, wrong_partition;
 };

@@ -115,6 +115,8 @@ input_open(struct aft_task *t, enum aft_log_kind log, struct aft_error *e)
 {
     struct afti_input *in = &t->in[log];
     int64_t begin, end, now = t->o.clock.monotonic_ms(t->o.clock.ctx);
+    if (in->reader)
+        return AFT_OK; /* the step is repeated: the other log did not answer */
     AFT_TRY(t->o.log->ops->range(t->o.log, in->topic, t->o.partition, &begin, &end, e));
     in->next_offset = t->resume.next_offset[log];
     if (t->fresh) /* where the log does; what was published already is checked as it is computed again */

@@ -44,6 +44,7 @@ tick_send(struct aft_task *t, enum aft_log_kind log, int64_t watermark_ms, int64
     AFT_INVARIANT(I5, !in->tick_on_its_way && in->batch_i == in->batch_n);
     AFT_TRY(clock_append(t, &r, AFTI_SENT_DECISION, e));
     in->tick_on_its_way = true;
+    in->tick_ms = watermark_ms;
     in->last_tick_ms = now;
     return AFT_OK;
 }
@@ -62,8 +63,8 @@ tick_counted(struct aft_task *t, const struct aft_clock_record *r, int64_t offse
     t->ticks_counted++;
     t->dirty = true;
     aft_joiner_tick(t->joiner, r->log, r->at_offset, r->watermark_ms);
-    if (r->epoch == t->epoch)
-        t->in[r->log].tick_on_its_way = false;
+    if (r->epoch == t->epoch && r->watermark_ms == t->in[r->log].tick_ms)
+        t->in[r->log].tick_on_its_way = false; /* and not for another copy of the one before it */
 }
 
 static enum aft_err

@@ -39,8 +39,9 @@ readers_open(struct aft_task *t, struct aft_error *e)
 {
     AFT_TRY(start_of(t, t->clock_topic, t->rider.clock_offset, &t->clock_next, e));
     AFT_TRY(start_of(t, t->examples_topic, t->rider.examples_offset, &t->examples_next, e));
-    AFT_TRY(t->o.log->ops->reader_open(t->o.log, t->clock_topic, t->o.partition, t->clock_next,
-                                       &t->clock, e));
+    if (!t->clock) /* it is open where this step is repeated */
+        AFT_TRY(t->o.log->ops->reader_open(t->o.log, t->clock_topic, t->o.partition, t->clock_next,
+                                           &t->clock, e));
     return t->o.log->ops->reader_open(t->o.log, t->examples_topic, t->o.partition, t->examples_next,
                                       &t->examples, e);
 }
@@ -76,6 +77,10 @@ block_seen(struct aft_task *t, const struct aft_block *b, int64_t offset, struct
 {
     if (b->epoch < t->examples_epoch)
         return AFT_OK; /* a stale owner's */
+    if (b->epoch > t->epoch)
+        return AFT_FAIL(e, AFT_E_NOT_OWNER,
+                        "partition %d: somebody newer writes its examples (epoch %lld, ours %lld)",
+                        t->o.partition, (long long)b->epoch, (long long)t->epoch);
     t->examples_epoch = b->epoch;
     if (b->n == 0)
         return AFT_OK;
@@ -148,15 +153,15 @@ work_begin(struct aft_task *t, struct aft_error *e)
             e, AFT_E_DIVERGENCE,
             "%s partition %d: the state's chain of %llu examples is not the published one",
             t->examples_topic, t->o.partition, (unsigned long long)held);
+    AFT_TRY(afti_inputs_open(t, e)); /* the last that may fail: this step may be repeated */
     t->o.log->ops->reader_close(t->examples);
     t->examples = NULL;
     t->next_seq = held;
     t->box->acked = t->published;
     t->box->acked_offset = t->box->marker_offset + 1;
     t->last_cut_ms = t->o.clock.monotonic_ms(t->o.clock.ctx);
-    t->dirty =
-        t->fresh; /* where a new state begins is committed soon: the logs' beginnings move on */
-    AFT_TRY(afti_inputs_open(t, e));
+    /* where a new state begins is committed soon: the logs' beginnings move on */
+    t->dirty = t->fresh;
     t->phase = AFTI_PHASE_WORK;
     return AFT_OK;
 }

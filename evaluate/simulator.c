@@ -335,7 +335,7 @@ aft_world_options_default(struct aft_world_options *o)
 {
     *o = (struct aft_world_options){.seed = 1,
                                     .participants = 2000,
-                                    .start_ms = INT64_C(1767225600000),
+                                    .start_ms = INT64_C(1735689600000),
                                     .enrol_days = 60,
                                     .duplicate_share = 0.01,
                                     .retraction_share = 0.02,

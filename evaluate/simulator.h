@@ -31,7 +31,8 @@ struct aft_world_options {
     double click_value, task_value,
         view_value; /* what a reward is, for the reference figures alone */
 };
-/* aft_world_options_default: 2026-01-01, 60 days of enrolment, 1 % duplicates, 2 % retractions, 0.05 / 1.0 / 0.2. */
+/* aft_world_options_default: 2025-01-01 (so that all of it lies in the past), 60 days of enrolment, 1 % duplicates, 2 % retractions,
+ * rewards 0.05 / 1.0 / 0.2. */
 void aft_world_options_default(struct aft_world_options *o);
 
 struct aft_world;

@@ -171,6 +171,7 @@ make_whole(struct aft_snapshot_set *s, int32_t parts, struct aft_bytes manifest,
             return err;
         }
     }
+    AFT_ASSERT(!s->whole || s->whole->records);
     AFT_INVARIANT(I1,
                   !s->whole || w->records[parts].round > s->whole->records[s->whole->parts].round);
     whole_free(s->whole);

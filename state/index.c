@@ -166,6 +166,7 @@ new_cell(struct aft_index *x)
 {
     if (x->cells_free) {
         uint32_t at = x->cells_free;
+        AFT_ASSERT(x->cells != NULL);
         x->cells_free = x->cells[at - 1].next;
         return at;
     }
@@ -188,6 +189,7 @@ aft_index_cell(struct aft_index *x, uint64_t n, uint8_t item, uint8_t kind, bool
     if (!make)
         return NULL;
     uint32_t at = new_cell(x);
+    AFT_ASSERT(x->cells != NULL);
     x->cells[at - 1] = (struct aft_cell){.next = t->cells, .item = item, .kind = kind};
     t->cells = at;
     return &x->cells[at - 1];

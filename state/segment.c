@@ -182,7 +182,7 @@ aft_segments_read(struct aft_segments *s, struct aft_place at, struct aft_redo_r
 }
 
 static struct aft_segment_buffer *
-rewrite_of(struct aft_segments *s, const struct aft_segment_buffer *from)
+rewrite_of(struct aft_segments *s, uint64_t number, struct aft_bytes bytes)
 {
     if (s->rewrites_n == s->rewrites_cap) {
         size_t cap = s->rewrites_cap ? s->rewrites_cap * 2 : 8;
@@ -192,9 +192,9 @@ rewrite_of(struct aft_segments *s, const struct aft_segment_buffer *from)
         s->rewrites_cap = cap;
     }
     struct aft_segment_buffer *to = &s->rewrites[s->rewrites_n++];
-    to->number = from->number;
+    to->number = number;
     aft_buffer_reset(&to->b);
-    aft_put_raw(&to->b, aft_buffer_bytes(&from->b));
+    aft_put_raw(&to->b, bytes);
     return to;
 }
 
@@ -202,17 +202,19 @@ enum aft_err
 aft_segments_wipe(struct aft_segments *s, struct aft_place at, enum aft_redo kind,
                   struct aft_bytes payload, struct aft_error *e)
 {
-    struct aft_segment_buffer *seg;
+    struct aft_segment_buffer *seg = NULL;
     struct aft_redo_record old;
     AFT_ASSERT(!s->open);
     AFT_TRY(load(s, at.segment, &seg, e));
+    AFT_ASSERT(seg != NULL);
     AFT_TRY(record_at(seg, at.offset, &old, e));
     if (seg == &s->cache[at.segment & (CACHE - 1)]) {
-        struct aft_segment_buffer *cached = seg;
-        seg = rewrite_of(s, cached);
-        cached->number = 0;
+        uint64_t number = seg->number;
+        seg->number = 0; /* out of the cache */
+        seg = rewrite_of(s, number, aft_buffer_bytes(&seg->b));
     }
     uint8_t *p = seg->b.p + at.offset;
+    AFT_ASSERT(p != NULL);
     uint32_t size = aft_load_le32(p + 2);
     AFT_INVARIANT(I3, payload.n <= size);
     p[0] = (uint8_t)kind;

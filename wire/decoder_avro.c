@@ -145,7 +145,7 @@ aft_decoder_body(struct aft_decoder *d, struct aft_bytes value, struct aft_arena
                  struct aft_bytes *body, struct aft_error *e)
 {
     struct aft_frame f;
-    struct aft_plan *plan;
+    struct aft_plan *plan = NULL;
     AFT_TRY(aft_frame_parse(value, &f, e));
     *body = f.body;
     if (f.kind == AFT_FRAME_SINGLE_OBJECT && f.fingerprint == aft_record_fingerprint(d->record))

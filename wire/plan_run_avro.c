@@ -427,6 +427,7 @@ exec(struct run *x, uint32_t pc)
             continue;
         case AFTI_OP_NEXT:
             pc = k->a;
+            /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): a list was entered, or there is no NEXT */
             if (--x->list[x->depth - 1].left == 0 && !last_item(x, &r, &pc)) {
                 x->r = r;
                 AFT_TRY(next_block(x, &pc));

@@ -18,7 +18,6 @@ import sys
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
 QUICK = {"decode": ["2000", "1"], "join": ["20000", "2000", "2000"], "learn": ["4000"], "decide": ["500"]}
-PEERS = pathlib.Path(__file__).resolve().parent / "peers"
 
 
 def machine():
@@ -75,17 +74,12 @@ def table(name, command, times):
 
 
 def commands(build, quick):
-    """{name: command} of what can be run here, and what cannot, with the reason."""
+    """{name: command} of what was built; a benchmark brings its peer along where that is a library."""
     found = {p.name.removeprefix("bench_"): [str(p)] for p in sorted((build / "bench").glob("bench_*"))}
     for name, arguments in QUICK.items():
         if quick and name in found:
             found[name] += arguments
-    missing = {}
-    if subprocess.run([sys.executable, "-c", "import vowpalwabbit"], capture_output=True, check=False).returncode == 0:
-        found["vw"] = [sys.executable, str(PEERS / "vw.py"), *(["2000"] if quick else [])]
-    else:
-        missing["vw"] = f"Vowpal Wabbit is not installed: {sys.executable} -m pip install vowpalwabbit==9.11.9"
-    return found, missing
+    return found
 
 
 def main():
@@ -93,9 +87,9 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--quick", action="store_true")
-    args = parser.parse_args()
-    found, missing = commands(args.build, args.quick)
-    unknown = set(args.names) - set(found) - set(missing)
+    args = parser.parse_intermixed_args()
+    found = commands(args.build, args.quick)
+    unknown = set(args.names) - set(found)
     if unknown or not found:
         sys.exit(f"no benchmark {', '.join(sorted(unknown)) or 'at all'}; there are: {', '.join(sorted(found))}")
     times = 1 if args.quick else 3
@@ -103,10 +97,6 @@ def main():
     for name, command in found.items():
         if not args.names or name in args.names:
             table(name, command, times)
-    for name, reason in missing.items():
-        if not args.names or name in args.names:
-            print(f"\n{name}: {reason}")
-    print("\nNot run from here: tests/bench/peers/streams/run (Kafka Streams), tests/bench/peers/rdkafka_limits.c (librdkafka alone)")
 
 
 if __name__ == "__main__":
