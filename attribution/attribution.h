@@ -144,6 +144,44 @@ void aft_joiner_cut(struct aft_joiner *j, struct aft_bytes rider, uint64_t *seq)
 /* aft_joiner_commit writes the cut to the store, durably and atomically. */
 enum aft_err aft_joiner_commit(struct aft_joiner *j, struct aft_error *e) AFT_MUST_CHECK;
 
+/* ---- why: what the state holds of an outcome (its ledger) and of a decision (its credit so far). Nothing is changed.
+ * Slices live until
+ * the sink returns. */
+struct aft_explained_credit {
+    const struct aft_kind *kind; /* NULL: a touch of the same user in the window that got nothing */
+    uint32_t item;               /* of the slate, from 0 */
+    uint32_t ppm;                /* 0 where it is a sum over outcomes */
+    int64_t unit_micro, reward_micro; /* value x share x decay; that x the kind's weight */
+    bool held; /* the impression is still in the state; if not, the rest is not known */
+    struct aft_bytes decision_id, arm_id;
+    int64_t shown_ms, clicked_ms; /* clicked_ms INT64_MIN: never */
+};
+struct aft_explain_sink {
+    void *ctx;
+    void (*credit)(void *ctx, const struct aft_explained_credit *c);
+};
+struct aft_explained_outcome {
+    bool known,
+        waiting; /* not known: never seen, or forgotten since; waiting: its impression is not there yet */
+    int64_t e_ms;          /* its effective time */
+    uint32_t credits, ppm; /* credits and the sum of their shares; 0: none, or taken back */
+};
+struct aft_explained_decision {
+    bool known, opened, seen; /* not known: never, or settled; seen: by its user */
+    int64_t shown_ms, settles_ms, offset;
+    struct aft_bytes user_id; /* lives until the next call on the joiner */
+    uint32_t items;
+};
+const char *aft_rule_name(enum aft_rule rule);
+enum aft_err aft_joiner_explain_outcome(struct aft_joiner *j, struct aft_bytes id,
+                                        struct aft_explained_outcome *out,
+                                        const struct aft_explain_sink *sink,
+                                        struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_joiner_explain_decision(struct aft_joiner *j, struct aft_bytes id,
+                                         struct aft_explained_decision *out,
+                                         const struct aft_explain_sink *sink,
+                                         struct aft_error *e) AFT_MUST_CHECK;
+
 /* ---- split rules on their own (also for tests). Weights and shares are integers; shares sum to AFT_PPM. */
 struct aft_touch_view {
     int64_t time_ms;

@@ -6,6 +6,7 @@
  *   ledger.c     what is written down of an outcome   emit.c      examples, seq, hash
  *   recover.c    from the store back to the index     commit.c    cut, commit        config.c  rules, digest
  *   joiner.c     the public face                      digest.c    the state's meaning
+ *   explain.c    why: ledger and credit, read out
  */
 #ifndef AFT_ATTRIBUTION_INNER_H
 #define AFT_ATTRIBUTION_INNER_H

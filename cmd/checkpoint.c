@@ -1,4 +1,5 @@
-/* checkpoint.c - `checkpoint create DIR | restore DIR`: the state of every partition, copied out (also from under a running service) and
+/* checkpoint.c - `checkpoint create DIR | restore DIR`: the state of every partition, copied out (also from under a running
+ * service) and
  * back in. A line a partition on stdout; with --json one object. */
 #include "cmd/cmd.h"
 

@@ -1,5 +1,7 @@
-/* replay.c - `replay`: state and model computed again from the topics, with progress on stderr; --verify compares them with what was
- * published. Out: a line a partition and one for the model on stdout, or one JSON object. Exit 7 at the first divergence, 6 at a gap.
+/* replay.c - `replay`: state and model computed again from the topics, with progress on stderr; --verify compares them with
+ * what was
+ * published. Out: a line a partition and one for the model on stdout, or one JSON object. Exit 7 at the first divergence, 6
+ * at a gap.
  */
 #define _DEFAULT_SOURCE 1 /* timegm */
 #include "cmd/cmd.h"

@@ -1,9 +1,13 @@
-/* checkpoint.c - checkpoints of the state: DIR/<partition>, one store each, made of hard links where DIR is on the same file system.
+/* checkpoint.c - checkpoints of the state: DIR/<partition>, one store each, made of hard links where DIR is on the same file
+ * system.
  *
- * create: a store that nobody holds is opened and copied here. A store that a running process holds is copied by that process: the
- * directory's name is put beside the store (state_dir.h), the thread that owns the store finds it, makes the checkpoint between two
+ * create: a store that nobody holds is opened and copied here. A store that a running process holds is copied by that
+ * process: the
+ * directory's name is put beside the store (state_dir.h), the thread that owns the store finds it, makes the checkpoint
+ * between two
  * commits and answers in the same way. Who may write the state directory may ask; no port is needed.
- * restore: copied beside its place, opened there (which refuses another application, partition or configuration, and what is damaged),
+ * restore: copied beside its place, opened there (which refuses another application, partition or configuration, and what is
+ * damaged),
  * then renamed into place. All partitions or none: nothing is renamed before every copy was opened.
  */
 #include <errno.h>

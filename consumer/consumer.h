@@ -199,6 +199,22 @@ struct aft_replay_options {
 enum aft_err aft_replay(const struct aft_replay_options *o, struct aft_replay_result *result,
                         struct aft_error *e) AFT_MUST_CHECK;
 
+/* ---- looking, for explain. aft_state_each: a joiner over the state of every partition under state.dir, also while a service works on it
+ * (then as it stood at its last commit). aft_examples_each: every example of the topic once, as its readers take it. */
+struct aft_state_visit {
+    void *ctx;
+    enum aft_err (*joiner)(void *ctx, int32_t partition, struct aft_joiner *j, struct aft_error *e);
+};
+enum aft_err aft_state_each(const struct aft_config *c, const struct aft_state_visit *visit,
+                            struct aft_error *e) AFT_MUST_CHECK;
+struct aft_example_visit {
+    void *ctx;
+    void (*example)(void *ctx, int32_t partition, const struct aft_example *x);
+};
+enum aft_err aft_examples_each(const struct aft_config *c, struct aft_log *log,
+                               const struct aft_example_visit *visit,
+                               struct aft_error *e) AFT_MUST_CHECK;
+
 /* ---- the service */
 enum aft_role { AFT_ROLE_ALL, AFT_ROLE_JOIN, AFT_ROLE_LEARN };
 struct aft_service;

@@ -1,6 +1,7 @@
 /* log_frozen.c - a log as it stood: reads end where the log was cut, appends go nowhere. What replays read from and write to.
  *
- * In: another log, borrowed. Reads of a partition that was cut give its records of [begin, end) and then are at the end; of any other one,
+ * In: another log, borrowed. Reads of a partition that was cut give its records of [begin, end) and then are at the end; of
+ * any other one,
  * what is there. Appends are acknowledged at the next poll, with offsets that count from 0; who froze the log may look at them.
  * One thread, as any handle.
  */

@@ -1,6 +1,7 @@
 /* replay_check.c - what the examples topic of a partition holds, beside what is computed again.
  *
- * In: blocks of the topic, as any reader takes them (blocks of an older epoch than the newest seen are dropped, so are examples of a lower
+ * In: blocks of the topic, as any reader takes them (blocks of an older epoch than the newest seen are dropped, so are
+ * examples of a lower
  * seq; a gap is a loss), and examples of the joiner in order. Out: the first difference, with its place and its field.
  * An example that is the same costs one comparison of bytes; only one that differs is decoded.
  */
@@ -254,7 +255,8 @@ name_difference(struct afti_replay *r, struct aft_bytes body, struct aft_error *
 }
 
 /* ---- one example */
-/* How many bytes of the published ones are this example; 0: they are something else. Without numbers, all behind the seq counts. */
+/* How many bytes of the published ones are this example; 0: they are something else. Without numbers, all behind the seq
+ * counts. */
 static size_t
 same_bytes(const struct afti_replay *r, struct aft_bytes body)
 {
@@ -287,7 +289,8 @@ compare(struct afti_replay *r, struct aft_bytes body, struct aft_hash128 hash, s
                          same || !r->numbered ? "the block's length" : "the block's hash", e);
 }
 
-/* Without numbers: the first example that fires once all windows before it were seen whole must stand there; what is published before it is
+/* Without numbers: the first example that fires once all windows before it were seen whole must stand there; what is
+ * published before it is
  * passed over. */
 static enum aft_err
 align(struct afti_replay *r, struct aft_bytes body, uint64_t seq, struct aft_error *e)

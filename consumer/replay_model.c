@@ -1,7 +1,9 @@
-/* replay_model.c - the learner again: the rounds that count, in their order, over the examples that are published; every snapshot that
+/* replay_model.c - the learner again: the rounds that count, in their order, over the examples that are published; every
+ * snapshot that
  * a round publishes beside the one of that round in the snapshots topic, if it still stands there (the topic is compacted).
  *
- * In: rounds, examples, snapshots. Out: the model's digest; the first snapshot that differs. It is learning.c's own work step, whose
+ * In: rounds, examples, snapshots. Out: the model's digest; the first snapshot that differs. It is learning.c's own work
+ * step, whose
  * appends go nowhere: what would have been published comes by here.
  */
 #include <inttypes.h>
@@ -32,7 +34,8 @@ struct model {
 };
 
 /* ---- what was published */
-/* manifest_of: true when the record is the manifest of a full set of our model. What cannot be read is passed over, as readers do. */
+/* manifest_of: true when the record is the manifest of a full set of our model. What cannot be read is passed over, as
+ * readers do. */
 static bool
 manifest_of(struct model *m, struct aft_bytes value, struct manifest *out)
 {

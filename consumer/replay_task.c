@@ -1,7 +1,9 @@
 /* replay_task.c - one partition again: a task over a frozen log, without the ownership protocol and without appends.
  *
- * In: the clock topic whole (which ticks count), then both inputs up to their ends. Out: examples to the check; with `into`, committed state.
- * The records go through task_input.c and task_journal.c, as at work. No tick is made here: those that count stand in the clock topic.
+ * In: the clock topic whole (which ticks count), then both inputs up to their ends. Out: examples to the check; with `into`,
+ * committed state.
+ * The records go through task_input.c and task_journal.c, as at work. No tick is made here: those that count stand in the
+ * clock topic.
  */
 #include <stdio.h>
 #include <stdlib.h>

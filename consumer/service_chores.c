@@ -1,8 +1,11 @@
-/* service_chores.c - what is done beside the work, for one partition, every few seconds: checkpoints that were asked for, and once a
+/* service_chores.c - what is done beside the work, for one partition, every few seconds: checkpoints that were asked for,
+ * and once a
  * day, if somebody was erased since, the purge: what was erased is then gone from the disk, not only from what is read.
  *
- * When it was last purged, and how many users had been erased then, stands in <p>.purged: a process that restarts often purges all the
- * same. A partition that was never purged counts its day from the first look. The count is of what is committed: an erasure that is
+ * When it was last purged, and how many users had been erased then, stands in <p>.purged: a process that restarts often
+ * purges all the
+ * same. A partition that was never purged counts its day from the first look. The count is of what is committed: an erasure
+ * that is
  * not committed yet is for the next day's purge.
  */
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* state_dir.c - the state's directories and the small files beside them. Any thread; what is shared between processes is renamed into
+/* state_dir.c - the state's directories and the small files beside them. Any thread; what is shared between processes is
+ * renamed into
  * place, never written where it is read.
  */
 #include "consumer/state_dir.h"

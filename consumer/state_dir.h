@@ -1,4 +1,5 @@
-/* state_dir.h - where the state lies: <state.dir>/<app.id>/<partition>, and beside it what is asked of who holds it. Inner header
+/* state_dir.h - where the state lies: <state.dir>/<app.id>/<partition>, and beside it what is asked of who holds it. Inner
+ * header
  * of consumer/.
  *
  *   <p>                 the store of partition p (RocksDB)
@@ -19,7 +20,8 @@ enum aft_err afti_state_path(const struct aft_config *c, int32_t partition, cons
                              char out[AFTI_PATH_MAX], struct aft_error *e) AFT_MUST_CHECK;
 /* afti_state_make: <state.dir>/<app.id>, with the directories above it. */
 enum aft_err afti_state_make(const struct aft_config *c, struct aft_error *e) AFT_MUST_CHECK;
-/* afti_state_partitions: the numbers that are directories in `directory`, ascending; *out is the caller's to free. A directory that
+/* afti_state_partitions: the numbers that are directories in `directory`, ascending; *out is the caller's to free. A
+ * directory that
  * does not exist holds none. */
 enum aft_err afti_state_partitions(const char *directory, int32_t **out, size_t *n,
                                    struct aft_error *e) AFT_MUST_CHECK;

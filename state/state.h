@@ -59,5 +59,9 @@ struct aft_store *aft_store_mem_new(void);
 /* aft_store_rocksdb_open creates the directory if need be. AFT_E_IO (also when another process holds it), AFT_E_CORRUPT. */
 enum aft_err aft_store_rocksdb_open(const char *directory, struct aft_store **out,
                                     struct aft_error *e) AFT_MUST_CHECK;
+/* aft_store_rocksdb_look opens what is there to be read alone, also beside a process that writes to it: as it stood at that moment.
+ * Nothing may be committed, purged or dropped. */
+enum aft_err aft_store_rocksdb_look(const char *directory, struct aft_store **out,
+                                    struct aft_error *e) AFT_MUST_CHECK;
 
 #endif

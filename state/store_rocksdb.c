@@ -254,8 +254,8 @@ options(void)
     return o;
 }
 
-enum aft_err
-aft_store_rocksdb_open(const char *directory, struct aft_store **out, struct aft_error *e)
+static enum aft_err
+store_open(const char *directory, bool look, struct aft_store **out, struct aft_error *e)
 {
     struct rocks *r = calloc(1, sizeof *r);
     char *words = NULL, doing[300];
@@ -266,7 +266,8 @@ aft_store_rocksdb_open(const char *directory, struct aft_store **out, struct aft
     rocksdb_writeoptions_set_sync(r->synced, 1);
     r->reads = rocksdb_readoptions_create();
     r->batch = rocksdb_writebatch_create();
-    r->db = rocksdb_open(r->options, directory, &words);
+    r->db = look ? rocksdb_open_for_read_only(r->options, directory, 0, &words)
+                 : rocksdb_open(r->options, directory, &words);
     if (words) {
         snprintf(doing, sizeof doing, "opening the state in %s", directory);
         enum aft_err failed = told(words, doing, e);
@@ -276,4 +277,16 @@ aft_store_rocksdb_open(const char *directory, struct aft_store **out, struct aft
     }
     *out = &r->base;
     return AFT_OK;
+}
+
+enum aft_err
+aft_store_rocksdb_open(const char *directory, struct aft_store **out, struct aft_error *e)
+{
+    return store_open(directory, false, out, e);
+}
+
+enum aft_err
+aft_store_rocksdb_look(const char *directory, struct aft_store **out, struct aft_error *e)
+{
+    return store_open(directory, true, out, e);
 }

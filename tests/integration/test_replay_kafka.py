@@ -6,6 +6,7 @@ C1  A checkpoint is taken from a running service; after kill -9, with its disk w
 C2  `replay --verify` of a service that runs, and of one that stopped, finds every example and snapshot the same, and writes to no topic.
 C3  In a copy of the examples, a byte that was changed ends it with 7 and the place, a block that is missing with 6.
 C4  A state made by `replay --into` is gone on from.
+C5  `explain` tells of a live outcome beside the service that works on its state, and of settled ones from the examples.
 """
 import json
 import pathlib
@@ -62,6 +63,36 @@ def restored_while_running(where, world, process):
     world.happen(200)
 
 
+def explained(process, what, name):
+    return json.loads(run(process, "explain", what, name, "--json").stdout)
+
+
+def explain_live(world, process):
+    """C5: the last clicks; in the state as soon as they are committed."""
+    for _ in range(20):
+        world.happen(20)
+        time.sleep(0.5)
+        late = sorted(world.clicked, key=lambda d: int(d[1:]))[-1]
+        done = subprocess.run([AFT, "explain", "outcome", "o" + late[1:], "--json", "--config", str(process.config)], capture_output=True, text=True, timeout=60)
+        state = json.loads(done.stdout)["state"] if done.stdout else None
+        if state and state["touches"]:
+            mine = [t for t in state["touches"] if t["decision_id"] == late]
+            assert mine[0]["arm_id"] == world.shown[late] and mine[0]["share_ppm"] == 1000000 == state["shares_ppm"], state
+            return
+    raise AssertionError(f"no late click is in the state: {done.stdout} {done.stderr}")
+
+
+def explain_settled(world, process):
+    """C5."""
+    decision = sorted(world.clicked)[0]
+    told = explained(process, "decision", decision)
+    assert told["state"] is None and [e["phase"] for e in told["examples"]][-1] == "SETTLE", told
+    item = told["examples"][-1]["items"][0]
+    assert item["arm_id"] == world.shown[decision] and item["components"]["click"] == 1000000, item
+    assert f'"{decision}"' in run(process, "explain", "decision", decision).stdout
+    assert "nor the examples" in run(process, "explain", "outcome", "never", code=1).stderr
+
+
 def changed_copy(process, name, change):
     """A topic with the examples' blocks, changed by change(partition, number of the block, its bytes): None leaves it out."""
     topic = f"{PREFIX}{name}"
@@ -108,7 +139,7 @@ def story(where):
         restored_while_running(where, world, process)
         live = replayed(process)  # C2: it runs, and more comes in
         assert sum(p["compared"] for p in live["partitions"]) > 300, live
-        world.happen(100)
+        explain_live(world, process)
         examples, twice = settled(world, process)
         check_examples(world, examples)
         process.stop()
@@ -119,6 +150,7 @@ def story(where):
         assert sum(p["compared"] for p in whole["partitions"]) == len(examples), whole
         assert whole["model"]["rounds"] > 0 and whole["model"]["snapshots_compared"] > 0, whole["model"]
         losses(process)
+        explain_settled(world, process)
         wipe(where, process)  # C4
         run(process, "replay", "--into", str(where / "into"))
         run(process, "checkpoint", "restore", str(where / "into"))
@@ -130,7 +162,7 @@ def story(where):
         replayed(process)
     finally:
         process.kill()
-    print(f"{len(world.shown)} impressions, {len(examples)} examples, {twice} written again; {whole['model']}; C1 to C4 hold")
+    print(f"{len(world.shown)} impressions, {len(examples)} examples, {twice} written again; {whole['model']}; C1 to C5 hold")
     return 0
 
 

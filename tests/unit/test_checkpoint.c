@@ -1,4 +1,5 @@
-/* test_checkpoint.c - checkpoints over RocksDB: made from a state at rest and from one that another process holds, put back in place, gone
+/* test_checkpoint.c - checkpoints over RocksDB: made from a state at rest and from one that another process holds, put back
+ * in place, gone
  * on from; what must be refused is. And the purge: once a day, if somebody was erased.
  */
 #include "tests/world.h"

@@ -1,4 +1,5 @@
-/* test_replay.c - replays over a log in memory: what tasks and a learner published is computed again to the byte; what was changed or lost in
+/* test_replay.c - replays over a log in memory: what tasks and a learner published is computed again to the byte; what was
+ * changed or lost in
  * a copy of the topics is found, with its place; a state that a replay leaves is one that a task goes on from.
  */
 #include "tests/world.h"

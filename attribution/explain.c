@@ -1,0 +1,153 @@
+/* explain.c - why: what the state holds of an outcome and of a decision. Nothing is changed.
+ * The state knows outcomes and settled decisions by the hash of their ids alone; ids and arms are those of impressions that
+ * it still holds.
+ */
+#include "attribution/inner.h"
+
+static const char *const rule_names[] = {
+    [AFT_RULE_LAST_TOUCH] = "last_touch",   [AFT_RULE_FIRST_TOUCH] = "first_touch",
+    [AFT_RULE_LINEAR] = "linear",           [AFT_RULE_TIME_DECAY] = "time_decay",
+    [AFT_RULE_POSITION_BASED] = "position", [AFT_RULE_SHAPLEY] = "shapley",
+};
+
+const char *
+aft_rule_name(enum aft_rule rule)
+{
+    return rule_names[rule];
+}
+
+/* A touch whose impression can still be read; false: it is settled away, or erased. */
+static bool
+impression_held(struct aft_joiner *j, struct aft_hash128 id, uint64_t *n, struct aft_impression *v)
+{
+    struct aft_error untold;
+    int64_t offset;
+    return aft_index_find(&j->index, id, n) &&
+           !(aft_index_touch(&j->index, *n)->flags & AFT_TOUCH_WIPED) &&
+           afti_impression_of(j, *n, v, &offset, &untold) == AFT_OK;
+}
+
+static struct aft_explained_credit
+explained(struct aft_joiner *j, const struct afti_credit *c)
+{
+    struct aft_impression v;
+    uint64_t n;
+    struct aft_explained_credit out = {.kind = &j->config.kinds[c->kind],
+                                       .item = c->item,
+                                       .ppm = c->ppm,
+                                       .unit_micro = c->unit,
+                                       .reward_micro = c->micro};
+    if (!impression_held(j, c->decision, &n, &v))
+        return out;
+    const struct aft_cell *click = aft_index_cell(&j->index, n, c->item, AFT_CELL_CLICK, false);
+    out.held = true;
+    out.decision_id = v.decision_id;
+    out.arm_id = c->item < v.slate_n ? v.slate[c->item].arm_id : AFT_ABSENT;
+    out.shown_ms = v.timestamp_ms;
+    out.clicked_ms = click ? click->unit : INT64_MIN;
+    return out;
+}
+
+static bool
+credited(const struct afti_ledger *l, struct aft_hash128 id)
+{
+    for (uint32_t i = 0; i < l->credit_n; i++)
+        if (aft_same_id(l->credit[i].decision, id))
+            return true;
+    return false;
+}
+
+/* The other touches of whoever was credited, in the window before the outcome: they were looked at, and got nothing. */
+static void
+passed_over(struct aft_joiner *j, const struct afti_ledger *l, int64_t outcome_e,
+            const struct aft_explain_sink *sink)
+{
+    struct aft_impression v;
+    uint64_t n = 0;
+    bool more = false;
+    for (uint32_t i = 0; i < l->credit_n && !more; i++)
+        more = impression_held(j, l->credit[i].decision, &n, &v);
+    if (!more)
+        return;
+    for (more = aft_index_newest(&j->index, aft_id_of(v.user_id), &n); more;
+         more = aft_index_before(&j->index, n, &n)) {
+        const struct aft_touch *t = aft_index_touch(&j->index, n);
+        struct aft_impression other;
+        uint64_t same;
+        if (t->e < outcome_e - j->config.window_ms)
+            return;
+        if (t->ts > outcome_e || credited(l, t->id) || !impression_held(j, t->id, &same, &other))
+            continue;
+        struct aft_explained_credit none = {.held = true,
+                                            .decision_id = other.decision_id,
+                                            .shown_ms = t->ts,
+                                            .clicked_ms = INT64_MIN};
+        sink->credit(sink->ctx, &none);
+    }
+}
+
+enum aft_err
+aft_joiner_explain_outcome(struct aft_joiner *j, struct aft_bytes id,
+                           struct aft_explained_outcome *out, const struct aft_explain_sink *sink,
+                           struct aft_error *e)
+{
+    uint64_t n;
+    struct afti_ledger *l = &j->taken_back; /* nothing is being taken back now */
+    *out = (struct aft_explained_outcome){0};
+    if (!aft_index_seen_before(&j->index, aft_id_of(id), &n))
+        return AFT_OK;
+    const struct aft_seen *s = aft_index_seen(&j->index, n);
+    out->known = true;
+    out->waiting = s->waiting;
+    out->e_ms = s->e;
+    if (s->ledger.segment == 0)
+        return AFT_OK;
+    enum aft_err err = afti_ledger_of(j, s, l, e);
+    for (uint32_t i = 0; err == AFT_OK && i < l->credit_n; i++) {
+        struct aft_explained_credit c = explained(j, &l->credit[i]);
+        out->credits++;
+        out->ppm += c.ppm;
+        sink->credit(sink->ctx, &c);
+    }
+    if (err == AFT_OK)
+        passed_over(j, l, out->e_ms, sink);
+    return err;
+}
+
+enum aft_err
+aft_joiner_explain_decision(struct aft_joiner *j, struct aft_bytes id,
+                            struct aft_explained_decision *out, const struct aft_explain_sink *sink,
+                            struct aft_error *e)
+{
+    uint64_t n;
+    int64_t offset;
+    struct aft_impression v;
+    *out = (struct aft_explained_decision){0};
+    if (!aft_index_find(&j->index, aft_id_of(id), &n))
+        return AFT_OK;
+    AFT_TRY(afti_impression_of(j, n, &v, &offset, e));
+    const struct aft_touch *t = aft_index_touch(&j->index, n);
+    *out = (struct aft_explained_decision){
+        .known = true,
+        .opened = t->flags & AFT_TOUCH_OPENED,
+        .seen = t->flags & AFT_TOUCH_ACTIVE,
+        .shown_ms = t->ts,
+        .offset = offset,
+        .settles_ms = afti_settle_of(j, t->ts),
+        .user_id = v.user_id,
+        .items = v.slate_n,
+    };
+    for (const struct aft_cell *c = aft_index_cells(&j->index, t->cells); c;
+         c = aft_index_cells(&j->index, c->next)) {
+        if (c->kind == AFT_CELL_CLICK)
+            continue;
+        const struct afti_credit sum = {.decision = t->id,
+                                        .item = c->item,
+                                        .kind = c->kind,
+                                        .unit = c->unit,
+                                        .micro = c->micro};
+        struct aft_explained_credit one = explained(j, &sum);
+        sink->credit(sink->ctx, &one);
+    }
+    return AFT_OK;
+}
