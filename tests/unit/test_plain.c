@@ -1,5 +1,5 @@
-/* test_plain.c - the fast ways to a score give the bits of the long one: candidates read each time, resolved by revision, and made
- * into terms (which a feature with a long name and no value brings about: it adds nothing); buffers that are used again; and the
+/* test_plain.c - the fast ways to a score give the bits of the long one: candidates read each time, resolved by revision, and
+ * made into terms (which a feature with a long name and no value brings about: it adds nothing); buffers that are used again; and the
  * same for the learner. */
 #include "tests/kit.h"
 
