@@ -2,8 +2,8 @@
  * written out, so the bits are the same for every compiler, -O and vector width.
  *
  * AFT_WIDE marks a function that is compiled twice, for plain x86-64 and for AVX2, and chosen when the program is loaded. Neither
- * has FMA (-ffp-contract=off): both give the same bits. Under a sanitizer, on other machines, and with clang (whose version 14 gives
- * clones names that other files do not find) there is one version.
+ * has FMA (-ffp-contract=off): both give the same bits. There is one version under a sanitizer, on
+ * other machines, and with clang (whose version 14 gives clones names that other files do not find).
  */
 #ifndef AFT_POLICY_LANES_H
 #define AFT_POLICY_LANES_H

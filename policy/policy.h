@@ -103,7 +103,7 @@ struct aft_request {
     bool baseline;        /* decide uniformly at random, whatever the model says */
     /* 0, or a number of the caller's choice, by which it promises: whenever this scratch has seen the same revision with the same
      * `candidates` and `candidates_n`, ids and features (not masks) were what they are now, bytes and all. They are then resolved
-     * once a snapshot, and a decision no longer reads them. A change of anything wants a new number. Results do not depend on it. */
+     * once a snapshot, and a decision no longer reads them. A change of anything wants a new number. Results are the same. */
     uint64_t revision;
 };
 struct aft_slot {

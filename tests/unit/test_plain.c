@@ -1,5 +1,5 @@
-/* test_plain.c - the fast ways to a score give the bits of the long one: candidates read each time, resolved by revision, and made
- * into terms (which a feature with a long name and no value brings about: it adds nothing); buffers that are used again; and the
+/* test_plain.c - the fast ways to a score give the bits of the long one: candidates read each time, resolved by revision, and
+ * made into terms (which a feature with a long name and no value brings about: it adds nothing); buffers that are used again; and the
  * same for the learner. */
 #include "tests/kit.h"
 
@@ -29,10 +29,10 @@ fill(struct world *w, bool words)
                                              .number = 2 * aft_random_unit(&w->random) - 1};
     }
     for (uint32_t j = 0; j < OWN; j++)
-        snprintf(w->names[j], sizeof w->names[j], "%.*s%u", (int)(2 * j), long_name, j);
+        snprintf(w->names[j], sizeof w->names[j], "%.*s%u", (int)(words ? 2 * j : j), long_name, j);
     for (uint32_t a = 0; a < ARMS; a++) {
         uint32_t n = 0;
-        snprintf(w->ids[a], sizeof w->ids[a], "%.*s%u", (int)(a % 18), long_name, a);
+        snprintf(w->ids[a], sizeof w->ids[a], "%.*s%u", (int)(a % (words ? 18 : 14)), long_name, a);
         for (uint32_t j = 0; j < OWN; j++) {
             if (a > 10 && aft_random_below(&w->random, 3) == 0)
                 continue;
