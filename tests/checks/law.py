@@ -53,11 +53,13 @@ PURE_HEADERS = {"inttypes.h", "limits.h", "float.h", "math.h", "stdarg.h", "stdb
                 "stdio.h", "stdlib.h", "string.h"}
 ALSO = {"base/number.c": {"locale.h"}}
 
+# __cpu_*: kernels in fixed lanes exist twice, for narrow and for wide vectors; both give the same bits (policy/lanes.h)
 CALLABLE = set("""
     memchr memcmp memcpy memmove memset strchr strcmp strcpy strcspn strlen strncmp strnlen strrchr strspn strstr strtol
     strtoll strtoul strtoull snprintf vsnprintf sqrt floor ceil rint nearbyint lrint llrint fabs trunc ldexp frexp
     abort __stack_chk_fail __assert_fail _GLOBAL_OFFSET_TABLE_ bsearch qsort
     __divti3 __modti3 __udivti3 __umodti3 __divmodti4 __udivmodti4
+    __cpu_model __cpu_indicator_init
     __memcpy_chk __memset_chk __memmove_chk __snprintf_chk __vsnprintf_chk __strcpy_chk
     """.split())
 MAY_CALL = {
@@ -73,6 +75,7 @@ OWNERS = {  # files that own memory: what they own. It is taken at the start, or
     "attribution/timers.c": "activations that wait",
     "policy/bilinear.c": "a bilinear model", "policy/decide.c": "a thread's scratch", "policy/dict.c": "dictionaries",
     "policy/format.c": "a plane that is being read", "policy/linear.c": "a linear model", "policy/model.c": "a model",
+    "policy/plain.c": "arms that were encoded", "policy/quadratic.c": "a ridge model's forms",
     "policy/score.c": "a scratch's arrays", "policy/snapshot_set.c": "the parts of a set",
     "learner/arms.c": "the arms", "learner/flow.c": "the flow model", "learner/learner.c": "a learner", "learner/ridge.c": "the ridge model",
     "learner/rounds.c": "blocks that wait for their round",
