@@ -99,7 +99,7 @@ time_text(int64_t ms, char out[32])
     time_t s = (time_t)(ms / 1000);
     struct tm tm;
     if (ms == INT64_MIN || !gmtime_r(&s, &tm) || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        strcpy(out, "-");
+        memcpy(out, "-", sizeof "-");
 }
 
 static void

@@ -175,6 +175,15 @@ afti_diverged(struct afti_replay *r, uint64_t seq, struct aft_bytes decision, co
                     (unsigned long long)seq, out->decision_id, field);
 }
 
+static bool
+same_bits(double a, double b)
+{
+    uint64_t x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    return x == y;
+}
+
 static const char *
 item_difference(const struct aft_example_item *a, const struct aft_example_item *b)
 {
@@ -182,10 +191,10 @@ item_difference(const struct aft_example_item *a, const struct aft_example_item 
         return "items.arm_id";
     if (a->slot != b->slot)
         return "items.slot";
-    if (memcmp(&a->propensity, &b->propensity, sizeof a->propensity) != 0)
+    if (!same_bits(a->propensity, b->propensity))
         return "items.propensity";
     if (a->has_marginal != b->has_marginal ||
-        (a->has_marginal && memcmp(&a->marginal, &b->marginal, sizeof a->marginal) != 0))
+        (a->has_marginal && !same_bits(a->marginal, b->marginal)))
         return "items.marginal";
     if (!aft_same(a->raw_features, b->raw_features))
         return "items.features";
