@@ -190,6 +190,20 @@ afti_local_group_commit(struct aft_group *g, const char *topic, int32_t partitio
     AFT_ASSERT(g && topic && partition >= 0 && offset >= 0); /* nobody else looks at our lag here */
 }
 
+struct timespec
+afti_deadline(int timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec += 1;
+        until.tv_nsec -= 1000000000;
+    }
+    return until;
+}
+
 void
 afti_local_group_close(struct aft_group *g)
 {

@@ -3,6 +3,8 @@
 #ifndef AFT_CONSUMER_LOG_LOCAL_H
 #define AFT_CONSUMER_LOG_LOCAL_H
 
+#include <time.h>
+
 #include "consumer/log.h"
 
 /* afti_take: n zeroed bytes, or the process ends (these logs are bounded by their disk or their test). */
@@ -29,6 +31,9 @@ void afti_acks_deliver(struct afti_acks *q);
 void afti_acks_fail(struct afti_acks *q, const struct aft_error *err);
 /* afti_acks_deinit forgets what was not delivered. */
 void afti_acks_deinit(struct afti_acks *q);
+
+/* ---- waiting: the moment timeout_ms from now on the monotonic clock, for pthread_cond_timedwait. */
+struct timespec afti_deadline(int timeout_ms);
 
 /* ---- checks with words */
 enum aft_err afti_check_spec(const struct aft_topic_spec *s, struct aft_error *e) AFT_MUST_CHECK;

@@ -171,14 +171,7 @@ reader_open(struct aft_log *l, const char *topic, int32_t partition, int64_t off
 static void
 wait_for_more(struct aft_log_reader *r, int timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec += 1;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = afti_deadline(timeout_ms);
     int waited = 0;
     while (waited != ETIMEDOUT && r->next == (int64_t)r->partition->n)
         waited = pthread_cond_timedwait(&r->broker->more, &r->broker->mutex, &until);

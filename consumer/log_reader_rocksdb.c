@@ -68,16 +68,11 @@ end_after(struct aft_log_reader *r, int timeout_ms)
 {
     struct aft_embedded *b = r->handle->broker;
     const int64_t *end = &r->topic->end[r->partition];
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec += 1;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&b->mutex);
+    struct timespec until = {0};
     int waited = timeout_ms > 0 ? 0 : ETIMEDOUT;
+    if (timeout_ms > 0)
+        until = afti_deadline(timeout_ms);
+    pthread_mutex_lock(&b->mutex);
     while (waited != ETIMEDOUT && r->next == *end)
         waited = pthread_cond_timedwait(&b->more, &b->mutex, &until);
     int64_t now = *end;
