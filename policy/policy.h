@@ -17,7 +17,14 @@ enum aft_explore {
     AFT_EXPLORE_LINUCB,
     AFT_EXPLORE_THOMPSON /* tally of keyed draws, floored: exact given the draws */
 };
-enum aft_model_kind { AFT_MODEL_RIDGE, AFT_MODEL_FLOW };
+enum aft_model_kind {
+    AFT_MODEL_RIDGE,
+    AFT_MODEL_FLOW,
+    AFT_MODEL_FLOW_SQUARED,
+    AFT_MODEL_VW,
+    AFT_MODEL_BAYES,
+    AFT_MODEL_BAYES_FULL
+};
 enum aft_scope { AFT_SCOPE_SHARED, AFT_SCOPE_PER_ARM };
 
 #define AFT_INTERACTIONS_MAX 64

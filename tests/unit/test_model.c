@@ -62,9 +62,11 @@ test_reads_back_and_refuses(void **state)
     (void)state;
     struct aft_random r;
     aft_random_init(&r, kit_seed(31), 0);
-    for (int m = 0; m < 2; m++) {
+    static const char *const models[] = {"ridge", "flow",  "flow-squared",
+                                         "vw",    "bayes", "bayes-full"};
+    for (int m = 0; m < 6; m++) {
         struct aft_buffer b = {0}, again = {0};
-        weights_of(m ? "flow" : "ridge", &b);
+        weights_of(models[m], &b);
         assert_int_equal(decode(aft_buffer_bytes(&b), &again), AFT_OK);
         assert_true(aft_same(aft_buffer_bytes(&b), aft_buffer_bytes(&again)));
         for (size_t n = 0; n < b.n; n = n < 64 ? n + 1 : n + 97)
@@ -91,27 +93,42 @@ static void
 test_digests_are_the_same_everywhere(void **state)
 {
     (void)state;
-    static const char *const golden[] = {
-        "356c037dab079baafbc36592dd263f1c870f6d5e9f57a97b10e6f441e4a35757",
-        "de41d1fbb8cb67b7b452f825e662207dfeacca3d48527a32457f06525c88f785",
-        "d923dcc8bc79a59e4deacc12ca9e827b49288c7c649ea2d22ef3a4dadeb86dea"};
-    for (int i = 0; i < 3; i++) {
+    int wrong = 0;
+    static const struct {
+        const char *model, *scope, *digest;
+    } golden[] = {
+        {"ridge", "shared", "e0e016ae4d0d9ae0165e49deaed8d64bbdfd13346eb7e109b36589f67b83d980"},
+        {"ridge", "per_arm", "6096bbb870ea6ce8c1ec30cfa655db06bb578eba9021606791bdd974b043a87e"},
+        {"flow", "shared", "760695e9f143bc3e831cd295e5942c6d17c321222a380588ef4fd098e45d5f35"},
+        {"flow-squared", "shared",
+         "ff694c015d870a99aaea521fc0bae112bed7e9571f7c5610ad1b99e00b6a3ff0"},
+        {"vw", "shared", "f3d100e1e7f239168b662195a3277d17b6efd67cd780e77bbc731230b9dd44aa"},
+        {"bayes", "shared", "e7dd986493e9d1368928084c884e814045a165c846df6c9abeb204df09c836b7"},
+        {"bayes-full", "shared",
+         "18827ddcd1e80f264cd69376a8756942d7d0a9b3e0e547e2c8ffe7c58fa48d6c"},
+        {"bayes-full", "per_arm",
+         "a7e240d4c14669c51e9247a686e8450831a1fbfbe2a3a6a4dc1af166249a4c42"},
+    };
+    for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         struct aft_learner_settings s;
         struct aft_digest d;
         char hex[65];
         aft_learner_settings_default(&s);
         kit_set(&s, "features.interactions", "device*topic, device*slot");
         kit_set(&s, "features.buckets.days", "7,14,30,60");
-        kit_set(&s, "learner.model", i == 2 ? "flow" : "ridge");
-        kit_set(&s, "learner.scope", i == 1 ? "per_arm" : "shared");
+        kit_set(&s, "learner.model", golden[i].model);
+        kit_set(&s, "learner.scope", golden[i].scope);
         struct aft_learner *l = kit_learner(&s);
         learn_some(l, 2000);
         aft_learner_digest(l, &d);
         aft_hex(d.b, sizeof d.b, hex);
-        if (strcmp(hex, golden[i]) != 0)
-            fail_msg("model %d has digest %s", i, hex);
+        if (strcmp(hex, golden[i].digest) != 0) {
+            printf("{\"%s\", \"%s\", \"%s\"},\n", golden[i].model, golden[i].scope, hex);
+            wrong++;
+        }
         aft_learner_free(l);
     }
+    assert_int_equal(wrong, 0);
 }
 
 int
