@@ -1,8 +1,11 @@
-/* number.c - decimal text to a double under the C locale. Touches this thread's locale alone, for the length of the call. Any thread. */
+/* number.c - decimal text to a double under the C locale; whole numbers with a unit. Touches this thread's locale alone, for the length of
+ * a call. Any thread. */
 #include "base/number.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 
@@ -16,4 +19,43 @@ aft_number(const char *text, char **end)
     uselocale(before);
     freelocale(c);
     return v;
+}
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+/* digits then one of the units; "0" needs none. */
+static bool
+parse_units(const char *text, const struct unit *units, size_t n, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    long long v = strtoll(text, &end, 10);
+    if (errno != 0)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(end, units[i].name) == 0)
+            return !__builtin_mul_overflow((int64_t)v, units[i].factor, out);
+    *out = 0;
+    return v == 0 && *end == '\0';
+}
+
+bool
+aft_duration(const char *text, int64_t *out)
+{
+    static const struct unit units[] = {
+        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    return parse_units(text, units, 5, out);
+}
+
+bool
+aft_size(const char *text, int64_t *out)
+{
+    static const struct unit units[] = {
+        {"", 1}, {"B", 1}, {"KB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 << 30}};
+    return parse_units(text, units, 5, out);
 }
