@@ -2,7 +2,6 @@
  * a call. Any thread. */
 #include "base/number.h"
 
-#include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,18 +29,18 @@ struct unit {
 static bool
 parse_units(const char *text, const struct unit *units, size_t n, int64_t *out)
 {
-    char *end;
-    errno = 0;
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    long long v = strtoll(text, &end, 10);
-    if (errno != 0)
+    const char *p = text;
+    int64_t v = 0;
+    for (; *p >= '0' && *p <= '9'; p++)
+        if (__builtin_mul_overflow(v, INT64_C(10), &v) || __builtin_add_overflow(v, *p - '0', &v))
+            return false;
+    if (p == text)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (strcmp(end, units[i].name) == 0)
-            return !__builtin_mul_overflow((int64_t)v, units[i].factor, out);
+        if (strcmp(p, units[i].name) == 0)
+            return !__builtin_mul_overflow(v, units[i].factor, out);
     *out = 0;
-    return v == 0 && *end == '\0';
+    return v == 0 && *p == '\0';
 }
 
 bool
