@@ -113,8 +113,6 @@ static uint32_t
 line_id(struct aft_bytes text, struct aft_features f, char out[AFT_ID_BYTES_MAX + 1])
 {
     struct aft_bytes rest = text, space = AFT_ABSENT;
-    while (text.n && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\r'))
-        text.n--;
     if (f.n == 1 && aft_vw_namespace(&rest, &space) && f.v[0].name.n > space.n + (space.n > 0))
         return feature_id(&f.v[0], space.n, out);
     return (uint32_t)snprintf(out, AFT_ID_BYTES_MAX + 1, "%016llx",

@@ -216,6 +216,8 @@ aft_vw_head(struct aft_bytes line, struct aft_arena *a, struct aft_vw_line *out,
         out->kind = AFT_VW_BLANK;
         return AFT_OK;
     }
+    while (blank(line.p[line.n - 1]))
+        line.n--;
     const uint8_t *bar = memchr(line.p, '|', line.n);
     if (!bar)
         return AFT_FAIL(e, AFT_E_MALFORMED,

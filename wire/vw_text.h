@@ -26,7 +26,7 @@ struct aft_vw_label {
     bool has_cost, has_probability;
 };
 
-/* Slices borrow from the line. `features` begins with the first '|'. */
+/* Slices borrow from the line. `features`: from the first '|' to the last byte that is no blank. */
 struct aft_vw_line {
     enum aft_vw_kind kind;
     const struct aft_vw_label *labels; /* in the arena */
