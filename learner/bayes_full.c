@@ -4,7 +4,8 @@
  * One example, label t in [0, 1], weight h, x: theta and C of its block (weights.h, linear: cov is C)
  *   1 y = C x, v = x' y, p = logistic(theta' x / sqrt(1 + 0.3927 v)): the chance under the posterior; a = p (1 - p)
  *   2 theta += y h (t - p) / (1 + h a v),  C -= y y' h a / (1 + h a v)
- *   3 forgetting, `learner.memory` H examples of the block: C_ij *= d_i d_j, d_i^2 = 2^(1/H), less where C_ii would pass the prior's
+ *   3 forgetting, `learner.memory` H examples of the block: C_ij *= d_i d_j, d_i^2 = 2^(1/H), less where C_ii would pass the prior's;
+ *     by `learner.half.life` likewise
  * Prior: C = diag(sigma^2 / (n N^2) / lambda), sigma 3 constant, 2 pairs, 1 rest; n: how many of its sort the example had that brought the
  * column; N: running maximum of |x|, at least 1 for the first 64 sightings. When N grows, theta and C are those of x / N rescaled, as
  * if N had been so from the start; when it falls (once), what is not known of the column widens.
@@ -151,11 +152,11 @@ shrink_and_forget(struct aft_linear_block *b, const double *z, const double *d)
     }
 }
 
-/* By how much each column forgets, once z z' is gone from C. */
+/* By how much each column widens, at most by `most`, once z z' is gone from C. */
 static void
-forgetting(const struct afti_table *t, const struct aft_linear_block *b, const double *z, double *d)
+widening(const struct afti_table *t, const struct aft_linear_block *b, double most, const double *z,
+         double *d)
 {
-    double most = aft_exp2(1 / t->memory);
     for (uint32_t j = 0; j < b->d; j++) {
         double n = norm_of(&t->place.scale[j]), top = t->place.prior[j] / (n * n);
         double c = b->cov[(size_t)j * b->stride + j] - z[j] * z[j];
@@ -181,7 +182,7 @@ afti_full_learn(struct afti_table *t, struct afti_member *m, double weight, doub
     for (uint32_t i = 0; i < b->d; i++)
         y[i] *= z;
     if (t->memory > 0) {
-        forgetting(t, b, y, m->ridge.dense);
+        widening(t, b, aft_exp2(1 / t->memory), y, m->ridge.dense);
         shrink_and_forget(b, y, m->ridge.dense);
     } else {
         afti_ridge_shrink(b->cov, y, b->d, b->stride);
@@ -196,6 +197,19 @@ afti_full_revise(struct afti_table *t, struct afti_member *m, double weight, dou
     aft_linear_apply(b, &t->place.x, m->ridge.y);
     for (uint32_t i = 0; i < b->d; i++)
         b->theta[i] += weight * (after - before) * m->ridge.y[i];
+}
+
+/* By event time, beside what each example makes forget. */
+void
+afti_full_forget(struct afti_table *t, struct afti_member *m, double keep)
+{
+    const struct aft_linear *w = &t->weights.linear;
+    memset(m->ridge.y, 0, sizeof m->ridge.y);
+    for (uint32_t k = 0; k < w->blocks_n; k++) {
+        struct aft_linear_block *b = aft_linear_block(w, k, m->index);
+        widening(t, b, 1 / keep, m->ridge.y, m->ridge.dense);
+        shrink_and_forget(b, m->ridge.y, m->ridge.dense);
+    }
 }
 
 /* ---- bytes */

@@ -124,13 +124,27 @@ afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, dou
                  double after)
 {
     float used;
+    if (!(m->q > 0)) /* nothing was learned: there is nothing to move, perhaps not even a table */
+        return;
     double score = afti_grid_score(t, m);
     float q = steps(t, m, 0, &used);
-    if (!(q > 0) || !(m->q > 0))
+    if (!(q > 0))
         return;
     double a = length(t, m, weight, q);
     double by = flown(t, score, after, a) - flown(t, score, before, a);
     afti_grid_move(t, m, (float)(by / (double)q));
+}
+
+/* Information alone: rates and variances grow again, weights stay where they are. */
+void
+afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep)
+{
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    for (uint32_t r = 0; r < b->rows.n; r++) {
+        float *g = t->grid.plane[0] + aft_bilinear_at(b, r, m->index);
+        for (uint32_t c = 0; c < b->stride; c++)
+            g[c] *= (float)keep;
+    }
 }
 
 void

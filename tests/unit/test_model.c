@@ -97,17 +97,17 @@ test_digests_are_the_same_everywhere(void **state)
     static const struct {
         const char *model, *scope, *digest;
     } golden[] = {
-        {"ridge", "shared", "e0e016ae4d0d9ae0165e49deaed8d64bbdfd13346eb7e109b36589f67b83d980"},
-        {"ridge", "per_arm", "6096bbb870ea6ce8c1ec30cfa655db06bb578eba9021606791bdd974b043a87e"},
-        {"flow", "shared", "760695e9f143bc3e831cd295e5942c6d17c321222a380588ef4fd098e45d5f35"},
+        {"ridge", "shared", "7b1b1015f3084230396de0511df791bc72f0501ee7a1b20eea22aa63adae3243"},
+        {"ridge", "per_arm", "acbd0cabcacdd213ed5c4bdb3594f26187d22afc6a17d256a251a8405d03369a"},
+        {"flow", "shared", "b667a17732a451df65b21d3581170bb795252a169e4a775abfc16a59d783a54e"},
         {"flow-squared", "shared",
-         "ff694c015d870a99aaea521fc0bae112bed7e9571f7c5610ad1b99e00b6a3ff0"},
-        {"vw", "shared", "f3d100e1e7f239168b662195a3277d17b6efd67cd780e77bbc731230b9dd44aa"},
-        {"bayes", "shared", "e7dd986493e9d1368928084c884e814045a165c846df6c9abeb204df09c836b7"},
+         "5a372c941a7d80b2bd49c19221242eb2a0da13868c30ba5bea33e9baee47d34a"},
+        {"vw", "shared", "46eb02416a0600e2ded1e99fe8119134b460a966c61ab1710a786b54cb127ffe"},
+        {"bayes", "shared", "359abe5cca7a3887a0af5c9e93e9154987488cf06c85d71511933ef62e46d9a6"},
         {"bayes-full", "shared",
-         "18827ddcd1e80f264cd69376a8756942d7d0a9b3e0e547e2c8ffe7c58fa48d6c"},
+         "b3a06889c37332c541073389c33b8b1c3f22722b2502c8552e3f4c751f0cfb77"},
         {"bayes-full", "per_arm",
-         "a7e240d4c14669c51e9247a686e8450831a1fbfbe2a3a6a4dc1af166249a4c42"},
+         "d0ecad8eadad5b957a3786a8e5ce70cf6eb013f1f7add7effdf5d21ada1cbd1b"},
     };
     for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         struct aft_learner_settings s;
