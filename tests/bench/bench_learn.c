@@ -11,7 +11,7 @@
 #include "tests/bench/stream.h"
 #include "wire/wire_avro.h"
 
-enum { CHUNK = 250, D = 50 };
+enum { CHUNK = 50, D = 50 };
 
 static struct aft_learner *
 flow_learner(void)
@@ -29,7 +29,7 @@ flow_learner(void)
 
 /* d as an example; *item must live as long. */
 static struct aft_example
-example_of(const struct stream_decision *d, struct aft_example_item *item)
+example_of(const struct stream_decision *d, uint64_t revision, struct aft_example_item *item)
 {
     const struct aft_candidate *c = &d->candidates[d->shown];
     *item = (struct aft_example_item){.arm_id = c->arm_id,
@@ -43,7 +43,9 @@ example_of(const struct stream_decision *d, struct aft_example_item *item)
                                 .context = {d->context, STREAM_CONTEXT},
                                 .candidates = d->candidates,
                                 .candidates_n = STREAM_OFFERED,
+
                                 .items = item,
+                                .revision = revision,
                                 .items_n = 1};
 }
 
@@ -52,7 +54,7 @@ learn_one(struct aft_learner *l, const struct stream_decision *d)
 {
     struct aft_error e;
     struct aft_example_item item;
-    struct aft_example x = example_of(d, &item);
+    struct aft_example x = example_of(d, 1, &item);
     return aft_learner_learn(l, &x, &e) == AFT_OK;
 }
 
@@ -173,7 +175,7 @@ export_example(struct aft_file_writer *out, struct aft_buffer *b, const struct s
 {
     struct aft_error e;
     struct aft_example_item item;
-    struct aft_example x = example_of(d, &item);
+    struct aft_example x = example_of(d, 1, &item);
     x.seq = (uint64_t)i;
     x.fire_ms = x.timestamp_ms = i;
     aft_buffer_reset(b);
