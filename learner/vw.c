@@ -91,8 +91,7 @@ see(struct afti_member *m, double label)
 static void
 move(struct afti_table *t, struct afti_member *m, double q, double scale, double by)
 {
-    if (q > 0 && scale > 0)
-        afti_grid_move(t, m, (float)(by / q));
+    afti_grid_move(t, m, q > 0 && scale > 0 ? (float)(by / q) : 0); /* rescaled they are new too */
 }
 
 void
