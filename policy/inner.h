@@ -92,6 +92,7 @@ struct aft_scratch {
     struct aft_encoded context, arm;
     struct aft_term terms[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
     struct aft_sparse shared, own;
+    uint32_t member;                    /* whose scores are being made */
     uint32_t index[AFT_CANDIDATES_MAX]; /* eligible candidates */
     double log_w[AFT_CANDIDATES_MAX], w[AFT_CANDIDATES_MAX], rest[AFT_CANDIDATES_MAX];
     double mean[AFT_CANDIDATES_MAX], variance[AFT_CANDIDATES_MAX];
@@ -146,7 +147,7 @@ void afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k);
 void afti_thompson(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                    uint32_t n, uint32_t k);
 
-/* score.c. afti_moments: s->mean[0 .. n), s->variance[0 .. n) where wanted, of the eligible s->index[0 .. n); all of them finite.
+/* score.c. afti_moments: as member s->member sees it, s->mean[0 .. n), s->variance[0 .. n) where wanted, of the eligible s->index[0 .. n); all of them finite.
  * gram: and how they vary together, where that is not by themselves (s->joint, s->directions). */
 struct afti_want {
     bool variance, gram;

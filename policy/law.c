@@ -15,6 +15,8 @@
  *   regcb-opt        the best upper bound
  *   ucb              the best of m + policy.alpha sqrt(2 ln(1 + t) v); with a constant alone and alpha = 1 that is UCB1
  *   linucb           the best of m + policy.alpha sqrt(v) (1003.0146)
+ *   bagging, cover   each member of the model votes for its best mean; a vote is 1 / members. They differ in how the learner makes
+ *                    the members, and cover's epsilon shrinks as min(1, sqrt(n / t)) (1402.0555)
  *   thompson         tally.c
  * RegCB's bounds are the extreme predictions of all models whose excess loss is at most D = policy.c0 ln(n t) (range of rewards)^2:
  * for ridge, whose excess is (theta - theta^)' A (theta - theta^), m +- sqrt(D v), cut to the range; for the logistic flow, whose
@@ -71,7 +73,6 @@ afti_law_of(const struct aft_policy_settings *s, double matured)
     return law;
 }
 
-/* Cover's floor shrinks as min(1, sqrt(n / t)) (1402.0555). */
 double
 afti_floor_of(const struct aft_model *m, uint32_t n)
 {
@@ -87,7 +88,7 @@ static double
 unit(const struct aft_model *m, double score)
 {
     const struct aft_policy_settings *s = &m->plan.settings;
-    if (m->weights.kind == AFT_MODEL_FLOW)
+    if (aft_model_traits(m->weights.kind)->logistic)
         return aft_logistic(score);
     double u = (score - s->reward_min) / (s->reward_max - s->reward_min);
     return u < 0 ? 0 : u > 1 ? 1 : u;
@@ -96,11 +97,11 @@ unit(const struct aft_model *m, double score)
 static void
 bounds(const struct aft_model *m, struct aft_scratch *s, uint32_t n)
 {
-    bool flow = m->weights.kind == AFT_MODEL_FLOW;
+    bool logistic = aft_model_traits(m->weights.kind)->logistic;
     double d = m->plan.settings.c0 * aft_log(n * m->law.matured);
-    double range = flow ? 1 : m->plan.settings.reward_max - m->plan.settings.reward_min;
+    double range = logistic ? 1 : m->plan.settings.reward_max - m->plan.settings.reward_min;
     for (uint32_t i = 0; i < n; i++) {
-        double half = range * afti_deviation((flow ? 2 : 1) * d * s->variance[i]);
+        double half = range * afti_deviation((logistic ? 2 : 1) * d * s->variance[i]);
         s->low[i] = unit(m, s->mean[i] - half);
         s->high[i] = unit(m, s->mean[i] + half);
     }
@@ -157,12 +158,29 @@ shares(const struct aft_model *m, struct aft_scratch *s, const struct aft_reques
     }
 }
 
+/* Each member of the model has the same share of the mass, and puts it on its own best. */
+static enum aft_err
+vote(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r, uint32_t n,
+     uint32_t k, struct aft_error *e)
+{
+    for (uint32_t j = 0; j < m->weights.voters; j++) {
+        s->member = m->weights.first + j;
+        AFT_TRY(afti_moments(m, s, r, n, (struct afti_want){false, false}, e));
+        memcpy(s->value, s->mean, n * sizeof *s->value);
+        afti_spread(s, n, k, 1.0 / m->weights.voters);
+    }
+    return AFT_OK;
+}
+
 enum aft_err
 afti_log_weights(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                  uint32_t n, uint32_t k, struct aft_error *e)
 {
     const struct aft_policy_settings *set = &m->plan.settings;
-    AFT_TRY(afti_moments(m, s, r, n, afti_wants(set), e));
+    bool votes = set->explore == AFT_EXPLORE_BAGGING || set->explore == AFT_EXPLORE_COVER;
+    s->member = m->weights.first;
+    if (!votes)
+        AFT_TRY(afti_moments(m, s, r, n, afti_wants(set), e));
     if (set->explore == AFT_EXPLORE_SOFTMAX) {
         for (uint32_t i = 0; i < n; i++)
             s->log_w[i] = s->mean[i] / set->temperature;
@@ -171,7 +189,10 @@ afti_log_weights(const struct aft_model *m, struct aft_scratch *s, const struct 
     memset(s->tally, 0, n * sizeof *s->tally);
     for (uint32_t j = 0; j <= k; j++)
         s->best[j] = j;
-    shares(m, s, r, n, k);
+    if (votes)
+        AFT_TRY(vote(m, s, r, n, k, e));
+    else
+        shares(m, s, r, n, k);
     for (uint32_t i = 0; i < n; i++)
         s->log_w[i] = s->tally[i] > 1e-34 ? aft_log(s->tally[i]) : AFTI_LOG_ZERO;
     return AFT_OK;

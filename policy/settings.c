@@ -25,7 +25,6 @@ static const struct aft_word explore_words[] = {
 };
 static const struct aft_word covariance_words[] = {{"full", AFT_COVARIANCE_FULL},
                                                    {"diagonal", AFT_COVARIANCE_DIAGONAL}};
-static const struct aft_word model_words[] = {{"ridge", AFT_MODEL_RIDGE}, {"flow", AFT_MODEL_FLOW}};
 static const struct aft_word scope_words[] = {{"shared", AFT_SCOPE_SHARED},
                                               {"per_arm", AFT_SCOPE_PER_ARM}};
 
@@ -107,7 +106,7 @@ set_count(const char *key, const char *value, double high, uint32_t *out, struct
 }
 
 /* ---- the table */
-enum type { BITS, NUMBER, COUNT_OF, WORD, NAME, INTERACTIONS, TOPICS };
+enum type { BITS, MODEL, NUMBER, COUNT_OF, WORD, NAME, INTERACTIONS, TOPICS };
 static const struct row {
     const char *key;
     enum type type;
@@ -120,7 +119,7 @@ static const struct row {
 #define WORDS(field, list) WORD, AT(field), 0, 0, list, COUNT(list)
     {"features.bits", BITS, AT(bits), 8, 24, NULL, 0},
     {"features.interactions", INTERACTIONS, 0, 0, 0, NULL, 0},
-    {"learner.model", WORDS(model, model_words)},
+    {"learner.model", MODEL, AT(model), 0, 0, NULL, 0},
     {"learner.scope", WORDS(scope, scope_words)},
     {"policy.alpha", NUMBER, AT(alpha), 0, 100, NULL, 0},
     {"policy.c0", NUMBER, AT(c0), 0, 1e6, NULL, 0},
@@ -181,6 +180,8 @@ set_typed(struct aft_policy_settings *s, const struct row *r, const char *value,
           struct aft_error *e)
 {
     char *at = (char *)s + r->at;
+    const struct aft_word *models;
+    uint32_t models_n;
     double v = 0;
     int word = 0;
     switch (r->type) {
@@ -195,6 +196,11 @@ set_typed(struct aft_policy_settings *s, const struct row *r, const char *value,
     case NUMBER:
         AFT_TRY(aft_set_number(r->key, value, r->low, r->high, &v, e));
         memcpy(at, &v, sizeof v);
+        return AFT_OK;
+    case MODEL:
+        models = aft_model_words(&models_n);
+        AFT_TRY(aft_set_word(models, models_n, r->key, value, &word, e));
+        memcpy(at, &word, sizeof word);
         return AFT_OK;
     case WORD:
         AFT_TRY(aft_set_word(r->words, r->words_n, r->key, value, &word, e));
@@ -246,6 +252,9 @@ print_typed(const struct aft_policy_settings *s, const struct row *r, char *out,
     case NUMBER:
         memcpy(&v, at, sizeof v);
         snprintf(out, size, "%.17g", v);
+        return;
+    case MODEL:
+        snprintf(out, size, "%s", aft_model_traits(s->model)->name);
         return;
     case WORD:
         memcpy(&n, at, sizeof n);
