@@ -62,8 +62,10 @@ eligible(struct aft_scratch *s, const struct aft_request *r, uint32_t *n, struct
 
 /* Plackett-Luce: closed forms. */
 static void
-draw_plain(struct aft_scratch *s, uint32_t n, struct aft_bytes key, struct drawn *d)
+draw_plain(struct aft_scratch *s, uint32_t n, const struct aft_design *design, struct drawn *d)
 {
+    struct aft_bytes key = design->key;
+    aft_pl_weights(s->log_w, n, design->epsilon, s->w);
     aft_pl_draw(s->w, s->index, n, aft_hash64(key, 0), d->k, d->slate);
     aft_pl_conditionals(s->w, n, d->slate, d->k, d->p);
     aft_pl_rests(s->w, n, s->rest);
@@ -76,11 +78,12 @@ static void
 draw_diverse(const struct aft_policy_settings *set, struct aft_scratch *s, uint32_t n,
              const struct aft_design *design, struct drawn *d)
 {
+    aft_pl_weights(s->log_w, n, 0, s->w);
     struct afti_sequence q = {.w = s->w,
                               .topic = s->topic,
                               .wanted = s->wanted,
                               .n = n,
-                              .floor = design->epsilon / n,
+                              .epsilon = design->epsilon,
                               .repeat = set->diversity,
                               .uncovered = set->coverage_factor};
     afti_sequence_draw(&q, s->index, aft_hash64(design->key, 0), d->k, d->slate);
@@ -139,20 +142,21 @@ aft_decide(const struct aft_model *m, struct aft_scratch *s, const struct aft_re
     k = afti_slots_of(m, r);
     struct drawn d = {.k = k < n ? k : n};
     AFT_TRY(weigh(m, s, r, n, d.k, uniform, e));
-    bool diverse = !uniform && afti_topics(m, s, r, n);
+    bool diverse = !uniform && afti_diverse(set);
     out->design = (struct aft_design){
         .kind = uniform   ? AFT_LITERAL("uniform")
-                : diverse ? AFT_LITERAL("plackett_luce_diverse")
+                : diverse ? AFT_LITERAL("diverse")
                           : AFT_LITERAL("plackett_luce"),
         .temperature = !uniform && set->explore == AFT_EXPLORE_SOFTMAX ? set->temperature : 1,
         .epsilon = uniform ? 0 : afti_floor_of(m, n),
         .k = (int32_t)k,
         .key = r->key};
-    aft_pl_weights(s->log_w, n, out->design.epsilon, s->w);
+    if (diverse)
+        afti_topics(m, s, r, n);
     if (diverse)
         draw_diverse(set, s, n, &out->design, &d);
     else
-        draw_plain(s, n, r->key, &d);
+        draw_plain(s, n, &out->design, &d);
     report(s, &d, out);
     out->propensity_kind = !uniform && set->explore == AFT_EXPLORE_THOMPSON
                                ? AFT_PROPENSITY_EXACT_GIVEN_DRAWS

@@ -87,6 +87,7 @@ struct afti_catalogue {
 };
 
 #define AFTI_DIRECTIONS 64u
+#define AFTI_RANKS 16u /* the greedy mass goes at most so deep; at least AFT_SLATE_MAX */
 
 struct aft_scratch {
     struct aft_encoded context, arm;
@@ -110,9 +111,9 @@ struct aft_scratch {
     double *direction; /* deviation of each candidate along each direction that some share */
     size_t direction_cap;
     uint32_t directions;
-    uint32_t best[AFT_SLATE_MAX + 1]; /* of the draw before */
-    bool joint;                       /* gram holds their covariance */
-    double *gram;                     /* GRAM_MAX x GRAM_MAX, once asked for */
+    uint32_t best[AFTI_RANKS + 1]; /* of the draw before */
+    bool joint;                    /* gram holds their covariance */
+    double *gram;                  /* GRAM_MAX x GRAM_MAX, once asked for */
     float *x, *x2;
     size_t x_cap;
     struct afti_fold {
@@ -138,7 +139,7 @@ struct afti_fold *afti_fold(const struct aft_bilinear *b, struct aft_scratch *s,
 bool afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                       uint32_t n, double start);
 
-/* tally.c. afti_spread: `mass` over the best k of s->value[0 .. n), into s->tally[]. afti_thompson: draws and tally. */
+/* tally.c. afti_spread: `mass` over the best k (<= AFTI_RANKS) of s->value[0 .. n), into s->tally[]. afti_thompson: draws and tally. */
 #define AFTI_GRAM_MAX 128u
 double afti_deviation(double variance);
 void afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass);
@@ -166,21 +167,22 @@ enum aft_err afti_log_weights(const struct aft_model *m, struct aft_scratch *s,
 double afti_floor_of(const struct aft_model *m, uint32_t n);
 
 /* inside.c: what is done to the weights inside the draw, so that it is in the probabilities. afti_raise: repetition, then the
- * least exposure; in s->log_w. afti_topics: s->topic and s->wanted; false: the slate needs no sequence. */
+ * least exposure; in s->log_w. afti_diverse: whether slates need a sequence. afti_topics: then, s->topic and s->wanted. */
 enum aft_err afti_raise(const struct aft_model *m, struct aft_scratch *s,
                         const struct aft_request *r, uint32_t n,
                         struct aft_error *e) AFT_MUST_CHECK;
 uint32_t afti_slots_of(const struct aft_model *m, const struct aft_request *r);
-bool afti_topics(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+bool afti_diverse(const struct aft_policy_settings *s);
+void afti_topics(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                  uint32_t n);
 
-/* sequence.c: a slate whose weights depend on the topics above. w: as of Plackett-Luce, floor: the part of it that stays. */
+/* sequence.c: a slate whose weights depend on the topics above. w: as of Plackett-Luce without a floor. */
 struct afti_sequence {
     const double *w;
     const uint64_t *topic;  /* 0: none */
     const uint32_t *wanted; /* index + 1 of the declared topic that it is of; 0: none */
     uint32_t n;
-    double floor, repeat, uncovered;
+    double epsilon, repeat, uncovered;
 };
 void afti_sequence_draw(const struct afti_sequence *q, const uint32_t *index, uint64_t key,
                         uint32_t k, uint32_t *slate);

@@ -133,14 +133,18 @@ afti_raise(const struct aft_model *m, struct aft_scratch *s, const struct aft_re
 
 /* ---- topics */
 bool
+afti_diverse(const struct aft_policy_settings *s)
+{
+    return s->diversity < 1 || (s->coverage_n > 0 && s->coverage_factor < 1);
+}
+
+void
 afti_topics(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
             uint32_t n)
 {
     const struct aft_policy_settings *set = &m->plan.settings;
     struct aft_bytes name = aft_text(set->topic_feature);
     uint32_t at = 0;
-    if (set->diversity == 1 && (set->coverage_n == 0 || set->coverage_factor == 1))
-        return false;
     for (uint32_t i = 0; i < n; i++) {
         const struct aft_feature *f = feature_of(r->candidates[s->index[i]].features, name, &at);
         s->topic[i] = 0;
@@ -152,5 +156,4 @@ afti_topics(const struct aft_model *m, struct aft_scratch *s, const struct aft_r
             if (aft_same(f->text, aft_text(set->coverage[j])))
                 s->wanted[i] = j + 1;
     }
-    return true;
 }

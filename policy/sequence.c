@@ -1,10 +1,12 @@
 /* sequence.c - a slate drawn slot by slot, its weights changing with the topics that stand above. Pure. Any thread.
  *
- * In a slot, candidate i weighs  v = floor + (w - floor) x repeat^(how many above are of i's topic) x (uncovered, while some
- * declared topic is neither above nor i's own, but still to be had),  and is drawn with v / sum of v over those that are left.
- * With both factors 1 that is Plackett-Luce over w. As v <= w, no sum is above 1: every slot keeps p >= floor.
- * The draw is the same race: an exponential variable has no memory, so who has not won yet runs on, from where he is, at his new
- * speed. A draw with both factors 1 has the winners of aft_pl_draw.
+ * In a slot, with m candidates left, candidate i has the probability
+ *     (1 - epsilon) w by / (sum of w by over those left) + epsilon / m
+ *     by = repeat^(how many above are of i's topic) x (uncovered, while some declared topic that is not i's own is not above, but
+ *          still to be had)
+ * so each slot keeps p >= epsilon / m, and what a topic above takes from its own goes to the others.
+ * The draw is a race like Plackett-Luce's: an exponential variable has no memory, so who has not won yet runs on, from where he is,
+ * at his new speed; candidates are known by (key, index), as there.
  * Invariants: I1 each conditional is in (0, 1]; I2 a slate holds no item twice.
  */
 #include "policy/inner.h"
@@ -15,15 +17,6 @@ struct above {
     uint32_t n, covered; /* covered: a bit a declared topic */
 };
 
-static void
-push(const struct afti_sequence *q, struct above *a, uint32_t item)
-{
-    AFT_INVARIANT(I2, a->n < AFT_SLATE_MAX);
-    a->item[a->n++] = item;
-    if (q->wanted[item])
-        a->covered |= 1u << (q->wanted[item] - 1);
-}
-
 static bool
 stands(const struct above *a, uint32_t i)
 {
@@ -31,6 +24,16 @@ stands(const struct above *a, uint32_t i)
         if (a->item[l] == i)
             return true;
     return false;
+}
+
+static void
+push(const struct afti_sequence *q, struct above *a, uint32_t item)
+{
+    AFT_ASSERT(a->n < AFT_SLATE_MAX);
+    AFT_INVARIANT(I2, !stands(a, item));
+    a->item[a->n++] = item;
+    if (q->wanted[item])
+        a->covered |= 1u << (q->wanted[item] - 1);
 }
 
 /* Whether a declared topic that is not above can still be had. */
@@ -46,28 +49,29 @@ lacking(const struct afti_sequence *q, const struct above *a)
 static double
 weight(const struct afti_sequence *q, const struct above *a, bool lacks, uint32_t i)
 {
-    double by = 1;
-    bool covers = q->wanted[i] && !(a->covered >> (q->wanted[i] - 1) & 1);
-    if (lacks && !covers)
-        by = q->uncovered;
+    double v = q->w[i];
+    if (lacks && !(q->wanted[i] && !(a->covered >> (q->wanted[i] - 1) & 1)))
+        v *= q->uncovered;
     for (uint32_t l = 0; q->topic[i] && l < a->n; l++)
         if (q->topic[a->item[l]] == q->topic[i])
-            by *= q->repeat;
-    double more = q->w[i] - q->floor;
-    return q->floor + (more > 0 ? more * by : 0);
+            v *= q->repeat;
+    return v;
 }
 
-/* v[0 .. n), zero for who stands above; their sum. */
-static double
-weights(const struct afti_sequence *q, const struct above *a, double *v)
+/* p[0 .. n): of the next slot; zero for who stands above. */
+static void
+next_slot(const struct afti_sequence *q, const struct above *a, double *p)
 {
     bool lacks = lacking(q, a);
-    double sum = 0;
+    double sum = 0, low = q->epsilon / (q->n - a->n), even = 1.0 / (q->n - a->n);
     for (uint32_t i = 0; i < q->n; i++) {
-        v[i] = stands(a, i) ? 0 : weight(q, a, lacks, i);
-        sum += v[i];
+        p[i] = stands(a, i) ? 0 : weight(q, a, lacks, i);
+        sum += p[i];
     }
-    return sum;
+    double scale = sum > 1e-290 ? (1 - q->epsilon) / sum : 0;
+    for (uint32_t i = 0; i < q->n; i++)
+        if (!stands(a, i))
+            p[i] = scale > 0 ? p[i] * scale + low : even;
 }
 
 void
@@ -82,7 +86,7 @@ afti_sequence_draw(const struct afti_sequence *q, const uint32_t *index, uint64_
     for (uint32_t l = 0; l < k; l++) {
         uint32_t first = q->n;
         double at = 0;
-        weights(q, &a, v);
+        next_slot(q, &a, v);
         for (uint32_t i = 0; i < q->n; i++) {
             double time = v[i] > 0 ? left[i] / v[i] : 0;
             if (v[i] > 0 && (first == q->n || time < at)) {
@@ -107,8 +111,8 @@ afti_sequence_conditionals(const struct afti_sequence *q, const uint32_t *slate,
     double v[AFT_CANDIDATES_MAX];
     struct above a = {.n = 0};
     for (uint32_t l = 0; l < k; l++) {
-        double sum = weights(q, &a, v);
-        p[l] = v[slate[l]] / sum;
+        next_slot(q, &a, v);
+        p[l] = v[slate[l]] < 1 ? v[slate[l]] : 1;
         AFT_INVARIANT(I1, p[l] > 0 && p[l] <= 1);
         push(q, &a, slate[l]);
     }
@@ -128,15 +132,16 @@ struct walk {
 static void
 enumerate(const struct walk *w, struct above a, double p)
 {
-    double v[AFT_CANDIDATES_MAX], sum = weights(w->q, &a, v);
-    w->marginal[a.n] += p * v[w->slate[a.n]] / sum;
+    double v[AFT_CANDIDATES_MAX];
+    next_slot(w->q, &a, v);
+    w->marginal[a.n] += p * v[w->slate[a.n]];
     if (a.n + 1 == w->slots)
         return;
     for (uint32_t i = 0; i < w->q->n; i++)
         if (v[i] > 0 && i != w->slate[w->slots - 1]) {
             struct above next = a;
             push(w->q, &next, i);
-            enumerate(w, next, p * v[i] / sum);
+            enumerate(w, next, p * v[i]);
         }
 }
 

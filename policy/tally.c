@@ -21,6 +21,8 @@ afti_deviation(double variance)
     return variance > 0 ? sqrt(variance) : 0;
 }
 
+_Static_assert(AFTI_RANKS >= AFT_SLATE_MAX, "a rank for each slot");
+
 /* share[r], r < k, adds up to 1. */
 static void
 shares_of(uint32_t k, double *share)
@@ -92,7 +94,7 @@ best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
 void
 afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass)
 {
-    double share[AFT_SLATE_MAX];
+    double share[AFTI_RANKS];
     uint32_t *best = s->best;
     shares_of(k, share);
     if (!best_of(s->value, n, k < n ? k + 1 : k, best)) {
@@ -117,7 +119,7 @@ void
 afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k)
 {
     bool taken[AFT_CANDIDATES_MAX] = {false};
-    double share[AFT_SLATE_MAX], sums[AFT_SLATE_MAX + 1] = {0}, above = 0;
+    double share[AFTI_RANKS], sums[AFTI_RANKS + 1] = {0}, above = 0;
     shares_of(k, share);
     for (uint32_t l = 1; l < k; l++)
         sums[l] = sums[l - 1] + share[l];
