@@ -211,7 +211,7 @@ policy_logged(const struct aft_decision *d, uint32_t candidates_n, double *w, ui
     double lw[POLICY_ARMS];
     uint32_t n = 0;
     for (uint32_t i = 0; i < candidates_n; i++)
-        if (d->log_weights[i] > -INFINITY) {
+        if ((double)d->log_weights[i] > -(double)INFINITY) {
             index[n] = i;
             lw[n++] = (double)d->log_weights[i];
         }
@@ -232,7 +232,7 @@ static inline void
 policy_slot(const struct aft_decision *d, const struct policy_topics *t, uint32_t l,
             const double *w, const uint32_t *index, uint32_t n, double *p)
 {
-    double sum = 0, top = -INFINITY;
+    double sum = 0, top = -(double)INFINITY;
     uint32_t count[4] = {0};
     bool missing = false;
     for (uint32_t j = 0; j < l; j++)

@@ -357,7 +357,7 @@ test_bagging_counts_votes(void **state)
             for (uint32_t i = 2; i < POLICY_NUMBERS; i++)
                 q.own[a][i].number = aft_random_normal(&r);
         for (uint32_t j = 0; j < POLICY_MEMBERS; j++) {
-            double best = -INFINITY;
+            double best = -(double)INFINITY;
             for (uint32_t a = 0; a < 6; a++) {
                 double sum = 0;
                 for (uint32_t i = 2; i < POLICY_NUMBERS; i++)
