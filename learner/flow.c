@@ -111,6 +111,18 @@ afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, dou
     afti_grid_move(t, m, (float)(by / (double)q));
 }
 
+/* Information alone: rates and variances grow again, weights stay where they are. */
+void
+afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep)
+{
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    for (uint32_t r = 0; r < b->rows.n; r++) {
+        float *g = t->grid.plane[0] + aft_bilinear_at(b, r, m->index);
+        for (uint32_t c = 0; c < b->stride; c++)
+            g[c] *= (float)keep;
+    }
+}
+
 void
 afti_flow_variances(const struct afti_table *t)
 {

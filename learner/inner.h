@@ -4,6 +4,7 @@
  *   table.c       the example at hand -> terms; what the members share
  *   grid.c        terms -> rows and columns of a bilinear model       linear.c   terms -> columns and block of a linear one
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
+ *   forget.c      what is old counts less
  *   arms.c, scoreboard.c   what is counted             learner.c     one example: dispatch and progressive estimates
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
  *   rounds.c      blocks of all partitions -> examples in the canonical order
@@ -30,6 +31,7 @@ enum afti_count {
     AFTI_OVERFLOWED, /* terms beyond the dictionary's room */
     AFTI_PROGRESSIVE,
     AFTI_EVENT_TIME,
+    AFTI_FORGOTTEN_TO, /* forget.c */
     AFTI_COUNTS
 };
 enum afti_sum {
@@ -134,6 +136,8 @@ struct afti_kind {
     void (*learn)(struct afti_table *t, struct afti_member *m, double weight, double label);
     void (*revise)(struct afti_table *t, struct afti_member *m, double weight, double before,
                    double after);
+    /* What was learned so far counts `keep` of what it did, in (0, 1). */
+    void (*forget)(struct afti_table *t, struct afti_member *m, double keep);
     /* What a member keeps beside weights and planes <-> bytes. */
     void (*encode)(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out);
     bool (*decode)(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
@@ -171,6 +175,7 @@ void afti_ridge_member_learn(struct afti_table *t, struct afti_member *m, double
                              double reward);
 void afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double weight,
                               double before, double after);
+void afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep);
 void afti_ridge_encode(const struct afti_table *t, const struct afti_member *m,
                        struct aft_buffer *out);
 bool afti_ridge_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
@@ -202,10 +207,15 @@ float afti_flow_row(const struct afti_row *r, const float *x, const float *norm,
 void afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
 void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
                       double after);
+void afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep);
 void afti_flow_variances(const struct afti_table *t);
 void afti_flow_encode(const struct afti_table *t, const struct afti_member *m,
                       struct aft_buffer *out);
 bool afti_flow_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+
+/* ---- forget.c. afti_forget: to the event time reached. afti_age: what an impression shown then is to be learned with, besides its weight. */
+void afti_forget(struct aft_learner *l);
+double afti_age(const struct aft_learner *l, int64_t shown_ms);
 
 /* The arm's index (known arms alone: AFT_NOWHERE); added when add. */
 uint32_t afti_arms_of(struct afti_arms *a, struct aft_bytes id, bool add, int64_t now_ms);

@@ -16,10 +16,11 @@ no_context(struct afti_table *t, bool grow)
 
 static const struct afti_kind kinds[] = {
     [AFT_MODEL_RIDGE] = {LINEAR, .learn = afti_ridge_member_learn,
-                         .revise = afti_ridge_member_revise, .encode = afti_ridge_encode,
-                         .decode = afti_ridge_decode},
+                         .revise = afti_ridge_member_revise, .forget = afti_ridge_forget,
+                         .encode = afti_ridge_encode, .decode = afti_ridge_decode},
     [AFT_MODEL_FLOW] = {BILINEAR, .planes = 1, .learn = afti_flow_learn, .revise = afti_flow_revise,
-                        .encode = afti_flow_encode, .decode = afti_flow_decode},
+                        .forget = afti_flow_forget, .encode = afti_flow_encode,
+                        .decode = afti_flow_decode},
 };
 
 const struct afti_kind *

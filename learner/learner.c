@@ -191,7 +191,7 @@ open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_e
         return;
     }
     place(l, true, true);
-    l->table.kind->learn(&l->table, &l->members[0], weight, label);
+    l->table.kind->learn(&l->table, &l->members[0], weight * afti_age(l, x->timestamp_ms), label);
     l->counts[AFTI_LEARNED]++;
     l->sums[AFTI_WEIGHT] += weight;
     l->sums[AFTI_WEIGHT2] += weight * weight;
@@ -211,7 +211,7 @@ revise_item(struct aft_learner *l, const struct aft_example *x, const struct aft
         return;
     }
     place(l, false, true);
-    l->table.kind->revise(&l->table, &l->members[0], weight,
+    l->table.kind->revise(&l->table, &l->members[0], weight * afti_age(l, x->timestamp_ms),
                           (double)(item->reward_micro - item->delta_micro) / scale,
                           (double)item->reward_micro / scale);
     l->counts[AFTI_REVISED]++;
@@ -249,6 +249,7 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
                         AFT_SHOWN_MAX);
     if (x->fire_ms > l->counts[AFTI_EVENT_TIME])
         l->counts[AFTI_EVENT_TIME] = x->fire_ms;
+    afti_forget(l);
     switch (x->phase) {
     case AFT_OPEN:
         if (!context(l, x))

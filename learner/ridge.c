@@ -229,6 +229,26 @@ afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double wei
                      after - before);
 }
 
+/* A = lambda I + keep (A - lambda I), b = keep b; what follows from them is made anew. */
+void
+afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep)
+{
+    struct aft_linear *w = &t->weights.linear;
+    aft_ridge_match(&m->ridge, w);
+    for (uint32_t k = 0; k < m->ridge.n; k++) {
+        struct aft_ridge_block *b = &m->ridge.blocks[k];
+        struct aft_linear_block *v = aft_linear_block(w, k, m->index);
+        for (uint32_t i = 0; i < v->d; i++) {
+            double *row = b->a + (size_t)i * b->stride;
+            for (uint32_t j = 0; j < i; j++)
+                row[j] *= keep;
+            row[i] = w->lambda + keep * (row[i] - w->lambda);
+            b->b[i] *= keep;
+        }
+        refactor(v, b, w->lambda);
+    }
+}
+
 void
 afti_ridge_encode(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out)
 {

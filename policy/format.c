@@ -7,7 +7,8 @@
  *  40  u64  hash of each column, in order; u64 hash of each arm, in order (block i is arm i's)
  *   then for each block, for each member: u32 d; f64 theta[d]; f64 cov[d (d + 1) / 2] (lower triangle, row by row)
  * for a bilinear kind
- *  20  u32  rows             24  u32 columns        28  u32 stride (multiple of 8)         32  u32 cells
+ *  20  u32  rows             24  u32 columns        28  u32 stride: a multiple of 8, at most 8 above columns
+ *  32  u32  cells
  *  36  u64  hash of each row, of each column; f32 w[rows][members][stride]; f32 v likewise (posterior variances)
  * Everything is counted before it is read: a cut or padded body is refused.
  */
@@ -156,7 +157,8 @@ get_bilinear(struct aft_reader *r, struct aft_bilinear *m, uint32_t members)
     if (!aft_get_le32(r, &rows) || !aft_get_le32(r, &columns) || !aft_get_le32(r, &m->stride) ||
         !aft_get_le32(r, &m->cells))
         return false;
-    if (m->stride % 8 || columns > m->stride || (uint64_t)rows * m->stride > m->cells)
+    if (m->stride % 8 || columns > m->stride || m->stride - columns > 8 ||
+        (uint64_t)rows * m->stride > m->cells)
         return false;
     if (!get_keys(r, rows, &m->rows) || !get_keys(r, columns, &m->columns))
         return false;
