@@ -148,7 +148,8 @@ void afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k);
 void afti_thompson(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                    uint32_t n, uint32_t k);
 
-/* score.c. afti_moments: as member s->member sees it, s->mean[0 .. n), s->variance[0 .. n) where wanted, of the eligible s->index[0 .. n); all of them finite.
+/* score.c. afti_moments: as member s->member sees it, s->mean[0 .. n), and s->variance[0 .. n) where wanted, of the eligible
+ * s->index[0 .. n); all of them finite.
  * gram: and how they vary together, where that is not by themselves (s->joint, s->directions). */
 struct afti_want {
     bool variance, gram;

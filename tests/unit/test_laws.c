@@ -97,7 +97,8 @@ random_request(struct aft_random *r, struct policy_request *q, uint64_t key)
                      aft_random_below(r, 4) ? fabs(aft_random_normal(r)) : 0);
         for (uint32_t i = 2; i < POLICY_NUMBERS; i++)
             q->own[a][i].number = pattern == 2 ? 0 : 0.3 * aft_random_normal(r);
-        q->own[a][POLICY_NUMBERS + 1].number = q->recent[a] = (float)aft_random_below(r, 4);
+        q->recent[a] = (float)aft_random_below(r, 4);
+        q->own[a][POLICY_NUMBERS + 1].number = (double)q->recent[a];
         q->arms[a].mask =
             a != eligible && aft_random_below(r, 4) == 0 ? AFT_LITERAL("capped") : AFT_ABSENT;
     }
@@ -205,7 +206,7 @@ test_what_is_no_number_is_refused(void **state)
     policy_key(&q, 1);
     for (uint32_t i = 2; i < SPECS; i++) { /* "uniform" and a young "first" read no feature */
         struct aft_model *m = policy_model(&specs[i]);
-        const double bad[] = {NAN, INFINITY, -INFINITY, 1e300, -1e300};
+        const double big = (double)INFINITY, bad[] = {(double)NAN, big, -big, 1e300, -1e300};
         for (int j = 0; j < 5; j++) {
             policy_score(&q, 3, bad[j], 0);
             assert_int_equal(aft_decide(m, s, &q.r, &d, &e), AFT_E_VALUE);
@@ -450,7 +451,7 @@ test_topics(void **state)
         seen[1] += covered != 5;
     }
     assert_true(seen[0] == 0);
-    assert_true(seen[1] < 400 * 0.15); /* but for epsilon = 0.05 in each of two slots */
+    assert_true(seen[1] < 60); /* but for epsilon = 0.05 in each of two slots */
     aft_scratch_free(s);
     aft_model_free(whole);
     aft_model_free(cover);
