@@ -102,9 +102,11 @@ afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, dou
                  double after)
 {
     float used;
+    if (!(m->q > 0)) /* nothing was learned: there is nothing to move, perhaps not even a table */
+        return;
     double score = afti_grid_score(t, m);
     float q = steps(t, m, 0, &used);
-    if (!(q > 0) || !(m->q > 0))
+    if (!(q > 0))
         return;
     double a = 6 * m->t / m->q * weight * (double)q;
     double by = aft_logistic_flow(score, after, a) - aft_logistic_flow(score, before, a);
