@@ -92,6 +92,17 @@ afti_kafka_reader_close(struct aft_log_reader *r)
     free(r);
 }
 
+/* heard_end: every fetch response tells the end; librdkafka keeps it. */
+int64_t
+afti_kafka_heard_end(const struct aft_log_reader *r)
+{
+    int64_t begin, end = -1;
+    if (rd_kafka_get_watermark_offsets(r->kafka->consumer, r->topic->name, r->partition, &begin,
+                                       &end) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return -1;
+    return end < r->next ? r->at_end ? r->next : -1 : end;
+}
+
 /* fetch: what is queued, or the first that comes in timeout_ms (librdkafka's own wait is for a full batch). */
 static void
 fetch(struct aft_log_reader *r, uint32_t max, int timeout_ms)
