@@ -47,9 +47,9 @@ first_needed(struct aft_joiner *j)
         j->needed_touch = x->head;
     for (; j->needed_touch < x->tail; j->needed_touch++) {
         const struct aft_touch *n = aft_index_touch(x, j->needed_touch);
-        bool to_open =
-            !(n->flags & AFT_TOUCH_DEFERRED) && n->e + j->config.open_after_ms >= j->fired;
-        if (to_open || afti_settle_of(j, n->ts) >= j->fired) {
+        bool to_open = !(n->flags & AFT_TOUCH_DEFERRED) &&
+                       aft_touch_e(n) + j->config.open_after_ms >= j->fired;
+        if (to_open || afti_settle_of(j, aft_touch_ts(n)) >= j->fired) {
             first = n->segment;
             break;
         }

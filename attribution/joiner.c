@@ -7,7 +7,7 @@
 
 #include "attribution/inner.h"
 
-enum { ARENA_BYTES = 256 << 20, AHEAD = 8 };
+enum { ARENA_BYTES = 256 << 20, AHEAD = 12, AHEAD_OUTCOME = 3 };
 
 void *
 afti_grow(void *p, size_t size, size_t want, size_t *cap)
@@ -114,7 +114,6 @@ read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, s
         v->deferred = i.deferred;
         v->id = aft_id_of(i.decision_id);
         v->user = aft_id_of(i.user_id);
-        aft_index_expect(&j->index, v->id, v->user);
     } else {
         struct aft_outcome o;
         AFT_TRY(aft_decode_outcome(body, &j->scratch, &o, e));
@@ -201,6 +200,23 @@ aft_joiner_reached(struct aft_joiner *j, enum aft_log_kind log, int64_t next_off
 
 /* ---- running */
 
+/* expect: what the events to come will look for is on its way from memory while this one is worked on. */
+static void
+expect(struct aft_joiner *j, enum aft_log_kind log)
+{
+    const struct aft_index *x = &j->index;
+    const struct afti_event *v =
+        afti_log_ahead(&j->logs[log], log == AFT_OUTCOMES ? AHEAD_OUTCOME : AHEAD);
+    uint64_t n;
+    if (v && log == AFT_IMPRESSIONS)
+        AFT_INDEX_EXPECT_IMPRESSION(x, v->id, v->user);
+    if (v && log == AFT_OUTCOMES)
+        AFT_INDEX_EXPECT_OUTCOME(x, v->id, v->user);
+    if (log == AFT_OUTCOMES && (v = afti_log_ahead(&j->logs[log], 0)) != NULL &&
+        aft_index_newest(x, v->user, &n))
+        AFT_INDEX_EXPECT_TOUCH(x, n);
+}
+
 static enum aft_err
 process(struct aft_joiner *j, enum aft_log_kind log, struct aft_error *e)
 {
@@ -208,9 +224,7 @@ process(struct aft_joiner *j, enum aft_log_kind log, struct aft_error *e)
     struct afti_event *v = afti_log_take(&j->logs[log], &event);
     AFT_INVARIANT(I1, !afti_passed(j, log, v->e, v->offset));
     AFT_INVARIANT(I2, v->e >= j->fired);
-    const struct afti_event *soon = afti_log_ahead(&j->logs[log], AHEAD);
-    if (soon)
-        aft_index_expect_user(&j->index, soon->user);
+    expect(j, log);
     AFT_TRY(afti_timers_run(j, v->e, e));
     aft_arena_reset(&j->arena);
     if (v->body.p && v->e != v->ts)

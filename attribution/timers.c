@@ -15,7 +15,6 @@
 
 #include "attribution/inner.h"
 
-enum { AHEAD = 16 };
 enum source { NOBODY, OPEN, SETTLE, LATE, ACTIVATION };
 
 struct due {
@@ -51,7 +50,8 @@ void
 afti_timers_late(struct aft_joiner *j, uint64_t touch)
 {
     struct afti_timers *t = &j->timers;
-    struct afti_late v = {afti_settle_of(j, aft_index_touch(&j->index, touch)->ts), touch};
+    struct afti_late v = {afti_settle_of(j, aft_touch_ts(aft_index_touch(&j->index, touch))),
+                          touch};
     AFTI_ROOM(t->late, t->late_n + 1, t->late_cap);
     size_t i = t->late_n++;
     for (; i > 0 && sooner(&v, &t->late[(i - 1) / 2]); i = (i - 1) / 2)
@@ -108,13 +108,13 @@ next_due(struct aft_joiner *j)
     struct due d = {NOBODY, 0, 0};
     while (t->open < x->tail && (aft_index_touch(x, t->open)->flags & AFT_TOUCH_DEFERRED))
         t->open++;
-    while (t->settle < x->tail &&
-           aft_index_touch(x, t->settle)->e != aft_index_touch(x, t->settle)->ts)
+    while (t->settle < x->tail && aft_index_touch(x, t->settle)->late != 0)
         t->settle++;
     if (t->open < x->tail)
-        consider(&d, OPEN, aft_index_touch(x, t->open)->e + j->config.open_after_ms, 4 * t->open);
+        consider(&d, OPEN, aft_touch_e(aft_index_touch(x, t->open)) + j->config.open_after_ms,
+                 4 * t->open);
     if (t->settle < x->tail)
-        consider(&d, SETTLE, afti_settle_of(j, aft_index_touch(x, t->settle)->ts),
+        consider(&d, SETTLE, afti_settle_of(j, aft_touch_ts(aft_index_touch(x, t->settle))),
                  4 * t->settle + 1);
     if (t->late_n)
         consider(&d, LATE, t->late[0].fire, 4 * t->late[0].touch + 1);
@@ -191,7 +191,6 @@ fire_one(struct aft_joiner *j, const struct due *d, struct aft_error *e)
         break;
     case SETTLE:
         n = t->settle++;
-        aft_index_expect_drop(&j->index, n + AHEAD);
         break;
     case LATE:
         n = pop_late(t);
@@ -202,7 +201,7 @@ fire_one(struct aft_joiner *j, const struct due *d, struct aft_error *e)
     case NOBODY:
         AFT_NEVER();
     }
-    return act(j, d->fire, n, aft_index_touch(&j->index, n)->id, d->source != OPEN, e);
+    return act(j, d->fire, n, aft_touch_id(aft_index_touch(&j->index, n)), d->source != OPEN, e);
 }
 
 static void

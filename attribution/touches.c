@@ -33,7 +33,7 @@ afti_impression_of(struct aft_joiner *j, uint64_t touch, struct aft_impression *
 {
     const struct aft_touch *t = aft_index_touch(&j->index, touch);
     struct aft_redo_record rec;
-    AFT_TRY(aft_segments_read(&j->segments, (struct aft_place){t->segment, t->offset}, &rec, e));
+    AFT_TRY(aft_segments_read(&j->segments, aft_touch_place(t), &rec, e));
     aft_arena_reset(&j->scratch);
     *offset = rec.offset;
     if (rec.kind == AFT_REDO_IMPRESSION &&
@@ -56,12 +56,13 @@ in_window(struct aft_joiner *j, struct aft_hash128 user, int64_t outcome_ms)
     uint64_t at;
     for (bool more = aft_index_newest(x, user, &at); more; more = aft_index_before(x, at, &at)) {
         const struct aft_touch *t = aft_index_touch(x, at);
-        if (t->e < oldest) /* ts <= e, and e only falls from here */
+        if (aft_touch_e(t) < oldest) /* ts <= e, and e only falls from here */
             break;
-        if ((t->flags & AFT_TOUCH_LIVE) && (t->flags & AFT_TOUCH_ACTIVE) && t->ts >= oldest &&
-            t->ts <= outcome_ms) {
+        int64_t ts = aft_touch_ts(t);
+        if ((t->flags & AFT_TOUCH_LIVE) && (t->flags & AFT_TOUCH_ACTIVE) && ts >= oldest &&
+            ts <= outcome_ms) {
             AFTI_ROOM(j->ranked, n + 1, j->ranked_cap);
-            j->ranked[n++] = (struct afti_ranked){.a = ascending(t->ts), .b = at};
+            j->ranked[n++] = (struct afti_ranked){.a = ascending(ts), .b = at};
         }
     }
     if (n > 1)
@@ -106,7 +107,7 @@ items_of(struct aft_joiner *j, uint64_t touch, const struct aft_outcome *o, uint
     const struct aft_kind *rule = &j->config.kinds[kind];
     const struct aft_touch *t = aft_index_touch(&j->index, touch);
     struct aft_impression v = {0};
-    struct afti_found f = {.touch = touch, .decision = t->id, .shown = t->ts};
+    struct afti_found f = {.touch = touch, .decision = aft_touch_id(t), .shown = aft_touch_ts(t)};
     AFT_TRY(afti_impression_of(j, touch, &v, &f.offset, e));
     bool top_first = rule->rule == AFT_RULE_LAST_TOUCH && !rule->prefer_clicked;
     for (uint32_t k = 0; k < v.slate_n; k++) {
