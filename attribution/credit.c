@@ -211,10 +211,11 @@ opened_by_offset(struct aft_joiner *j, size_t *n, struct aft_error *e)
     *n = 0;
     for (size_t i = 0; i < j->change_n; i++) {
         const struct aft_touch *t = aft_index_touch(&j->index, j->change[i].touch);
-        struct aft_redo_record rec;
+        struct aft_redo_record rec = {.offset = 0};
         if (!(t->flags & AFT_TOUCH_OPENED))
             continue;
-        AFT_TRY(aft_segments_read(&j->segments, aft_touch_place(t), &rec, e));
+        if (j->change_n > 1) /* one alone is in order */
+            AFT_TRY(aft_segments_read(&j->segments, aft_touch_place(t), &rec, e));
         AFTI_ROOM(j->ranked, *n + 1, j->ranked_cap);
         j->ranked[(*n)++] = (struct afti_ranked){
             .a = (uint64_t)rec.offset, .b = j->change[i].touch, .c = (uint32_t)i};

@@ -175,6 +175,7 @@ afti_settle_of(const struct aft_joiner *j, int64_t ts)
 enum aft_err afti_touches(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind,
                           struct aft_error *e) AFT_MUST_CHECK;
 bool afti_repeats(struct aft_joiner *j, uint8_t kind, uint64_t touch, uint8_t item);
+enum aft_err afti_unreadable(const struct aft_touch *t, struct aft_error *e);
 /* afti_impression_of: a touch's impression, decoded into j->scratch (slices live until the next read, append or decoding). */
 enum aft_err afti_impression_of(struct aft_joiner *j, uint64_t touch, struct aft_impression *out,
                                 int64_t *offset, struct aft_error *e) AFT_MUST_CHECK;

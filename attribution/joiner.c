@@ -112,6 +112,7 @@ read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, s
         AFT_TRY(aft_decode_impression(body, &j->scratch, &i, e));
         v->ts = i.timestamp_ms;
         v->deferred = i.deferred;
+        v->items = (uint8_t)i.slate_n;
         v->id = aft_id_of(i.decision_id);
         v->user = aft_id_of(i.user_id);
     } else {

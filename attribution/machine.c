@@ -104,6 +104,7 @@ afti_impression(struct aft_joiner *j, const struct afti_event *v, struct aft_err
     struct aft_touch t =
         aft_touch_make(v->id, v->ts, v->e,
                        AFT_TOUCH_LIVE | (v->deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE), at);
+    t.items = v->items;
     n = aft_index_add(&j->index, &t, &v->user);
     if (v->e != v->ts)
         afti_timers_late(j, n);

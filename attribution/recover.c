@@ -46,6 +46,7 @@ again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct a
         return false;
     unsigned flags = AFT_TOUCH_LIVE | (v.deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
     struct aft_touch t = aft_touch_make(id, v.timestamp_ms, r->e, flags, at);
+    t.items = (uint8_t)v.slate_n;
     add_touch(j, &t, &user);
     return true;
 }

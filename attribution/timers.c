@@ -130,10 +130,13 @@ static enum aft_err
 open_touch(struct aft_joiner *j, int64_t fire, uint64_t n, struct aft_error *e)
 {
     struct aft_touch *t = aft_index_touch(&j->index, n);
-    int64_t rewards[AFT_SHOWN_MAX] = {0};
+    int64_t rewards[AFT_SHOWN_MAX];
     if (t->flags & AFT_TOUCH_OPENED)
         return AFT_OK;
     t->flags |= AFT_TOUCH_OPENED;
+    if (!t->cells)
+        return afti_emit(j, AFT_OPEN, fire, n, AFT_ABSENT, NULL, e);
+    memset(rewards, 0, t->items * sizeof rewards[0]);
     for (const struct aft_cell *c = aft_index_cells(&j->index, t->cells); c;
          c = aft_index_cells(&j->index, c->next))
         if (c->kind != AFT_CELL_CLICK)

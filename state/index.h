@@ -46,8 +46,8 @@ struct aft_touch {
     uint64_t id_low; /* of the decision */
     uint32_t id_high;
     uint32_t segment;
-    uint64_t e : 48, flags : 8;
-    uint64_t late : 40, offset : 24; /* e - ts; offset in the segment */
+    uint64_t e : 48, flags : 8, items : 8; /* items: of the slate */
+    uint64_t late : 40, offset : 24;       /* e - ts; offset in the segment */
     uint32_t before; /* how many numbers back the same user's touch before this one is; 0: none */
     uint32_t cells;  /* first cell + 1; 0: none */
 };
