@@ -7,13 +7,13 @@
 
 #include <stdlib.h>
 
-enum { CAP_MIN = 16 };
+enum { CAP_MIN = 16, LINE_BYTES = 64 };
 
 /* cap_for: what a shard of `kept` numbers gets when it had `cap` slots: the same, or so many that 55 % are used. */
 static uint32_t
 cap_for(uint32_t kept, uint32_t cap)
 {
-    uint64_t want = (uint64_t)kept * 100 / 55 + CAP_MIN;
+    uint64_t want = ((uint64_t)kept * 100 / 55 + CAP_MIN) & ~(uint64_t)(AFT_IDS_LINE - 1);
     AFT_ASSERT(want <= UINT32_MAX / 2);
     bool roomy = kept < cap / 4 && cap > 4 * CAP_MIN; /* what a flood left behind goes back */
     return (uint64_t)kept * 100 <= (uint64_t)cap * 60 && cap >= CAP_MIN && !roomy ? cap
@@ -29,9 +29,9 @@ full(uint32_t used, uint32_t cap)
 static void *
 zeroed(size_t n, size_t size)
 {
-    void *p = calloc(n, size);
-    AFT_ASSERT(p != NULL);
-    return p;
+    void *p = aligned_alloc(LINE_BYTES, n * size);
+    AFT_ASSERT(p != NULL && n * size % LINE_BYTES == 0);
+    return memset(p, 0, n * size);
 }
 
 /* ---- ids */

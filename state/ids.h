@@ -5,8 +5,9 @@
  * aft_users   16 bytes a slot: 96 bits of the hash and the low 32 bits of the user's newest number. A user whose newest is gone is swept.
  *
  * A table is SHARDS arrays, chosen by the top bits of the hash; each is swept, or made a little larger, by itself: the longest pause is
- * 1 / SHARDS of the table. Open addressing, linear probing; a slot's home is its hash scaled to the capacity, so that a sweep reads and
- * writes in one direction. Between 55 and 75 % of the slots are used: 11 to 15 bytes an id, 21 to 29 a user.
+ * 1 / SHARDS of the table. Slots stand in lines of the cache's size; a line's home is the hash scaled to the number of lines, so that a
+ * sweep reads and writes in one direction. What does not fit goes to the next line: a look-up costs one line, nearly always.
+ * Between 55 and 75 % of the slots are used: 11 to 15 bytes an id, 21 to 29 a user.
  * Numbers in a table span less than 2^32; they are widened by `tail`, one past the greatest. One thread.
  */
 #ifndef AFT_STATE_IDS_H
@@ -14,7 +15,7 @@
 
 #include "base/base.h"
 
-enum { AFT_IDS_SHARDS = 256 };
+enum { AFT_IDS_SHARDS = 256, AFT_IDS_LINE = 8, AFT_USERS_LINE = 4 }; /* slots of 64 bytes */
 
 /* aft_widen: the 64-bit number below `tail` whose low 32 bits are given; right while the range is below 2^32. */
 static inline uint64_t
@@ -49,7 +50,7 @@ aft_ids_tag(uint64_t hash)
 static inline uint32_t
 aft_ids_home(uint32_t tag, uint32_t cap)
 {
-    return (uint32_t)((uint64_t)(uint32_t)(tag << 1) * cap >> 32);
+    return (uint32_t)((uint64_t)(uint32_t)(tag << 1) * (cap / AFT_IDS_LINE) >> 32) * AFT_IDS_LINE;
 }
 
 /* All numbers whose hash agrees in the bits kept, gone or not: for (p = aft_ids_probe(t, h); aft_ids_next(&p, &low);) compare. */
@@ -106,7 +107,7 @@ aft_users_memory(const struct aft_users *t)
 static inline uint32_t
 aft_users_home(uint64_t hash_low, uint32_t cap)
 {
-    return (uint32_t)((hash_low & UINT32_MAX) * cap >> 32);
+    return (uint32_t)((hash_low & UINT32_MAX) * (cap / AFT_USERS_LINE) >> 32) * AFT_USERS_LINE;
 }
 
 /* Hints to the cache. Macros: gcc takes a function that does nothing but hint for one that does nothing. */
