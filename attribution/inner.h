@@ -125,6 +125,7 @@ struct aft_joiner {
     /* the cut in hand */
     bool cut, cut_erased, erased;
     uint64_t cut_first, cut_last;
+    size_t cut_bytes;
     struct aft_buffer cut_record, rider;
     struct aft_step step;
     struct aft_error cut_error;
