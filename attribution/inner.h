@@ -33,7 +33,10 @@ struct afti_activation { /* open of a deferred decision, once seen */
     uint32_t segment; /* of its record */
 };
 struct afti_timers {
-    uint64_t open, settle;  /* cursors: touches below have fired, or have no such timer here */
+    uint64_t open, settle; /* cursors: touches below have fired, or have no such timer here */
+    uint64_t open_seen,
+        settle_seen; /* the cursor's touch + 1 whose timer fires at .._fire; 0: not looked at */
+    int64_t open_fire, settle_fire;
     uint64_t orphan;        /* cursor on waiting */
     struct afti_late *late; /* a heap by (fire, touch) */
     size_t late_n, late_cap;

@@ -27,6 +27,7 @@ void
 afti_timers_init(struct afti_timers *t, uint64_t first_touch)
 {
     t->open = t->settle = first_touch;
+    t->open_seen = t->settle_seen = 0;
     t->orphan = 0;
     t->late_n = 0;
     t->activation_head = t->activation_tail = 0;
@@ -100,22 +101,38 @@ consider(struct due *d, enum source source, int64_t fire, uint64_t born)
         *d = (struct due){source, fire, born};
 }
 
-static struct due
-next_due(struct aft_joiner *j)
+/* look_at_cursors: when the timers of both cursors' touches fire, looked at once a touch. */
+static void
+look_at_cursors(struct aft_joiner *j)
 {
     const struct aft_index *x = &j->index;
     struct afti_timers *t = &j->timers;
+    if (t->open_seen != t->open + 1) {
+        while (t->open < x->tail && (aft_index_touch(x, t->open)->flags & AFT_TOUCH_DEFERRED))
+            t->open++;
+        t->open_seen = t->open < x->tail ? t->open + 1 : 0;
+        if (t->open_seen)
+            t->open_fire = aft_touch_e(aft_index_touch(x, t->open)) + j->config.open_after_ms;
+    }
+    if (t->settle_seen != t->settle + 1) {
+        while (t->settle < x->tail && aft_index_touch(x, t->settle)->late != 0)
+            t->settle++;
+        t->settle_seen = t->settle < x->tail ? t->settle + 1 : 0;
+        if (t->settle_seen)
+            t->settle_fire = afti_settle_of(j, aft_touch_ts(aft_index_touch(x, t->settle)));
+    }
+}
+
+static struct due
+next_due(struct aft_joiner *j)
+{
+    struct afti_timers *t = &j->timers;
     struct due d = {NOBODY, 0, 0};
-    while (t->open < x->tail && (aft_index_touch(x, t->open)->flags & AFT_TOUCH_DEFERRED))
-        t->open++;
-    while (t->settle < x->tail && aft_index_touch(x, t->settle)->late != 0)
-        t->settle++;
-    if (t->open < x->tail)
-        consider(&d, OPEN, aft_touch_e(aft_index_touch(x, t->open)) + j->config.open_after_ms,
-                 4 * t->open);
-    if (t->settle < x->tail)
-        consider(&d, SETTLE, afti_settle_of(j, aft_touch_ts(aft_index_touch(x, t->settle))),
-                 4 * t->settle + 1);
+    look_at_cursors(j);
+    if (t->open_seen)
+        consider(&d, OPEN, t->open_fire, 4 * t->open);
+    if (t->settle_seen)
+        consider(&d, SETTLE, t->settle_fire, 4 * t->settle + 1);
     if (t->late_n)
         consider(&d, LATE, t->late[0].fire, 4 * t->late[0].touch + 1);
     if (t->activation_head < t->activation_tail) {

@@ -43,6 +43,8 @@ bool
 aft_index_awaits(const struct aft_index *x, struct aft_hash128 decision, uint64_t *n)
 {
     uint32_t low;
+    if (x->waiting_ids.used == 0)
+        return false;
     for (struct aft_probe p = aft_probe(&x->waiting_ids, decision.low); aft_probe_next(&p, &low);) {
         *n = aft_widen(low, x->waiting_tail);
         if (aft_same_id(aft_index_waiting(x, *n)->decision, decision))
