@@ -74,7 +74,7 @@ passed_over(struct aft_joiner *j, const struct afti_ledger *l, int64_t outcome_e
         const struct aft_touch *t = aft_index_touch(&j->index, n);
         struct aft_impression other;
         uint64_t same;
-        if (t->e < outcome_e - j->config.window_ms)
+        if (aft_touch_e(t) < outcome_e - j->config.window_ms)
             return;
         if (aft_touch_ts(t) > outcome_e || credited(l, aft_touch_id(t)) ||
             !impression_held(j, aft_touch_id(t), &same, &other))

@@ -222,7 +222,7 @@ fill(char **argv)
         .topic = {aft_config_text(c, "topics.impressions"), aft_config_text(c, "topics.outcomes")},
         .start = ((int64_t)time(NULL) - 60 * 86400) * 1000};
     for (int i = 0; i < 2; i++) {
-        struct aft_topic_spec spec = {f.topic[i], 1, -1, false, false, 0};
+        struct aft_topic_spec spec = {.name = f.topic[i], .partitions = 1, .retention_ms = -1};
         must(f.log->ops->topic_create(f.log, &spec, &e), &e);
     }
     aft_random_init(&f.r, 7, 0);
