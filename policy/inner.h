@@ -96,7 +96,7 @@ struct aft_scratch {
     uint32_t member;                    /* whose scores are being made */
     uint32_t index[AFT_CANDIDATES_MAX]; /* eligible candidates */
     double log_w[AFT_CANDIDATES_MAX], w[AFT_CANDIDATES_MAX], rest[AFT_CANDIDATES_MAX];
-    double mean[AFT_CANDIDATES_MAX], variance[AFT_CANDIDATES_MAX];
+    double mean[AFT_CANDIDATES_MAX + 8], variance[AFT_CANDIDATES_MAX + 8];
     double value[AFT_CANDIDATES_MAX + 8], tally[AFT_CANDIDATES_MAX],
         normal[AFT_CANDIDATES_MAX + AFTI_DIRECTIONS + 16];
     float out[AFT_CANDIDATES_MAX];
@@ -111,9 +111,8 @@ struct aft_scratch {
     double *direction; /* deviation of each candidate along each direction that some share */
     size_t direction_cap;
     uint32_t directions;
-    uint32_t best[AFTI_RANKS + 1]; /* of the draw before */
-    bool joint;                    /* gram holds their covariance */
-    double *gram;                  /* GRAM_MAX x GRAM_MAX, once asked for */
+    bool joint;   /* gram holds their covariance */
+    double *gram; /* GRAM_MAX x GRAM_MAX, once asked for */
     float *x, *x2;
     size_t x_cap;
     struct afti_fold {
@@ -142,6 +141,9 @@ bool afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const st
 /* tally.c. afti_spread: `mass` over the best k (<= AFTI_RANKS) of s->value[0 .. n), into s->tally[]. afti_thompson: draws and tally. */
 #define AFTI_GRAM_MAX 128u
 double afti_deviation(double variance);
+bool afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best);
+void afti_own_values(const double *mean, const double *deviation, const double *normal, uint32_t n,
+                     double *value);
 void afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass);
 /* afti_lead: a pmf of who leads; the best others follow. Into s->tally[]. */
 void afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k);
