@@ -33,7 +33,7 @@ struct aft_model {
     struct aft_weights weights;
     float quantiles[4096];      /* the normal law at (i + 1/2) / 4096, for Thompson's draws */
     struct aft_digest identity; /* of the set: settings and weights */
-    double *forms;              /* a small per-arm model's blocks: quadratic.c; or NULL */
+    float *forms;               /* a small per-arm model's blocks: quadratic.c; or NULL */
 };
 
 /* settings_lists.c: the settings that are lists, and families of named numbers. */
@@ -55,13 +55,14 @@ void afti_print_interactions(const struct aft_policy_settings *s, char *out, siz
 void afti_print_edges(const struct aft_buckets *b, char *out, size_t size);
 void afti_print_topics(const struct aft_policy_settings *s, char *out, size_t size);
 
-/* quadratic.c: x' C x as one product with the triangle of x x'. */
+/* quadratic.c: x' C x as the square of L' x, C = L L'. A form has afti_form_size(d) floats. */
 #define AFTI_FORM_COLUMNS 128u
-size_t afti_form_size(uint32_t columns);
+size_t afti_form_size(uint32_t d);
 /* afti_forms_make: where the model is one and wants variances. */
 void afti_forms_make(struct aft_model *m);
-/* afti_form_triangle: the products x[i] x[j], j <= i, of d values. */
-void afti_form_triangle(const double *x, uint32_t d, double *z);
+/* afti_form_scaled: x divided by what it returns. afti_form_square: of such an x; times the square of that it is x' C x. */
+double afti_form_scaled(const double *x, uint32_t d, float *out);
+double afti_form_square(const float *form, const float *x, uint32_t d);
 double afti_form_dot(const double *a, const double *b, size_t n);
 /* slate.c's and plain.c's kernels */
 double afti_pl_pairs(const double *w, const double *rest, const double *inverse, uint32_t n);
@@ -127,7 +128,7 @@ struct aft_scratch {
     struct aft_walk walk;
     struct afti_catalogue catalogue;
     double form_x[AFTI_FORM_COLUMNS + 8];
-    double form_z[AFTI_FORM_COLUMNS * (AFTI_FORM_COLUMNS + 1) / 2 + 16];
+    float form_x32[AFTI_FORM_COLUMNS];
 };
 
 /* A row of a bilinear model times the context, made at most once a decision. */

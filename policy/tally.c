@@ -65,15 +65,14 @@ spread_ties(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, 
 /* A value that at least `room` reach: of four (eight) groups each has one that reaches its best, so all of them reach the least of
  * these. */
 static inline double
-reached(aft_wide even, aft_wide odd, uint32_t room)
+reached(const double lane[8], uint32_t room)
 {
-    aft_wide both = LARGER(even, odd);
-    double bar = room <= 4 ? both[0] : even[0];
-    for (uint32_t j = 0; j < 4 && room <= 4; j++)
-        bar = both[j] < bar ? both[j] : bar;
-    for (uint32_t j = 0; j < 4 && room > 4; j++) {
-        bar = even[j] < bar ? even[j] : bar;
-        bar = odd[j] < bar ? odd[j] : bar;
+    double bar = (double)INFINITY;
+    for (uint32_t j = 0; j < 4; j++) {
+        double low = lane[j] < lane[j + 4] ? lane[j] : lane[j + 4];
+        double high = lane[j] < lane[j + 4] ? lane[j + 4] : lane[j];
+        double of = room <= 4 ? high : low;
+        bar = of < bar ? of : bar;
     }
     return room <= 8 ? bar : -(double)INFINITY;
 }
@@ -84,6 +83,7 @@ AFT_WIDE bool
 afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
 {
     uint32_t hit[AFT_CANDIDATES_MAX + 1], hits = 0;
+    double lane[8];
     aft_wide even, odd, x;
     memcpy(&even, value, sizeof even);
     memcpy(&odd, value + 4, sizeof odd);
@@ -93,11 +93,14 @@ afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
         memcpy(&x, value + i + 4, sizeof x);
         odd = LARGER(x, odd);
     }
-    double bar = reached(even, odd, room);
+    memcpy(lane, &even, sizeof even);
+    memcpy(lane + 4, &odd, sizeof odd);
+    double bar = reached(lane, room);
     for (uint32_t i = 0; i < n; i++) {
         hit[hits] = i;
         hits += value[i] >= bar;
     }
+    AFT_ASSERT(hits >= room);
     for (uint32_t j = 0; j < room; j++) {
         uint32_t at = 0;
         for (uint32_t h = 1; h < hits; h++)
