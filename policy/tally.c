@@ -3,8 +3,9 @@
  * Over K slots the greedy mass is spread over the best K by rank, 1 : 1/5 : 1/25 ..., normalised (over one slot: all of it on the
  * best), so that the lower slots too prefer the next best. Thompson spreads every draw's mass that way and tallies.
  * Thompson's draws are joint over the candidates: mean + L g, L L' = alpha^2 Gram, g from a table of 4096 normal quantiles indexed
- * by words keyed by (decision key, draw): what is logged is exact given the draws, whatever their law, so they may be coarse. Where candidates share up to AFTI_DIRECTIONS rows of a bilinear model, L is those
- * rows and each candidate's own; else Cholesky's. Above AFTI_GRAM_MAX candidates each is then drawn by itself (no n^2).
+ * by words keyed by (decision key, draw): what is logged is exact given the draws, whatever their law, so they may be coarse.
+ * Where candidates share up to AFTI_DIRECTIONS rows of a bilinear model, L is those rows and each candidate's own; else
+ * Cholesky's. Above AFTI_GRAM_MAX candidates each is then drawn by itself (no n^2).
  */
 #include <math.h>
 
