@@ -132,6 +132,7 @@ enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
                         struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the parts, for the learner and for off-policy evaluation: the same code that serves */
+#include "policy/delta.h"
 #include "policy/design.h"
 #include "policy/features.h"
 #include "policy/lanes.h"
