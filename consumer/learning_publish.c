@@ -67,7 +67,7 @@ snapshot_record(struct aft_learning *l, const struct aft_record_in *in, struct a
     enum aft_err err = aft_decoder_body(l->snapshot_decoder, in->value, &l->arena, &body, e);
     if (err == AFT_OK)
         err = aft_decode_snapshot(body, &l->arena, &r, e);
-    if (err == AFT_OK && (!aft_same(r.model, aft_text(l->model)) || r.kind != AFT_SNAPSHOT_FULL))
+    if (err == AFT_OK && (!aft_same(r.model, aft_text(l->model)) || r.kind == AFT_SNAPSHOT_PIN))
         return AFT_OK; /* another model's, or nothing to begin from */
     if (err == AFT_OK)
         err = aft_snapshot_set_add(l->set, body, &whole, e);

@@ -89,10 +89,19 @@ struct afti_flow {
     struct aft_walk walk;
 };
 
+/* What was published last: what the next delta is made from. */
+struct afti_published {
+    struct aft_image plane[2]; /* WEIGHTS, LEARNER */
+    struct aft_digest digest;
+    struct aft_arm_status *arms; /* without ids */
+    uint32_t arms_n;
+    bool there;
+};
+
 struct aft_learner {
     struct aft_learner_settings settings;
-    struct aft_digest configuration, parent;
-    bool has_parent;
+    struct aft_digest configuration;
+    struct afti_published published;
     struct aft_features_plan plan;
     struct aft_weights weights;
     struct aft_ridge ridge;
@@ -150,6 +159,10 @@ float afti_flow_row(const struct afti_row *r, const float *x, const float *norm,
 void afti_flow_deinit(struct afti_flow *f);
 void afti_flow_room(struct aft_learner *l, uint32_t rows, uint32_t stride);
 void afti_flow_variances(const struct aft_learner *l);
+
+/* snapshot.c. afti_published_take: the planes as they are now, their digest, and what the arms' counts are. */
+void afti_published_take(const struct aft_learner *l, struct afti_published *out);
+void afti_published_deinit(struct afti_published *p);
 
 /* The LEARNER plane: everything but the weights. */
 void afti_state_encode(const struct aft_learner *l, struct aft_buffer *out);

@@ -42,6 +42,7 @@ aft_learner_free(struct aft_learner *l)
     aft_weights_deinit(&l->weights);
     aft_ridge_deinit(&l->ridge);
     afti_flow_deinit(&l->flow);
+    afti_published_deinit(&l->published);
     afti_arms_deinit(&l->arms);
     afti_scoreboard_deinit(&l->scoreboard);
     free(l);
