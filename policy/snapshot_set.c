@@ -3,11 +3,13 @@
  * The topic is compacted, written by whoever learns just now, and perhaps by somebody who should not. What a reader sees of it:
  *   T1  a set's key holds its round, and a set is a function of the journal: whoever publishes a round, publishes the same bytes under
  *       the same keys. So no record of a set ever takes the place of another one; compaction removes nothing but what a tombstone names.
- *   T2  a set's manifest is written after its parts, a pin's after its parts.
+ *   T2  a set's manifest is written after its parts, a pin's after its parts. (But a record that was written twice stands where it was
+ *       written last, once compaction has run: a part may come behind the manifest that names it, a delta before its full set.)
  *   T3  tombstones for sets are written only after the manifest of a later full set is in the topic, tombstones for a pin's parts
  *       only after the next pin is.
  * Hence, wherever the topic ends when a reader comes to its end: the newest full set whose manifest stands before that end has no
- * tombstone before it (T3), so neither it nor a delta behind it lacks a part (T1, T2), though compaction may have run at any time.
+ * tombstone before it (T3), so neither it nor a delta behind it lacks a part (T1, T2), though compaction may have run at any time. A
+ * manifest that is true but whose parts, or parent, have not come waits for them.
  * Mixed writers: the one who was overtaken writes bytes that are the same (T1), or tombstones for what is older than a full set (T3).
  *
  * Invariants of the reader
@@ -21,10 +23,17 @@
 
 #include "policy/snapshot_inner.h"
 
-enum { ARENA_MAX = 64 << 20 };
+enum { ARENA_MAX = 64 << 20, WAITING_MAX = 256 };
+
+struct waiting { /* a manifest, checked; a round of its own each; ascending */
+    struct aft_buffer body;
+    int64_t round;
+};
 
 struct aft_snapshot_set {
     struct afti_parts parts, pin_parts;
+    struct waiting waiting[WAITING_MAX];
+    uint32_t waiting_n;
     struct afti_chain *newest;
     struct aft_snapshot_set *pinned; /* holds the pinned chain; NULL: nothing is pinned */
     struct afti_link pin;            /* the last pin's records */
@@ -51,6 +60,8 @@ aft_snapshot_set_free(struct aft_snapshot_set *s)
         return;
     afti_parts_deinit(&s->parts);
     afti_parts_deinit(&s->pin_parts);
+    for (uint32_t i = 0; i < s->waiting_n; i++)
+        aft_buffer_deinit(&s->waiting[i].body);
     afti_chain_free(s->newest);
     aft_snapshot_set_free(s->pinned);
     afti_link_deinit(&s->pin);
@@ -245,6 +256,70 @@ extend(struct aft_snapshot_set *s, const struct aft_snapshot_record *r, struct a
     return AFT_OK;
 }
 
+/* ---- manifests that wait */
+static void
+forget_waiting(struct aft_snapshot_set *s, uint32_t i)
+{
+    aft_buffer_deinit(&s->waiting[i].body);
+    memmove(&s->waiting[i], &s->waiting[i + 1], (--s->waiting_n - i) * sizeof s->waiting[0]);
+}
+
+static void
+wait_for_parts(struct aft_snapshot_set *s, int64_t round, struct aft_bytes body)
+{
+    if (s->waiting_n == WAITING_MAX)
+        forget_waiting(s, 0);
+    uint32_t at = s->waiting_n;
+    while (at > 0 && s->waiting[at - 1].round > round)
+        at--;
+    if (at == 0 || s->waiting[at - 1].round < round) {
+        memmove(&s->waiting[at + 1], &s->waiting[at], (s->waiting_n++ - at) * sizeof s->waiting[0]);
+        s->waiting[at] = (struct waiting){.round = round};
+    } else {
+        at--;
+    }
+    aft_buffer_reset(&s->waiting[at].body);
+    aft_put_raw(&s->waiting[at].body, body);
+}
+
+static bool
+waits(const struct aft_snapshot_set *s, int64_t round)
+{
+    for (uint32_t i = 0; i < s->waiting_n; i++)
+        if (s->waiting[i].round == round)
+            return true;
+    return false;
+}
+
+/* Takes what can be taken now of the manifests that wait, in the order of their rounds; what that refuses was counted when it came. */
+static bool
+take_waiting(struct aft_snapshot_set *s)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < s->waiting_n;) {
+        struct aft_snapshot_record r;
+        struct aft_error e;
+        struct aft_snapshot_stats before = s->stats;
+        struct aft_bytes body = aft_buffer_bytes(&s->waiting[i].body);
+        aft_arena_reset(&s->arena);
+        if (newest(s) && s->waiting[i].round <= newest(s)->round) {
+            forget_waiting(s, i);
+        } else if (aft_decode_snapshot(body, &s->arena, &r, &e) != AFT_OK ||
+                   check_place(s, &r, &e) != AFT_OK ||
+                   check_parts(s, &s->parts, &r, &e) != AFT_OK) {
+            s->stats = before;
+            i++;
+        } else {
+            struct afti_link link = link_of(&s->parts, &r, body);
+            any = extend(s, &r, &link, &e) == AFT_OK || any;
+            forget_waiting(s, i);
+        }
+    }
+    if (any)
+        afti_parts_forget(&s->parts, newest(s)->round);
+    return any;
+}
+
 static enum aft_err
 take_set(struct aft_snapshot_set *s, const struct aft_snapshot_record *r, struct aft_bytes body,
          bool *whole, struct aft_error *e)
@@ -254,14 +329,20 @@ take_set(struct aft_snapshot_set *s, const struct aft_snapshot_record *r, struct
     if (now && now->round == r->round &&
         memcmp(&now->manifest.set_digest, &r->manifest.set_digest, sizeof(struct aft_digest)) == 0)
         return AFT_OK; /* the same again */
-    AFT_TRY(check_place(s, r, e));
-    AFT_TRY(check_parts(s, &s->parts, r, e));
-    struct afti_link link = link_of(&s->parts, r, body);
-    enum aft_err err = extend(s, r, &link, e);
+    bool newer = !now || r->round > now->round;
+    enum aft_err err = check_place(s, r, e);
     if (err == AFT_OK)
-        *whole = s->pinned == NULL;
+        err = check_parts(s, &s->parts, r, e);
+    if (err != AFT_OK && newer)
+        wait_for_parts(s, r->round, body);
+    AFT_TRY(err);
+    struct afti_link link = link_of(&s->parts, r, body);
+    err = extend(s, r, &link, e);
     afti_parts_forget(&s->parts, s->newest ? s->newest->manifest.round : INT64_MIN);
-    return err;
+    AFT_TRY(err);
+    take_waiting(s);
+    *whole = s->pinned == NULL;
+    return AFT_OK;
 }
 
 /* ---- pins */
@@ -341,7 +422,7 @@ take_pin(struct aft_snapshot_set *s, const struct aft_snapshot_record *r, struct
 /* A part waits for its manifest. One of a round that is not newer can only be history, and is let go. */
 static enum aft_err
 keep_part(struct aft_snapshot_set *s, const struct aft_snapshot_record *r, struct aft_bytes body,
-          struct aft_error *e)
+          bool *whole, struct aft_error *e)
 {
     const struct aft_snapshot_record *now = newest(s);
     if (r->part >= r->parts || r->plane == AFT_PLANE_MANIFEST)
@@ -351,6 +432,8 @@ keep_part(struct aft_snapshot_set *s, const struct aft_snapshot_record *r, struc
         afti_parts_put(&s->pin_parts, r->round, body);
     else if (!now || r->round > now->round)
         afti_parts_put(&s->parts, r->round, body);
+    if (waits(s, r->round) && take_waiting(s))
+        *whole = s->pinned == NULL;
     return AFT_OK;
 }
 
@@ -383,7 +466,7 @@ aft_snapshot_set_add(struct aft_snapshot_set *s, struct aft_bytes body, bool *wh
     if (r.kind == AFT_SNAPSHOT_PIN && s->no_pins)
         return AFT_OK;
     if (!r.has_manifest)
-        return keep_part(s, &r, body, e);
+        return keep_part(s, &r, body, whole, e);
     return r.kind == AFT_SNAPSHOT_PIN ? take_pin(s, &r, body, whole, e)
                                       : take_set(s, &r, body, whole, e);
 }
