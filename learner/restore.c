@@ -6,9 +6,10 @@
 static enum aft_err
 decode(struct aft_learner *l, const struct aft_snapshot_set *set, struct aft_error *e)
 {
-    aft_weights_deinit(&l->weights);
-    AFT_TRY(aft_weights_decode(aft_snapshot_set_plane(set, AFT_PLANE_WEIGHTS), &l->weights, e));
-    if (l->weights.kind != l->settings.policy.model)
+    struct aft_weights *w = &l->table.weights;
+    aft_weights_deinit(w);
+    AFT_TRY(aft_weights_decode(aft_snapshot_set_plane(set, AFT_PLANE_WEIGHTS), w, e));
+    if (w->kind != l->settings.policy.model || w->members != l->members_n)
         return AFT_FAIL(e, AFT_E_MALFORMED, "the snapshot's weights are of another model");
     return afti_state_decode(l, aft_snapshot_set_plane(set, AFT_PLANE_LEARNER), e);
 }

@@ -21,10 +21,10 @@ planes(const struct aft_learner *l, struct aft_image plane[2])
 {
     aft_image_reset(&plane[0]);
     aft_image_reset(&plane[1]);
-    if (l->settings.policy.model == AFT_MODEL_FLOW)
-        afti_flow_variances(l);
-    aft_weights_encode(&l->weights, &plane[0].bytes);
-    afti_state_encode(l, &plane[1].bytes);
+    if (aft_model_traits(l->table.weights.kind)->bilinear)
+        afti_flow_variances(&l->table);
+    aft_weights_image(&l->table.weights, &plane[0]);
+    afti_state_encode(l, &plane[1]);
 }
 
 static void

@@ -97,7 +97,7 @@ bench_ridge(long n)
     struct aft_linear m;
     struct aft_random random;
     aft_random_init(&random, 9, 0);
-    aft_linear_init(&m, 1);
+    aft_linear_init(&m, 1, 1);
     aft_linear_add_block(&m);
     aft_linear_block_grow(&m, 0, D);
     aft_ridge_match(&r, &m);
