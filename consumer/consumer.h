@@ -71,7 +71,7 @@ enum aft_err aft_learning_open(const struct aft_learning_options *o, struct aft_
                                struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err aft_learning_step(struct aft_learning *l, int timeout_ms, bool *busy,
                                struct aft_error *e) AFT_MUST_CHECK;
-/* aft_learning_finish: a last round over everything that is there, and its snapshot. */
+/* aft_learning_finish: a last round over everything that is there, and a full snapshot. */
 enum aft_err aft_learning_finish(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;
 void aft_learning_close(struct aft_learning *l);
 struct aft_learning_status {

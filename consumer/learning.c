@@ -297,9 +297,9 @@ aft_learning_finish(struct aft_learning *l, struct aft_error *e)
                     !afti_round_next(l);
         uint64_t pending = aft_rounds_pending(l->rounds);
         if (idle && all_read(l)) {
-            if (pending == 0 && l->round == l->published_round)
+            if (pending == 0 && l->round == l->published_round && l->since.deltas == 0)
                 return AFT_OK;
-            AFT_TRY(afti_round_send(l, afti_publish_due(l), e));
+            AFT_TRY(afti_round_send(l, AFT_PUBLISH_FULL, e));
         }
         AFT_TRY(aft_learning_step(l, FINISH_WAIT_MS, &busy, e));
     }

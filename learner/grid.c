@@ -26,6 +26,7 @@ afti_grid_deinit(struct afti_grid *g)
     free(g->x);
     free(g->norm);
     free(g->step);
+    free(g->stale);
     *g = (struct afti_grid){0};
 }
 
@@ -79,6 +80,7 @@ afti_grid_room(struct afti_table *t, uint32_t rows, uint32_t stride)
         g->rows = zeroed(g->rows, sizeof *g->rows, g->rows_cap, cap);
         g->fold = zeroed(g->fold, sizeof *g->fold, had, want);
         g->stamp = zeroed(g->stamp, sizeof *g->stamp, had, want);
+        g->stale = zeroed(g->stale, sizeof *g->stale, g->rows_cap, cap);
         g->rows_cap = cap;
     }
     if (g->columns_cap < wide) {
@@ -142,6 +144,7 @@ static void
 new_folds(struct afti_table *t)
 {
     struct afti_grid *g = &t->grid;
+    g->epoch++;
     if (++g->now == 0) {
         memset(g->stamp, 0, (size_t)g->rows_cap * t->weights.members * sizeof *g->stamp);
         g->now = 1;
@@ -181,7 +184,8 @@ afti_grid_item(struct afti_table *t, bool grow)
     g->n = 0;
     for (uint32_t i = 0; i <= s->own_n; i++) {
         const struct aft_term *term = i ? &s->own[i - 1] : &s->shared[0];
-        uint32_t r = row_of(t, term, grow);
+        uint32_t r = i && t->entry ? t->entry->terms->at[i - 1] : AFT_NOWHERE;
+        r = r == AFT_NOWHERE ? row_of(t, term, grow) : r;
         if (r == AFT_NOWHERE)
             continue;
         g->at[g->n] = r;
@@ -232,15 +236,111 @@ coefficient(void *ctx, struct aft_bytes name, double *by)
     return true;
 }
 
-/* Each arm's row; AFT_NOWHERE: none yet. scored: its id was short enough. */
+/* ---- candidates that are known: first the folds that are missing, all at once, then the sums. */
+/* Folds of the n rows of a member in index[]; each as aft_dot8. */
+AFT_WIDE void
+afti_grid_folds(const struct aft_bilinear *m, const float *x, const uint32_t *index, uint32_t n,
+                float *fold)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const float *w = m->w + (size_t)index[i] * m->stride;
+        aft_wide_floats sum = {0}, a, b;
+        for (uint32_t j = 0; j < m->stride; j += 8) {
+            memcpy(&a, w + j, sizeof a);
+            memcpy(&b, x + j, sizeof b);
+            sum += a * b;
+        }
+        float t0 = sum[0] + sum[4], t1 = sum[1] + sum[5], t2 = sum[2] + sum[6],
+              t3 = sum[3] + sum[7];
+        fold[index[i]] = (t0 + t2) + (t1 + t3);
+    }
+}
+
+/* A row whose fold is old is noted, once. */
+static inline void
+want(struct afti_grid *g, size_t fold, uint32_t *n)
+{
+    if (g->stamp[fold] == g->now)
+        return;
+    g->stamp[fold] = g->now;
+    g->stale[(*n)++] = (uint32_t)fold;
+}
+
+/* The rows of a shape will be wanted; it will be filled. */
+static inline void
+want_shape(struct afti_grid *g, const struct afti_member *m, uint32_t members, struct afti_shape *s,
+           uint32_t *wanted)
+{
+    s->epoch = g->epoch;
+    s->member = m->index;
+    g->filling[g->filling_n++] = s;
+    for (uint32_t j = 0; j < s->n; j++)
+        want(g, (size_t)s->rows[j] * members + m->index, wanted);
+}
+
+/* Entries of the candidates, the folds that they need, and their shapes' worth. How many are not known. */
+static uint32_t
+recognise(struct afti_table *t, const struct afti_member *m, const struct aft_candidate *c,
+          uint32_t n)
+{
+    struct afti_grid *g = &t->grid;
+    uint32_t members = t->weights.members, wanted = 0, others = 0;
+    g->filling_n = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct afti_entry *e = g->entry[i] = afti_catalogue_entry(t, &c[i]);
+        if (!e) {
+            others++;
+            continue;
+        }
+        if (e->identity != AFT_NOWHERE)
+            want(g, (size_t)e->identity * members + m->index, &wanted);
+        if (e->shape->epoch != g->epoch || e->shape->member != m->index)
+            want_shape(g, m, members, e->shape, &wanted);
+    }
+    afti_grid_folds(&t->weights.bilinear, g->x, g->stale, wanted, g->fold);
+    for (uint32_t i = 0; i < g->filling_n; i++)
+        for (uint32_t j = 0; j < g->filling[i]->n; j++)
+            g->filling[i]->by[j] = fold_of(t, g->filling[i]->rows[j], m->index);
+    return others;
+}
+
 static void
-rows_of(struct afti_table *t, const struct aft_candidate *c, uint32_t n, bool *scored)
+sum_known(struct afti_table *t, const struct afti_member *m, double constant, uint32_t n,
+          double *score, bool *scored)
+{
+    struct afti_grid *g = &t->grid;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct afti_entry *e = g->entry[i];
+        scored[i] = e != NULL;
+        if (!e)
+            continue;
+        const double *by = e->shape->by;
+        double sum =
+            constant + (e->identity == AFT_NOWHERE ? 0 : fold_of(t, e->identity, m->index));
+        for (uint32_t j = 0, k = e->shape->n; j < k; j++)
+            sum += by[j] * (double)e->value[j];
+        score[i] = sum;
+    }
+}
+
+/* ---- the others: a walk over their features */
+static void
+sum_plain(struct afti_table *t, const struct afti_member *m, double constant,
+          const struct aft_candidate *c, uint32_t n, double *score, bool *scored)
 {
     const struct aft_dict *rows = &t->weights.bilinear.rows;
+    struct afti_grid *g = &t->grid;
+    struct view v = {t, m->index};
+    aft_walk_begin(&g->walk);
     for (uint32_t i = 0; i < n; i++) {
-        struct aft_known *id = aft_arm_known(t->terms.ids, c[i].arm_id);
-        t->grid.row[i] = id ? aft_known_place(id, rows) : AFT_NOWHERE;
-        scored[i] = id != NULL;
+        if (i + AHEAD < n)
+            aft_features_fetch(c[i + AHEAD].features);
+        struct aft_known *id = g->entry[i] ? NULL : aft_arm_known(t->terms.ids, c[i].arm_id);
+        if (!id) /* known, or its id is too long */
+            continue;
+        uint32_t row = aft_known_place(id, rows);
+        score[i] = constant + (row == AFT_NOWHERE ? 0 : fold_of(t, row, m->index));
+        scored[i] = aft_walk_sum(&g->walk, c[i].features, true, 1e6, coefficient, &v, &score[i]);
     }
 }
 
@@ -248,24 +348,12 @@ void
 afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                      const struct aft_candidate *c, uint32_t n, double *score, bool *scored)
 {
-    struct afti_grid *g = &t->grid;
-    struct view v = {t, m->index};
-    if (!t->terms.plain) {
-        memset(scored, 0, n * sizeof *scored);
-        return;
-    }
+    uint32_t others = recognise(t, m, c, n);
     /* row 0 is the constant's */
     double constant = t->weights.bilinear.rows.n ? fold_of(t, 0, m->index) : 0;
-    rows_of(t, c, n, scored);
-    for (uint32_t i = 0; i < n; i++)
-        score[i] = constant + (g->row[i] == AFT_NOWHERE ? 0 : fold_of(t, g->row[i], m->index));
-    aft_walk_begin(&g->walk);
-    for (uint32_t i = 0; i < n; i++) {
-        if (i + AHEAD < n)
-            aft_features_fetch(c[i + AHEAD].features);
-        scored[i] = scored[i] &&
-                    aft_walk_sum(&g->walk, c[i].features, true, 1e6, coefficient, &v, &score[i]);
-    }
+    sum_known(t, m, constant, n, score, scored);
+    if (others && t->terms.plain)
+        sum_plain(t, m, constant, c, n, score, scored);
 }
 
 void
@@ -291,6 +379,7 @@ afti_grid_move(struct afti_table *t, const struct afti_member *m, float u)
                  b->stride);
         g->stamp[(size_t)g->at[i] * b->members + m->index] = 0;
     }
+    g->epoch++;
 }
 
 /* ---- bytes */

@@ -3,6 +3,7 @@
  *   settings.c    text <-> settings, their digest      reduction.c   an item -> weight, or why it is refused
  *   table.c       the example at hand -> terms; what the members share
  *   grid.c        terms -> rows and columns of a bilinear model       linear.c   terms -> columns and block of a linear one
+ *   catalogue.c   known candidates -> their rows and values, kept
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
  *   forget.c      what is old counts less
  *   arms.c, scoreboard.c   what is counted             learner.c     one example: dispatch and progressive estimates
@@ -89,6 +90,8 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     float *
         fold; /* rows_cap x members: a member's row times the context at hand, where stamp says so */
     uint32_t *stamp, now;
+    uint64_t epoch;  /* a new one whenever a fold may have changed */
+    uint32_t *stale; /* rows_cap: folds to be made */
     float *x, *norm; /* the context at hand: values, N; columns_cap of each */
     uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* of each shared term */
     bool ready;                                            /* x holds terms.shared[] */
@@ -97,8 +100,39 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     uint32_t n;
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
-    uint32_t row[AFT_CANDIDATES_MAX]; /* of the candidates' identities */
+    struct afti_entry *entry[AFT_CANDIDATES_MAX];   /* of the candidates that are known */
+    struct afti_shape *filling[AFT_CANDIDATES_MAX]; /* shapes to be filled */
+    uint32_t filling_n;
     struct aft_walk walk;
+};
+/* ---- known candidates; catalogue.c */
+struct
+    afti_shape { /* rows, and what one unit at each is worth to `member` in this epoch of the grid */
+    uint64_t hash, epoch;
+    uint32_t n, member;
+    const uint32_t *rows;
+    double *by;
+};
+struct afti_entry_terms { /* what is seldom needed */
+    uint32_t *at;         /* the row of each, AFT_NOWHERE: none yet */
+    struct aft_term *own; /* the first is its identity */
+};
+struct
+    afti_entry { /* in 64 bytes with ten values: what a score needs of an arm is one line of memory */
+    struct afti_shape *shape;
+    struct afti_entry_terms *terms;
+    uint32_t identity, seen; /* its row; rows in the dictionary when all this was resolved */
+    uint16_t own_n;
+    bool good, missing; /* good: its terms can be learned; missing: some have no row yet */
+    float value[];      /* shape->n, room for own_n - 1 */
+};
+struct afti_catalogue {
+    uint64_t revision; /* of what it holds; 0: nothing */
+    bool live;         /* the example at hand is under it */
+    struct aft_arena arena;
+    struct afti_entry **v; /* by number; NULL: not made */
+    uint32_t cap, shapes_n, shapes_cap;
+    struct afti_shape **shapes; /* open addressing */
 };
 struct afti_place { /* for linear kinds; linear.c: the item at hand */
     struct aft_sparse x;
@@ -110,6 +144,8 @@ struct afti_table {
     struct aft_weights weights;
     struct afti_grid grid;
     struct afti_place place;
+    struct afti_catalogue catalogue;
+    const struct afti_entry *entry; /* whose terms terms.own are, or NULL */
     int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */
 };
 
@@ -166,6 +202,7 @@ struct aft_learner {
     struct afti_scoreboard scoreboard;
     /* of the example at hand */
     uint32_t greedy;
+    uint32_t shown[AFT_SHOWN_MAX]; /* the candidate of each item, or AFT_NOWHERE */
     double score[AFT_CANDIDATES_MAX];
     bool scored[AFT_CANDIDATES_MAX];
 };
@@ -176,6 +213,27 @@ void afti_table_deinit(struct afti_table *t);
 bool afti_take_context(struct afti_table *t, struct aft_features f);
 bool afti_take_slot(struct afti_table *t, int32_t slot);
 bool afti_take_arm(struct afti_table *t, struct aft_bytes id, struct aft_features f, int32_t slot);
+/* afti_take_candidate: as afti_take_arm, by what is known of it where that holds. */
+bool afti_take_candidate(struct afti_table *t, const struct aft_candidate *c, int32_t slot);
+
+/* ---- catalogue.c. afti_catalogue_begin: the revision of the example at hand. */
+void afti_catalogue_begin(struct afti_catalogue *c, uint64_t revision);
+void afti_catalogue_deinit(struct afti_catalogue *c);
+struct afti_entry *afti_catalogue_make(struct afti_table *t, const struct aft_candidate *c);
+/* afti_catalogue_entry: of a candidate, up to date; NULL: it is not known, or is not to be learned. */
+static inline struct afti_entry *
+afti_catalogue_entry(struct afti_table *t, const struct aft_candidate *c)
+{
+    struct afti_catalogue *k = &t->catalogue;
+    if (!c->known || !k->live || t->terms.crosses)
+        return NULL;
+    if (c->known < k->cap) {
+        struct afti_entry *e = k->v[c->known];
+        if (e && (!e->missing || e->seen == t->weights.bilinear.rows.n))
+            return e->good ? e : NULL;
+    }
+    return afti_catalogue_make(t, c);
+}
 
 /* ---- linear.c and ridge.c's kernels */
 void afti_linear_item(struct afti_table *t, bool grow);
@@ -199,6 +257,8 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
+void afti_grid_folds(const struct aft_bilinear *m, const float *x, const uint32_t *index,
+                     uint32_t n, float *fold); /* its kernel */
 /* afti_grid_steps: room for the steps of the rows at hand. afti_grid_move: w += u x step, row by row. */
 void afti_grid_steps(struct afti_table *t);
 void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
@@ -237,9 +297,8 @@ const char *afti_cross_name(int i);
 /* afti_item_weight: AFTI_COUNTS when the item may be learned (then *weight and *raw), else the reason's counter. */
 enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
                                  const struct aft_example_item *item, double *weight, double *raw);
-/* afti_item_features: those of the candidate with that arm where it has some, else the item's own. */
-struct aft_features afti_item_features(const struct aft_example *x,
-                                       const struct aft_example_item *item);
+/* afti_item_candidate: the first candidate with that arm; AFT_NOWHERE: none. */
+uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
 
 /* snapshot.c. afti_published_take: the planes as they are now, their digest, and what the arms' counts are. */
 void afti_published_take(const struct aft_learner *l, struct afti_published *out);

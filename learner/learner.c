@@ -66,7 +66,7 @@ static bool
 score(struct aft_learner *l, const struct afti_member *m, const struct aft_candidate *c,
       double *out)
 {
-    if (!afti_take_arm(&l->table, c->arm_id, c->features, 0))
+    if (!afti_take_candidate(&l->table, c, 0))
         return false;
     l->table.kind->item(&l->table, false);
     *out = l->table.kind->score(&l->table, m);
@@ -102,11 +102,10 @@ score_plain(struct aft_learner *l, const struct afti_member *m, const struct aft
 
 /* Which candidate is on top, its score, and that of the one that was shown. */
 static void
-greedy(struct aft_learner *l, const struct aft_example *x, struct aft_bytes top, double *best,
+greedy(struct aft_learner *l, const struct aft_example *x, uint32_t top, double *best,
        double *shown, bool *has_shown)
 {
     const struct afti_member *m = &l->members[l->table.weights.first];
-    uint64_t tag = aft_id_tag(top);
     l->greedy = AFT_NOWHERE;
     *has_shown = false;
     score_plain(l, m, x);
@@ -114,7 +113,7 @@ greedy(struct aft_learner *l, const struct aft_example *x, struct aft_bytes top,
         const struct aft_candidate *c = &x->candidates[i];
         if (c->mask.p || (!l->scored[i] && !score(l, m, c, &l->score[i])))
             continue;
-        if (aft_id_tag(c->arm_id) == tag && aft_same(c->arm_id, top)) {
+        if (i == top) {
             *shown = l->score[i];
             *has_shown = true;
         }
@@ -135,17 +134,27 @@ progressive(struct aft_learner *l, const struct aft_example *x)
     if (!top || !(top->propensity > 0) || x->propensity_kind == AFT_PROPENSITY_UNKNOWN ||
         x->candidates_n > AFT_CANDIDATES_MAX || !afti_take_slot(&l->table, 0))
         return;
-    greedy(l, x, top->arm_id, &best, &shown, &has_shown);
+    greedy(l, x, l->shown[top - x->items], &best, &shown, &has_shown);
     if (l->greedy == AFT_NOWHERE)
         return;
     best = reward_of(l, best);
     shown = has_shown ? reward_of(l, shown) : 0;
     double reward = (double)top->reward_micro / AFT_MICRO;
-    double w = aft_same(x->candidates[l->greedy].arm_id, top->arm_id) ? 1 / top->propensity : 0;
+    double w = l->greedy == l->shown[top - x->items] ? 1 / top->propensity : 0;
     l->counts[AFTI_PROGRESSIVE]++;
     l->sums[AFTI_IPS] += w * reward;
     l->sums[AFTI_IPS_W] += w;
     l->sums[AFTI_DR] += best + w * (reward - shown);
+}
+
+/* An item's terms: by the candidate with that arm where it has features, else by its own. */
+static bool
+take_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
+{
+    uint32_t at = l->shown[item - x->items];
+    if (at != AFT_NOWHERE && (x->candidates[at].features.n || !item->features.n))
+        return afti_take_candidate(&l->table, &x->candidates[at], item->slot);
+    return afti_take_arm(&l->table, item->arm_id, item->features, item->slot);
 }
 
 /* Everything that must hold before an item touches a model; AFTI_COUNTS: it may. */
@@ -161,10 +170,8 @@ prepare(struct aft_learner *l, const struct aft_example *x, const struct aft_exa
     if (logistic(l) &&
         (now < 0 || now > scale || (x->phase == AFT_REVISE && (before < 0 || before > scale))))
         return AFTI_REFUSED_REWARD;
-    if (!afti_take_slot(&l->table, item->slot) ||
-        !afti_take_arm(&l->table, item->arm_id, afti_item_features(x, item), item->slot))
-        return AFTI_REFUSED_FEATURE;
-    return AFTI_COUNTS;
+    return afti_take_slot(&l->table, item->slot) && take_item(l, x, item) ? AFTI_COUNTS
+                                                                          : AFTI_REFUSED_FEATURE;
 }
 
 /* The item at hand -> places. */
@@ -232,10 +239,13 @@ settle(struct aft_learner *l, const struct aft_example *x)
     }
 }
 
-/* The context of the example, encoded; without it no item can be learned. */
+/* The context of the example, encoded; without it no item can be learned. And which candidate each item is. */
 static bool
 context(struct aft_learner *l, const struct aft_example *x)
 {
+    afti_catalogue_begin(&l->table.catalogue, x->revision);
+    for (uint32_t i = 0; i < x->items_n; i++)
+        l->shown[i] = afti_item_candidate(x, &x->items[i]);
     if (afti_take_context(&l->table, x->context))
         return true;
     l->counts[AFTI_REFUSED_FEATURE] += x->items_n;
