@@ -13,7 +13,7 @@
 
 #include "learner/inner.h"
 
-enum { PART_DATA = AFT_PART_BYTES_MAX - 4096, SETTINGS = 64 };
+enum { PART_DATA = AFT_PART_BYTES_MAX - 4096, SETTINGS = 192 };
 enum { ARM_BYTES = 42, ARMS_BYTES = 640 << 10 }; /* of an arm beside its id, at most; of all */
 
 static void
