@@ -21,8 +21,8 @@ planes(const struct aft_learner *l, struct aft_image plane[2])
 {
     aft_image_reset(&plane[0]);
     aft_image_reset(&plane[1]);
-    if (aft_model_traits(l->table.weights.kind)->bilinear)
-        afti_flow_variances(&l->table);
+    for (uint32_t i = 0; l->table.kind->variances && i < l->members_n; i++)
+        l->table.kind->variances(&l->table, &l->members[i]);
     aft_weights_image(&l->table.weights, &plane[0]);
     afti_state_encode(l, &plane[1]);
 }
