@@ -44,7 +44,7 @@ struct aft_task_status {
     bool owner,
         caught_up; /* owner: past the ownership protocol. caught_up: both logs read to their ends */
     int64_t next_offset[2], watermark_ms[2], consumed[2];
-    int64_t end_offset[2];       /* -1: nobody answered */
+    int64_t end_offset[2];       /* as last heard; -1: not yet */
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
     int64_t
         wrong_partition[2]; /* records whose key belongs to another partition: they match little */
@@ -55,7 +55,7 @@ struct aft_task_status {
 };
 /* aft_task_committed: committed_offset alone; cheap. */
 void aft_task_committed(const struct aft_task *t, int64_t out[2]);
-/* with_digest: the state's digest costs a pass over the index. The ends of both logs are asked for from the broker. */
+/* with_digest: the state's digest costs a pass over the index. Nobody is asked: it never waits. */
 void aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *out);
 
 /* ---- learning */

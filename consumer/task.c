@@ -188,8 +188,13 @@ status_of_log(struct aft_task *t, enum aft_log_kind log, struct aft_task_status 
     out->watermark_ms[log] = aft_joiner_watermark(t->joiner, log);
     out->consumed[log] = t->in[log].consumed;
     out->wrong_partition[log] = t->in[log].wrong_partition;
-    if (t->o.log->ops->range(t->o.log, t->in[log].topic, t->o.partition, &begin,
-                             &out->end_offset[log], &e) != AFT_OK)
+    out->end_offset[log] = -1;
+    if (!t->in[log].reader)
+        return;
+    if (t->o.log->ops->heard_end)
+        out->end_offset[log] = t->o.log->ops->heard_end(t->in[log].reader);
+    else if (t->o.log->ops->range(t->o.log, t->in[log].topic, t->o.partition, &begin,
+                                  &out->end_offset[log], &e) != AFT_OK)
         out->end_offset[log] = -1;
 }
 

@@ -22,7 +22,7 @@
 #include "consumer/consumer.h"
 #include "consumer/outbox.h"
 
-#define AFTI_BATCH_MAX 500u
+#define AFTI_BATCH_MAX 256u /* what stays in a core's cache from decoding to joining */
 #define AFTI_WAITING_MAX 20000u       /* records read ahead on the log that is in front */
 #define AFTI_INFLIGHT_MAX (32u << 20) /* bytes of output that are not yet acknowledged */
 #define AFTI_BLOCK_SEND_BYTES \

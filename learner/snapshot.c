@@ -9,7 +9,7 @@
 
 #include "learner/inner.h"
 
-enum { PART_DATA = AFT_PART_BYTES_MAX - 4096, SETTINGS = 64, TEXT = 16 << 10 };
+enum { PART_DATA = AFT_PART_BYTES_MAX - 4096, SETTINGS = 192, TEXT = 16 << 10 };
 
 static void
 planes(const struct aft_learner *l, struct aft_buffer *weights, struct aft_buffer *state)

@@ -9,11 +9,12 @@
 #include "policy/inner.h"
 
 static struct aft_model *
-model_new(const struct aft_policy_settings *s)
+model_new(const struct aft_policy_settings *s, double matured)
 {
     struct aft_model *m = calloc(1, sizeof *m);
     AFT_ASSERT(m);
     aft_features_plan_init(&m->plan, s);
+    m->law = afti_law_of(s, matured);
     for (int i = 0; i < 4096; i++)
         m->quantiles[i] = (float)aft_normal_quantile((i + 0.5) / 4096);
     return m;
@@ -25,7 +26,7 @@ aft_model_uniform(void)
     struct aft_policy_settings s;
     aft_policy_settings_default(&s);
     s.explore = AFT_EXPLORE_UNIFORM;
-    struct aft_model *m = model_new(&s);
+    struct aft_model *m = model_new(&s, 0);
     m->uniform = true;
     return m;
 }
@@ -72,6 +73,16 @@ read_settings(const struct aft_manifest *f, struct aft_policy_settings *s, struc
     return AFT_OK;
 }
 
+/* What the learner has seen the end of; a manifest that does not say: nothing yet. */
+static double
+matured_of(const struct aft_manifest *f)
+{
+    for (uint32_t i = 0; i < f->counts_n; i++)
+        if (aft_same(f->counts[i].name, AFT_LITERAL("settled")) && f->counts[i].count > 0)
+            return (double)f->counts[i].count;
+    return 0;
+}
+
 static enum aft_err
 read_weights(const struct aft_snapshot_set *set, int32_t parts, struct aft_model *m,
              struct aft_error *e)
@@ -99,7 +110,7 @@ aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out, struct 
     if (!f)
         return AFT_FAIL(e, AFT_E_AGAIN, "no whole snapshot has been read yet");
     AFT_TRY(read_settings(&f->manifest, &settings, e));
-    struct aft_model *m = model_new(&settings);
+    struct aft_model *m = model_new(&settings, matured_of(&f->manifest));
     m->round = f->round;
     aft_hex(f->manifest.digest.b, sizeof f->manifest.digest.b, m->id);
     enum aft_err err = read_weights(s, f->parts, m, e);

@@ -22,7 +22,7 @@ afti_forms_make(struct aft_model *m)
     const struct aft_policy_settings *s = &m->plan.settings;
     uint32_t columns = aft_linear_columns(l);
     size_t size = afti_form_size(columns);
-    bool wanted = s->explore == AFT_EXPLORE_LINUCB || s->explore == AFT_EXPLORE_THOMPSON;
+    bool wanted = afti_wants(s).variance && s->covariance == AFT_COVARIANCE_FULL;
     if (aft_model_traits(m->weights.kind)->bilinear || s->scope != AFT_SCOPE_PER_ARM || !wanted ||
         columns > AFTI_FORM_COLUMNS)
         return;

@@ -40,6 +40,14 @@ exponential(uint64_t bits)
     return -aft_log(((double)bits + 0.5) * 0x1p-52);
 }
 
+double
+afti_race(uint64_t key, uint32_t index)
+{
+    uint64_t pair[2];
+    race_pair(key, index / 2, pair);
+    return exponential(pair[index & 1]);
+}
+
 /* Most candidates lose by far: -log u > 1 - u, so no logarithm is needed to see it. The margin is far above all rounding. */
 static bool
 too_late(uint64_t bits, double w, double bar)

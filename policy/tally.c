@@ -21,10 +21,22 @@ afti_deviation(double variance)
     return variance > 0 ? sqrt(variance) : 0;
 }
 
+_Static_assert(AFTI_RANKS >= AFT_SLATE_MAX, "a rank for each slot");
+
+/* share[r], r < k, adds up to 1. */
+static void
+shares_of(uint32_t k, double *share)
+{
+    double total = 0, at = 1;
+    for (uint32_t l = 0; l < k; l++, at *= rank_ratio)
+        total += share[l] = at;
+    for (uint32_t l = 0; l < k; l++)
+        share[l] /= total;
+}
+
 /* ---- values -> tally: the greedy mass over the best k by rank, split evenly over ties */
 static void
-spread_ties(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, double total,
-            double mass)
+spread_ties(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, double mass)
 {
     bool taken[AFT_CANDIDATES_MAX] = {false};
     for (uint32_t l = 0; l < k;) {
@@ -42,7 +54,7 @@ spread_ties(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, 
         for (uint32_t i = 0; i < n; i++)
             if (!taken[i] && s->value[i] == best) {
                 taken[i] = true;
-                s->tally[i] += mass * sum / (total * ties);
+                s->tally[i] += mass * sum / ties;
             }
         l += ties;
     }
@@ -82,16 +94,60 @@ best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
 void
 afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass)
 {
-    double share[AFT_SLATE_MAX], total = 0, at = 1;
+    double share[AFTI_RANKS];
     uint32_t *best = s->best;
-    for (uint32_t l = 0; l < k; l++, at *= rank_ratio)
-        total += share[l] = at;
+    shares_of(k, share);
     if (!best_of(s->value, n, k < n ? k + 1 : k, best)) {
-        spread_ties(s, n, k, share, total, mass);
+        spread_ties(s, n, k, share, mass);
         return;
     }
     for (uint32_t l = 0; l < k; l++)
-        s->tally[best[l]] += mass * share[l] / total;
+        s->tally[best[l]] += mass * share[l];
+}
+
+/* The mean of follow[a .. a + n), follow[] by its sums. */
+static double
+mean_follow(const double *sums, uint32_t k, uint32_t a, uint32_t n)
+{
+    uint32_t to = a + n < k ? a + n : k - 1;
+    return n && a < to ? (sums[to] - sums[a]) / n : 0;
+}
+
+/* A leader takes the first share, the best others the rest by rank; what a group of alike ones gets is split evenly. A leader who
+ * stands above a group (or in it) has left its place: the group moves up by one (or has one less). */
+void
+afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k)
+{
+    bool taken[AFT_CANDIDATES_MAX] = {false};
+    double share[AFTI_RANKS], sums[AFTI_RANKS + 1] = {0}, above = 0;
+    shares_of(k, share);
+    for (uint32_t l = 1; l < k; l++)
+        sums[l] = sums[l - 1] + share[l];
+    for (uint32_t i = 0; i < n; i++)
+        s->tally[i] += share[0] * p[i];
+    for (uint32_t a = 0, ties = 0; k > 1 && a < k && a < n; a += ties) {
+        double best = -(double)INFINITY, same = 0, lower = 0;
+        for (uint32_t i = 0; i < n; i++)
+            best = !taken[i] && s->value[i] > best ? s->value[i] : best;
+        ties = 0;
+        for (uint32_t i = 0; i < n; i++)
+            if (!taken[i] && s->value[i] == best) {
+                ties++;
+                same += p[i];
+            } else if (!taken[i]) {
+                lower += p[i];
+            }
+        AFT_ASSERT(ties > 0);
+        double moved = a ? above * mean_follow(sums, k, a - 1, ties) : 0;
+        double fewer = mean_follow(sums, k, a, ties - 1),
+               whole = lower * mean_follow(sums, k, a, ties);
+        for (uint32_t i = 0; i < n; i++)
+            if (!taken[i] && s->value[i] == best) {
+                taken[i] = true;
+                s->tally[i] += moved + (same - p[i]) * fewer + whole;
+            }
+        above += same;
+    }
 }
 
 /* L L' = gram in place; a pivot that is nothing (two candidates alike) gives an empty column. */
@@ -155,15 +211,16 @@ afti_thompson(const struct aft_model *m, struct aft_scratch *s, const struct aft
               uint32_t n, uint32_t k)
 {
     const struct aft_policy_settings *set = &m->plan.settings;
+    double alpha = m->law.width;
     uint64_t key = aft_hash64(r->key, 0);
     if (s->joint)
         factor(s->gram, n);
     for (uint32_t i = 0; i < n; i++) /* times alpha once, not for every draw */
-        s->variance[i] = set->alpha * afti_deviation(s->variance[i]);
+        s->variance[i] = alpha * afti_deviation(s->variance[i]);
     memset(s->value + n, 0, 8 * sizeof *s->value);
     for (uint32_t d = 0; d < set->draws; d++) {
         normals(m, key, d, n + s->directions, s->normal);
-        draw_values(s, n, set->alpha);
+        draw_values(s, n, alpha);
         afti_spread(s, n, k, 1.0 / set->draws);
     }
 }
