@@ -125,17 +125,28 @@ row_of(struct afti_table *t, const struct aft_term *term, bool grow)
 }
 
 static float
-scale_of(struct afti_scale *s, const struct aft_term *term, bool learn)
+norm_of(const struct afti_scale *s)
 {
-    float x = (float)fabs(term->value);
-    if (!term->number)
-        return 1;
-    if (learn && x > s->max)
-        s->max = x;
-    float n = s->max == 0 || (s->seen < 64 && s->max < 1) ? 1 : s->max;
-    if (learn && s->seen < 64)
+    return s->max == 0 || (s->seen < 64 && s->max < 1) ? 1 : s->max;
+}
+
+float
+afti_scale_see(struct afti_scale *s, float size)
+{
+    if (size > s->max)
+        s->max = size;
+    float n = norm_of(s);
+    if (s->seen < 64)
         s->seen++;
     return n;
+}
+
+static float
+scale_of(struct afti_scale *s, const struct aft_term *term, bool learn)
+{
+    if (!term->number)
+        return 1;
+    return learn ? afti_scale_see(s, (float)fabs(term->value)) : norm_of(s);
 }
 
 static void
@@ -400,7 +411,7 @@ afti_grid_decode(struct afti_table *t, struct aft_reader *r)
     struct aft_bilinear *m = &t->weights.bilinear;
     struct afti_grid *g = &t->grid;
     size_t n = aft_bilinear_size(m);
-    bool good = true;
+    bool good = m->cells == 1u << t->terms.plan.settings.bits;
     for (uint32_t k = 0; good && k < t->kind->planes; k++) {
         g->plane[k] = calloc(n + 1, sizeof *g->plane[k]);
         AFT_ASSERT(g->plane[k]);

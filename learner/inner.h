@@ -141,6 +141,11 @@ struct afti_catalogue {
 struct afti_place { /* for linear kinds; linear.c: the item at hand */
     struct aft_sparse x;
     uint32_t block; /* AFT_NOWHERE: none yet */
+    uint32_t from;  /* columns that the block had before this item */
+    /* bayes-full: N of each column, and its prior's variance where N is 1 */
+    struct afti_scale scale[AFT_LINEAR_COLUMNS];
+    double prior[AFT_LINEAR_COLUMNS];
+    uint32_t known; /* columns that have a prior */
 };
 struct afti_table {
     const struct afti_kind *kind;
@@ -148,6 +153,8 @@ struct afti_table {
     struct aft_weights weights;
     struct afti_grid grid;
     struct afti_place place;
+    double rate;   /* vw */
+    double memory; /* bayes-full: half is forgotten in so many examples; 0: nothing */
     struct afti_catalogue catalogue;
     const struct afti_entry_terms *known; /* whose terms terms.own are, or NULL */
     int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */
@@ -156,7 +163,8 @@ struct afti_table {
 /* ---- a member: one model of the learner's kind. Its weights are number `index` of those in the table. */
 struct afti_member {
     uint32_t index;
-    double q, t;            /* flow: Q, T */
+    double q, t;            /* flow, bayes: Q, T; vw: S, T */
+    double low, high;       /* vw: the labels' range */
     struct aft_ridge ridge; /* ridge: A, b of its blocks */
 };
 
@@ -176,11 +184,16 @@ struct afti_kind {
     void (*learn)(struct afti_table *t, struct afti_member *m, double weight, double label);
     void (*revise)(struct afti_table *t, struct afti_member *m, double weight, double before,
                    double after);
+    /* Into bilinear.v before a snapshot; NULL: it has its covariances already. */
+    void (*variances)(const struct afti_table *t, const struct afti_member *m);
     /* What was learned so far counts `keep` of what it did, in (0, 1). */
     void (*forget)(struct afti_table *t, struct afti_member *m, double keep);
     /* What a member keeps beside weights and planes <-> bytes. */
     void (*encode)(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out);
     bool (*decode)(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+    /* What they share beside weights <-> bytes; NULL: nothing. */
+    void (*encode_shared)(const struct afti_table *t, struct aft_buffer *out);
+    bool (*decode_shared)(struct afti_table *t, struct aft_reader *r);
 };
 const struct afti_kind *afti_kind_of(enum aft_model_kind kind);
 
@@ -261,6 +274,18 @@ struct afti_sums {
     double constant;
 };
 void afti_grid_sums(const struct afti_sums *s, double *score); /* its kernel */
+/* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
+static inline bool
+afti_grid_identity(const struct afti_table *t, uint32_t i)
+{
+    return t->grid.position[i] == 1;
+}
+static inline float
+afti_grid_norm(const struct afti_grid *g, uint32_t row, uint32_t column)
+{
+    float r = g->rows[row].max, c = g->columns[column].max;
+    return (r > 0 ? r : 1) * (c > 0 ? c : 1);
+}
 /* afti_grid_steps: room for the steps of the rows at hand. afti_grid_move: w += u x step, row by row. */
 void afti_grid_steps(struct afti_table *t);
 void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
@@ -278,12 +303,35 @@ float afti_flow_rows(const struct afti_row *rows, uint32_t n, const struct afti_
 void afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
 void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
                       double after);
+void afti_flow_variances(const struct afti_table *t, const struct afti_member *m);
 void afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep);
-void afti_flow_variances(const struct afti_table *t);
 void afti_flow_encode(const struct afti_table *t, const struct afti_member *m,
                       struct aft_buffer *out);
 bool afti_flow_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
 
+/* ---- the other kinds: vw.c, bayes.c (encoded as the flow), bayes_full.c */
+void afti_vw_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_vw_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                    double after);
+void afti_vw_variances(const struct afti_table *t, const struct afti_member *m);
+void afti_vw_encode(const struct afti_table *t, const struct afti_member *m,
+                    struct aft_buffer *out);
+bool afti_vw_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+void afti_bayes_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_bayes_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                       double after);
+void afti_bayes_variances(const struct afti_table *t, const struct afti_member *m);
+void afti_full_item(struct afti_table *t, bool grow);
+void afti_full_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_full_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                      double after);
+void afti_full_forget(struct afti_table *t, struct afti_member *m, double keep);
+void afti_full_encode(const struct afti_table *t, const struct afti_member *m,
+                      struct aft_buffer *out);
+bool afti_full_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+void afti_full_encode_shared(const struct afti_table *t, struct aft_buffer *out);
+bool afti_full_decode_shared(struct afti_table *t, struct aft_reader *r);
+float afti_scale_see(struct afti_scale *s, float size); /* N from now on, with |x| = size seen */
 /* ---- forget.c. afti_forget: to the event time reached. afti_age: what an impression shown then is to be learned with, besides its weight. */
 void afti_forget(struct aft_learner *l);
 double afti_age(const struct aft_learner *l, int64_t shown_ms);
@@ -302,6 +350,7 @@ enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_e
 /* afti_item_candidate: the first candidate with that arm; AFT_NOWHERE: none. */
 uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
 
+bool afti_get_finite(struct aft_reader *r, double *out);
 /* The LEARNER plane: everything but the weights. */
 void afti_state_encode(const struct aft_learner *l, struct aft_buffer *out);
 enum aft_err afti_state_decode(struct aft_learner *l, struct aft_bytes b,

@@ -19,6 +19,8 @@ struct aft_learner_settings {
     enum aft_reduction reduction;
     enum aft_weighting weighting;
     double weight_cap, lambda;
+    double rate;          /* vw's learning rate */
+    double memory;        /* bayes-full: half is forgotten in so many examples; 0: nothing is */
     int64_t half_life_ms; /* an impression counts half after so much event time; 0: for ever */
     double
         reward_scale; /* composite rewards are divided by it for models whose labels are in [0, 1] */

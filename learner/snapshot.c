@@ -14,8 +14,8 @@ enum { PART_DATA = AFT_PART_BYTES_MAX - 4096, SETTINGS = 192, TEXT = 16 << 10 };
 static void
 planes(const struct aft_learner *l, struct aft_buffer *weights, struct aft_buffer *state)
 {
-    if (aft_model_traits(l->table.weights.kind)->bilinear)
-        afti_flow_variances(&l->table);
+    for (uint32_t i = 0; l->table.kind->variances && i < l->members_n; i++)
+        l->table.kind->variances(&l->table, &l->members[i]);
     aft_weights_encode(&l->table.weights, weights);
     afti_state_encode(l, state);
 }

@@ -59,8 +59,8 @@ put_model(const struct aft_learner *l, struct aft_buffer *out)
     const struct afti_table *t = &l->table;
     for (uint32_t i = 0; i < l->members_n; i++)
         t->kind->encode(t, &l->members[i], out);
-    if (aft_model_traits(t->weights.kind)->bilinear)
-        afti_grid_encode(t, out);
+    if (t->kind->encode_shared)
+        t->kind->encode_shared(t, out);
 }
 
 void
@@ -82,8 +82,8 @@ get_i64(struct aft_reader *r, int64_t *out)
     return good;
 }
 
-static bool
-get_finite(struct aft_reader *r, double *out)
+bool
+afti_get_finite(struct aft_reader *r, double *out)
 {
     return aft_get_double(r, out) && isfinite(*out);
 }
@@ -105,7 +105,7 @@ get_sums(struct aft_learner *l, struct aft_reader *r)
         good = get_i64(r, &l->counts[i]);
     good = good && aft_get_le32(r, &n) && n == AFTI_SUMS;
     for (int i = 0; good && i < AFTI_SUMS; i++)
-        good = get_finite(r, &l->sums[i]);
+        good = afti_get_finite(r, &l->sums[i]);
     return good;
 }
 
@@ -136,10 +136,10 @@ get_scoreboard(struct aft_learner *l, struct aft_reader *r)
             get_name(r, &name) ? afti_scoreboard_of(&l->scoreboard, name) : NULL;
         if (!p || l->scoreboard.n != i + 1)
             return false;
-        good = get_i64(r, &p->decisions) && get_i64(r, &p->items) && get_finite(r, &p->clicks) &&
-               get_finite(r, &p->value);
+        good = get_i64(r, &p->decisions) && get_i64(r, &p->items) &&
+               afti_get_finite(r, &p->clicks) && afti_get_finite(r, &p->value);
         for (int j = 0; good && j < AFTI_CROSS; j++)
-            good = get_finite(r, &p->cross[j]);
+            good = afti_get_finite(r, &p->cross[j]);
     }
     return good;
 }
@@ -148,13 +148,10 @@ static bool
 get_model(struct aft_learner *l, struct aft_reader *r)
 {
     struct afti_table *t = &l->table;
-    bool bilinear = aft_model_traits(t->weights.kind)->bilinear, good = true;
+    bool good = true;
     for (uint32_t i = 0; good && i < l->members_n; i++)
         good = t->kind->decode(t, &l->members[i], r);
-    if (!bilinear)
-        return good;
-    return good && t->weights.bilinear.cells == 1u << l->settings.policy.bits &&
-           afti_grid_decode(t, r);
+    return good && (!t->kind->decode_shared || t->kind->decode_shared(t, r));
 }
 
 enum aft_err

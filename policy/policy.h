@@ -27,7 +27,14 @@ enum aft_explore {
 };
 /* Of widths: the whole covariance, or its diagonal alone. */
 enum aft_covariance { AFT_COVARIANCE_FULL, AFT_COVARIANCE_DIAGONAL };
-enum aft_model_kind { AFT_MODEL_RIDGE, AFT_MODEL_FLOW };
+enum aft_model_kind {
+    AFT_MODEL_RIDGE,
+    AFT_MODEL_FLOW,
+    AFT_MODEL_FLOW_SQUARED,
+    AFT_MODEL_VW,
+    AFT_MODEL_BAYES,
+    AFT_MODEL_BAYES_FULL
+};
 enum aft_scope { AFT_SCOPE_SHARED, AFT_SCOPE_PER_ARM };
 
 #define AFT_INTERACTIONS_MAX 64
