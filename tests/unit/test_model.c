@@ -97,17 +97,17 @@ test_digests_are_the_same_everywhere(void **state)
     static const struct {
         const char *model, *scope, *digest;
     } golden[] = {
-        {"ridge", "shared", "7b1b1015f3084230396de0511df791bc72f0501ee7a1b20eea22aa63adae3243"},
-        {"ridge", "per_arm", "acbd0cabcacdd213ed5c4bdb3594f26187d22afc6a17d256a251a8405d03369a"},
-        {"flow", "shared", "b667a17732a451df65b21d3581170bb795252a169e4a775abfc16a59d783a54e"},
+        {"ridge", "shared", "a392107ca19897487e93b63055859c5c8b8f2c056fbcbb90757a6f586241a45d"},
+        {"ridge", "per_arm", "9c437c2ea1e351fd78a4308468e02210fefeb3b6cd7718d967d2a8ef83ca751f"},
+        {"flow", "shared", "2febb754e24a0650b79fa2e0d46514b1227b1c6bbe0a46dbe28a52ba235225ce"},
         {"flow-squared", "shared",
-         "5a372c941a7d80b2bd49c19221242eb2a0da13868c30ba5bea33e9baee47d34a"},
-        {"vw", "shared", "46eb02416a0600e2ded1e99fe8119134b460a966c61ab1710a786b54cb127ffe"},
-        {"bayes", "shared", "359abe5cca7a3887a0af5c9e93e9154987488cf06c85d71511933ef62e46d9a6"},
+         "c2ce1089fe9f5f0fa32dfcd435d56fdacc7aa7bc101c7500555f13cc552be9df"},
+        {"vw", "shared", "e4e8a5e54cfe613ff40f0fb2b19a0b1d467d113637668c1882c65298f0b027a1"},
+        {"bayes", "shared", "f0b6f4ffcdad5b889a1edc450208cd36d54518a6fc5fcec01777fe632753ca4e"},
         {"bayes-full", "shared",
-         "b3a06889c37332c541073389c33b8b1c3f22722b2502c8552e3f4c751f0cfb77"},
+         "f25e5d013cb21632c40244cca2863c6786dfbdb4d031eecbe1472df8ca0e92c0"},
         {"bayes-full", "per_arm",
-         "d0ecad8eadad5b957a3786a8e5ce70cf6eb013f1f7add7effdf5d21ada1cbd1b"},
+         "19da456ee2342d0ae15801d5a925c78a4143db3bae4f09723586cfa3ea1cf88a"},
     };
     for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         struct aft_learner_settings s;
