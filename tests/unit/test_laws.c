@@ -93,8 +93,9 @@ random_request(struct aft_random *r, struct policy_request *q, uint64_t key)
     q->r.k = 1 + aft_random_below(r, 8);
     q->r.recent = aft_random_below(r, 2) ? q->recent : NULL;
     for (uint32_t a = 0; a < n; a++) {
-        policy_score(q, a, random_score(r, pattern),
-                     aft_random_below(r, 4) ? fabs(aft_random_normal(r)) : 0);
+        double score = random_score(r, pattern); /* one after the other, for any compiler */
+        bool wide = aft_random_below(r, 4);
+        policy_score(q, a, score, wide ? fabs(aft_random_normal(r)) : 0);
         for (uint32_t i = 2; i < POLICY_NUMBERS; i++)
             q->own[a][i].number = pattern == 2 ? 0 : 0.3 * aft_random_normal(r);
         q->recent[a] = (float)aft_random_below(r, 4);
@@ -259,7 +260,7 @@ test_bits_are_the_same_everywhere(void **state)
         aft_model_free(m);
     }
     aft_scratch_free(s);
-    if (hash != UINT64_C(0xd2da05f74f3febce))
+    if (hash != UINT64_C(0x202bbf5d57234e82))
         fail_msg("the bits' hash is 0x%016llx", (unsigned long long)hash);
 }
 
