@@ -1,5 +1,6 @@
-/* plain.c - means (by revision, of a bilinear model, variances too) of candidates whose own terms are their identity and their features alone: no term is made, no name hashed. The
- * same sums in the same order as score.c's long way (what is not known adds zero), so the same bits. One thread a scratch.
+/* plain.c - means of candidates whose own terms are their identity and their features alone (by revision, of a bilinear model, their
+ * variances too): no term is made, no name hashed. The same sums in the same order as score.c's long way (what is not known adds
+ * zero), so the same bits. One thread a scratch.
  *
  *   by revision   the caller says that the candidates have not changed: they were resolved once into a table, a row for each
  *                 place in an order that suits all of them; a decision costs a product for each candidate and place
