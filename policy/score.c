@@ -82,7 +82,7 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
     }
     for (uint32_t a = 0; a < n; a++) {
         const struct aft_candidate *c = &r->candidates[s->index[a]];
-        AFT_TRY(aft_encode_arm(&m->plan, c->arm_id, c->features, &s->arm, e));
+        AFT_TRY(aft_encode_arm_known(&m->plan, s->arm_names, c->arm_id, c->features, &s->arm, e));
         uint32_t t = aft_terms_own(&m->plan, &s->context, &s->arm, 0, true, true, s->terms);
         s->own.n = 0;
         s->own.unknown = 0;
@@ -181,7 +181,7 @@ linear_per_arm(const struct aft_model *m, struct aft_scratch *s, const struct af
     }
     for (uint32_t a = 0; a < n; a++) {
         const struct aft_candidate *c = &r->candidates[s->index[a]];
-        AFT_TRY(aft_encode_arm(&m->plan, c->arm_id, c->features, &s->arm, e));
+        AFT_TRY(aft_encode_arm_known(&m->plan, s->arm_names, c->arm_id, c->features, &s->arm, e));
         uint32_t t = aft_terms_own(&m->plan, &s->context, &s->arm, 0, false, true, s->terms);
         uint32_t k = aft_dict_find(&l->arms, s->arm.v[0].hash);
         const struct aft_linear_block *b =
