@@ -17,6 +17,8 @@
 
 #include "learner/inner.h"
 
+static const double first_squared = 1.5, phi_squared = 0.5;
+
 /* Information (where phi > 0), step = s x; returns sum s x^2 and adds sum c x^2 / N^2 to *used. */
 AFT_WIDE float
 afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint32_t stride,
@@ -69,12 +71,11 @@ steps(struct afti_table *t, const struct afti_member *m, float phi, float *used)
     afti_grid_steps(t);
     for (uint32_t i = 0; i < g->n; i++) {
         uint32_t at = g->at[i];
-        bool identity = i > 0 && t->terms.own[0].hash == b->rows.keys[at];
         struct afti_row r = {.g = g->plane[0] + aft_bilinear_at(b, at, m->index),
                              .step = g->step + (size_t)i * b->stride,
                              .value = g->value[i],
                              .scale = g->scale[i],
-                             .c = identity ? 0.3f : 1,
+                             .c = afti_grid_identity(t, i) ? 0.3f : 1,
                              .own = at == 0 ? 3 : 1,
                              .phi = phi};
         q += afti_flow_row(&r, g->x, g->norm, b->stride, used);
@@ -82,18 +83,39 @@ steps(struct afti_table *t, const struct afti_member *m, float phi, float *used)
     return q;
 }
 
+/* The step of length a from a score towards a label. */
+static double
+flown(const struct afti_table *t, double score, double label, double a)
+{
+    return t->weights.kind == AFT_MODEL_FLOW ? aft_logistic_flow(score, label, a)
+                                             : aft_squared_flow(score, label, a / 2);
+}
+
+static double
+length(const struct afti_table *t, const struct afti_member *m, double weight, float q)
+{
+    double first = t->weights.kind == AFT_MODEL_FLOW ? 6 : first_squared;
+    return first * m->t / m->q * weight * (double)q;
+}
+
+static double
+information(const struct afti_table *t, double score)
+{
+    double p = aft_logistic(score);
+    return t->weights.kind == AFT_MODEL_FLOW ? p * (1 - p) : phi_squared;
+}
+
 void
 afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label)
 {
     float used;
-    double score = afti_grid_score(t, m), p = aft_logistic(score);
-    float q = steps(t, m, (float)(weight * p * (1 - p)), &used);
+    double score = afti_grid_score(t, m);
+    float q = steps(t, m, (float)(weight * information(t, score)), &used);
     m->t += 1;
     m->q += (double)used;
     if (!(q > 0))
         return;
-    double a = 6 * m->t / m->q * weight * (double)q;
-    double by = aft_logistic_flow(score, label, a) - score;
+    double by = flown(t, score, label, length(t, m, weight, q)) - score;
     afti_grid_move(t, m, (float)(by / (double)q));
 }
 
@@ -108,8 +130,8 @@ afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, dou
     float q = steps(t, m, 0, &used);
     if (!(q > 0))
         return;
-    double a = 6 * m->t / m->q * weight * (double)q;
-    double by = aft_logistic_flow(score, after, a) - aft_logistic_flow(score, before, a);
+    double a = length(t, m, weight, q);
+    double by = flown(t, score, after, a) - flown(t, score, before, a);
     afti_grid_move(t, m, (float)(by / (double)q));
 }
 
@@ -126,16 +148,15 @@ afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep)
 }
 
 void
-afti_flow_variances(const struct afti_table *t)
+afti_flow_variances(const struct afti_table *t, const struct afti_member *m)
 {
     const struct aft_bilinear *b = &t->weights.bilinear;
     const struct afti_grid *g = &t->grid;
-    for (uint32_t r = 0; r < b->rows.n * b->members; r++)
+    for (uint32_t r = 0; r < b->rows.n; r++)
         for (uint32_t c = 0; c < b->stride; c++) {
-            size_t i = (size_t)r * b->stride + c;
-            float row = g->rows[r / b->members].max, column = g->columns[c].max;
-            float nr = row > 0 ? row : 1, nc = column > 0 ? column : 1;
-            b->v[i] = c < b->columns.n ? 1 / (nr * nr * nc * nc + g->plane[0][i]) : 0;
+            size_t i = aft_bilinear_at(b, r, m->index) + c;
+            float n = afti_grid_norm(g, r, c);
+            b->v[i] = c < b->columns.n ? 1 / (n * n + g->plane[0][i]) : 0;
         }
 }
 

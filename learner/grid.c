@@ -127,17 +127,28 @@ row_of(struct afti_table *t, const struct aft_term *term, bool grow)
 }
 
 static float
-scale_of(struct afti_scale *s, const struct aft_term *term, bool learn)
+norm_of(const struct afti_scale *s)
 {
-    float x = (float)fabs(term->value);
-    if (!term->number)
-        return 1;
-    if (learn && x > s->max)
-        s->max = x;
-    float n = s->max == 0 || (s->seen < 64 && s->max < 1) ? 1 : s->max;
-    if (learn && s->seen < 64)
+    return s->max == 0 || (s->seen < 64 && s->max < 1) ? 1 : s->max;
+}
+
+float
+afti_scale_see(struct afti_scale *s, float size)
+{
+    if (size > s->max)
+        s->max = size;
+    float n = norm_of(s);
+    if (s->seen < 64)
         s->seen++;
     return n;
+}
+
+static float
+scale_of(struct afti_scale *s, const struct aft_term *term, bool learn)
+{
+    if (!term->number)
+        return 1;
+    return learn ? afti_scale_see(s, (float)fabs(term->value)) : norm_of(s);
 }
 
 static void
@@ -383,6 +394,9 @@ afti_grid_move(struct afti_table *t, const struct afti_member *m, float u)
 }
 
 /* ---- bytes */
+enum { ROWS = 4, COLUMNS, PLANE }; /* sections of the image; state.c has those before */
+_Static_assert(PLANE + AFTI_PLANES <= 16, "the members' sections begin there");
+
 static void
 put_scales(struct aft_buffer *out, const struct afti_scale *s, uint32_t n)
 {
@@ -393,13 +407,18 @@ put_scales(struct aft_buffer *out, const struct afti_scale *s, uint32_t n)
 }
 
 void
-afti_grid_encode(const struct afti_table *t, struct aft_buffer *out)
+afti_grid_encode(const struct afti_table *t, struct aft_image *image)
 {
     const struct aft_bilinear *m = &t->weights.bilinear;
-    for (uint32_t k = 0; k < t->kind->planes; k++)
+    struct aft_buffer *out = &image->bytes;
+    for (uint32_t k = 0; k < t->kind->planes; k++) {
+        aft_image_section(image, PLANE + k, (size_t)m->stride * m->members * sizeof(float));
         for (size_t i = 0; i < aft_bilinear_size(m); i++)
             aft_put_float(out, t->grid.plane[k][i]);
+    }
+    aft_image_section(image, ROWS, AFT_GRAIN);
     put_scales(out, t->grid.rows, m->rows.n);
+    aft_image_section(image, COLUMNS, AFT_GRAIN);
     put_scales(out, t->grid.columns, m->columns.n);
 }
 
@@ -418,7 +437,7 @@ afti_grid_decode(struct afti_table *t, struct aft_reader *r)
     struct aft_bilinear *m = &t->weights.bilinear;
     struct afti_grid *g = &t->grid;
     size_t n = aft_bilinear_size(m);
-    bool good = true;
+    bool good = m->cells == 1u << t->terms.plan.settings.bits;
     for (uint32_t k = 0; good && k < t->kind->planes; k++) {
         g->plane[k] = calloc(n + 1, sizeof *g->plane[k]);
         AFT_ASSERT(g->plane[k]);

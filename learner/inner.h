@@ -137,6 +137,11 @@ struct afti_catalogue {
 struct afti_place { /* for linear kinds; linear.c: the item at hand */
     struct aft_sparse x;
     uint32_t block; /* AFT_NOWHERE: none yet */
+    uint32_t from;  /* columns that the block had before this item */
+    /* bayes-full: N of each column, and its prior's variance where N is 1 */
+    struct afti_scale scale[AFT_LINEAR_COLUMNS];
+    double prior[AFT_LINEAR_COLUMNS];
+    uint32_t known; /* columns that have a prior */
 };
 struct afti_table {
     const struct afti_kind *kind;
@@ -144,6 +149,8 @@ struct afti_table {
     struct aft_weights weights;
     struct afti_grid grid;
     struct afti_place place;
+    double rate;   /* vw */
+    double memory; /* bayes-full: half is forgotten in so many examples; 0: nothing */
     struct afti_catalogue catalogue;
     const struct afti_entry *entry; /* whose terms terms.own are, or NULL */
     int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */
@@ -152,7 +159,8 @@ struct afti_table {
 /* ---- a member: one model of the learner's kind. Its weights are number `index` of those in the table. */
 struct afti_member {
     uint32_t index;
-    double q, t;            /* flow: Q, T */
+    double q, t;            /* flow, bayes: Q, T; vw: S, T */
+    double low, high;       /* vw: the labels' range */
     struct aft_ridge ridge; /* ridge: A, b of its blocks */
 };
 
@@ -172,18 +180,32 @@ struct afti_kind {
     void (*learn)(struct afti_table *t, struct afti_member *m, double weight, double label);
     void (*revise)(struct afti_table *t, struct afti_member *m, double weight, double before,
                    double after);
+    /* Into bilinear.v before a snapshot; NULL: it has its covariances already. */
+    void (*variances)(const struct afti_table *t, const struct afti_member *m);
     /* What was learned so far counts `keep` of what it did, in (0, 1). */
     void (*forget)(struct afti_table *t, struct afti_member *m, double keep);
     /* What a member keeps beside weights and planes <-> bytes. */
     void (*encode)(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out);
     bool (*decode)(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+    /* What they share beside weights <-> bytes; NULL: nothing. */
+    void (*encode_shared)(const struct afti_table *t, struct aft_image *image);
+    bool (*decode_shared)(struct afti_table *t, struct aft_reader *r);
 };
 const struct afti_kind *afti_kind_of(enum aft_model_kind kind);
 
+/* What was published last: what the next delta is made from. */
+struct afti_published {
+    struct aft_image plane[2]; /* WEIGHTS, LEARNER */
+    struct aft_digest digest;
+    struct aft_arm_status *arms; /* without ids */
+    uint32_t arms_n;
+    bool there;
+};
+
 struct aft_learner {
     struct aft_learner_settings settings;
-    struct aft_digest configuration, parent;
-    bool has_parent;
+    struct aft_digest configuration;
+    struct afti_published published;
     struct afti_table table;
     struct afti_member members[AFT_MEMBERS_MAX];
     uint32_t members_n;
@@ -248,13 +270,26 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
+/* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
+static inline bool
+afti_grid_identity(const struct afti_table *t, uint32_t i)
+{
+    uint32_t row = t->grid.at[i];
+    return i > 0 && t->terms.own[0].hash == t->weights.bilinear.rows.keys[row];
+}
+static inline float
+afti_grid_norm(const struct afti_grid *g, uint32_t row, uint32_t column)
+{
+    float r = g->rows[row].max, c = g->columns[column].max;
+    return (r > 0 ? r : 1) * (c > 0 ? c : 1);
+}
 void afti_grid_folds(const struct aft_bilinear *m, const float *x, const uint32_t *index,
                      uint32_t n, float *fold); /* its kernel */
 /* afti_grid_steps: room for the steps of the rows at hand. afti_grid_move: w += u x step, row by row. */
 void afti_grid_steps(struct afti_table *t);
 void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
 /* Scales and planes <-> bytes. */
-void afti_grid_encode(const struct afti_table *t, struct aft_buffer *out);
+void afti_grid_encode(const struct afti_table *t, struct aft_image *image);
 bool afti_grid_decode(struct afti_table *t, struct aft_reader *r);
 
 /* ---- flow.c. One row's part of a step: c of its crosses; own: of its first column, the row's own weight. */
@@ -267,12 +302,35 @@ float afti_flow_row(const struct afti_row *r, const float *x, const float *norm,
 void afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
 void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
                       double after);
+void afti_flow_variances(const struct afti_table *t, const struct afti_member *m);
 void afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep);
-void afti_flow_variances(const struct afti_table *t);
 void afti_flow_encode(const struct afti_table *t, const struct afti_member *m,
                       struct aft_buffer *out);
 bool afti_flow_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
 
+/* ---- the other kinds: vw.c, bayes.c (encoded as the flow), bayes_full.c */
+void afti_vw_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_vw_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                    double after);
+void afti_vw_variances(const struct afti_table *t, const struct afti_member *m);
+void afti_vw_encode(const struct afti_table *t, const struct afti_member *m,
+                    struct aft_buffer *out);
+bool afti_vw_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+void afti_bayes_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_bayes_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                       double after);
+void afti_bayes_variances(const struct afti_table *t, const struct afti_member *m);
+void afti_full_item(struct afti_table *t, bool grow);
+void afti_full_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_full_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                      double after);
+void afti_full_forget(struct afti_table *t, struct afti_member *m, double keep);
+void afti_full_encode(const struct afti_table *t, const struct afti_member *m,
+                      struct aft_buffer *out);
+bool afti_full_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+void afti_full_encode_shared(const struct afti_table *t, struct aft_image *image);
+bool afti_full_decode_shared(struct afti_table *t, struct aft_reader *r);
+float afti_scale_see(struct afti_scale *s, float size); /* N from now on, with |x| = size seen */
 /* ---- forget.c. afti_forget: to the event time reached. afti_age: what an impression shown then is to be learned with, besides its weight. */
 void afti_forget(struct aft_learner *l);
 double afti_age(const struct aft_learner *l, int64_t shown_ms);
@@ -291,8 +349,13 @@ enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_e
 /* afti_item_candidate: the first candidate with that arm; AFT_NOWHERE: none. */
 uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
 
+/* snapshot.c. afti_published_take: the planes as they are now, their digest, and what the arms' counts are. */
+void afti_published_take(const struct aft_learner *l, struct afti_published *out);
+void afti_published_deinit(struct afti_published *p);
+
+bool afti_get_finite(struct aft_reader *r, double *out);
 /* The LEARNER plane: everything but the weights. */
-void afti_state_encode(const struct aft_learner *l, struct aft_buffer *out);
+void afti_state_encode(const struct aft_learner *l, struct aft_image *image);
 enum aft_err afti_state_decode(struct aft_learner *l, struct aft_bytes b,
                                struct aft_error *e) AFT_MUST_CHECK;
 

@@ -11,6 +11,8 @@ afti_table_init(struct afti_table *t, const struct aft_learner_settings *s, uint
 {
     bool bilinear = aft_model_traits(s->policy.model)->bilinear;
     t->kind = afti_kind_of(s->policy.model);
+    t->rate = s->rate;
+    t->memory = s->memory;
     aft_features_plan_init(&t->terms.plan, &s->policy);
     t->terms.plain = aft_features_plain(&t->terms.plan, !bilinear);
     t->terms.crosses = !bilinear;
