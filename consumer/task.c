@@ -226,5 +226,6 @@ aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *ou
     if (with_digest)
         aft_joiner_digest(t->joiner, &out->state);
     out->memory_bytes = aft_joiner_memory(t->joiner);
+    aft_joiner_memory_of(t->joiner, &out->memory);
     out->disk_bytes = t->o.store->ops->bytes(t->o.store);
 }
