@@ -308,11 +308,22 @@ aft_joiner_counts(const struct aft_joiner *j, struct aft_join_counts *out)
         out->counts.waiting += aft_index_waiting(&j->index, n)->live;
 }
 
+void
+aft_joiner_memory_of(const struct aft_joiner *j, struct aft_join_memory *out)
+{
+    *out = (struct aft_join_memory){.touches = aft_index_touch_memory(&j->index),
+                                    .segments = aft_segments_memory(&j->segments),
+                                    .waiting = afti_log_memory(&j->logs[0]) +
+                                               afti_log_memory(&j->logs[1])};
+    out->outcomes = aft_index_memory(&j->index) - out->touches;
+}
+
 uint64_t
 aft_joiner_memory(const struct aft_joiner *j)
 {
-    return sizeof *j + aft_index_memory(&j->index) + aft_segments_memory(&j->segments) +
-           afti_log_memory(&j->logs[0]) + afti_log_memory(&j->logs[1]) + j->example.cap +
+    struct aft_join_memory m;
+    aft_joiner_memory_of(j, &m);
+    return sizeof *j + m.touches + m.outcomes + m.segments + m.waiting + j->example.cap +
            j->bytes.cap + j->cut_record.cap + j->found_cap * sizeof *j->found +
            j->ranked_cap * sizeof *j->ranked + j->timers.late_cap * sizeof *j->timers.late;
 }
