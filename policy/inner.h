@@ -3,7 +3,7 @@
  *   settings.c, settings_lists.c  text <-> settings               features.c  nouns -> terms (hash, value)
  *   slate.c     log-weights -> slate         explore.c   scores -> pmf
  *   dict.c      hash -> index                linear.c, bilinear.c, format.c   the weights of a model and their bytes
- *   snapshot_set.c  records -> a whole set   model.c     a whole set -> a model
+ *   delta.c     images and what changed      snapshot_*.c   snapshot_inner.h     model.c   a whole set -> a model
  *   plain.c, quadratic.c  fast ways to the same scores
  *   score.c     a model's view of a request -> means, variances   law.c   those -> log-weights, by the policy
  *   tally.c     values -> shares, Thompson    inside.c, sequence.c   what is done inside the draw
@@ -33,7 +33,7 @@ struct aft_model {
     struct aft_weights weights;
     float quantiles[4096];      /* the normal law at (i + 1/2) / 4096, for Thompson's draws */
     struct aft_digest identity; /* of the set: settings and weights */
-    double *forms;              /* a small per-arm model's blocks: quadratic.c; or NULL */
+    float *forms;               /* a small per-arm model's blocks: quadratic.c; or NULL */
 };
 
 /* settings_lists.c: the settings that are lists, and families of named numbers. */
@@ -55,13 +55,14 @@ void afti_print_interactions(const struct aft_policy_settings *s, char *out, siz
 void afti_print_edges(const struct aft_buckets *b, char *out, size_t size);
 void afti_print_topics(const struct aft_policy_settings *s, char *out, size_t size);
 
-/* quadratic.c: x' C x as one product with the triangle of x x'. */
+/* quadratic.c: x' C x as the square of L' x, C = L L'. A form has afti_form_size(d) floats. */
 #define AFTI_FORM_COLUMNS 128u
-size_t afti_form_size(uint32_t columns);
+size_t afti_form_size(uint32_t d);
 /* afti_forms_make: where the model is one and wants variances. */
 void afti_forms_make(struct aft_model *m);
-/* afti_form_triangle: the products x[i] x[j], j <= i, of d values. */
-void afti_form_triangle(const double *x, uint32_t d, double *z);
+/* afti_form_scaled: x divided by what it returns. afti_form_square: of such an x; times the square of that it is x' C x. */
+double afti_form_scaled(const double *x, uint32_t d, float *out);
+double afti_form_square(const float *form, const float *x, uint32_t d);
 double afti_form_dot(const double *a, const double *b, size_t n);
 /* slate.c's and plain.c's kernels */
 double afti_pl_pairs(const double *w, const double *rest, const double *inverse, uint32_t n);
@@ -96,7 +97,7 @@ struct aft_scratch {
     uint32_t member;                    /* whose scores are being made */
     uint32_t index[AFT_CANDIDATES_MAX]; /* eligible candidates */
     double log_w[AFT_CANDIDATES_MAX], w[AFT_CANDIDATES_MAX], rest[AFT_CANDIDATES_MAX];
-    double mean[AFT_CANDIDATES_MAX], variance[AFT_CANDIDATES_MAX];
+    double mean[AFT_CANDIDATES_MAX + 8], variance[AFT_CANDIDATES_MAX + 8];
     double value[AFT_CANDIDATES_MAX + 8], tally[AFT_CANDIDATES_MAX],
         normal[AFT_CANDIDATES_MAX + AFTI_DIRECTIONS + 16];
     float out[AFT_CANDIDATES_MAX];
@@ -111,9 +112,8 @@ struct aft_scratch {
     double *direction; /* deviation of each candidate along each direction that some share */
     size_t direction_cap;
     uint32_t directions;
-    uint32_t best[AFTI_RANKS + 1]; /* of the draw before */
-    bool joint;                    /* gram holds their covariance */
-    double *gram;                  /* GRAM_MAX x GRAM_MAX, once asked for */
+    bool joint;   /* gram holds their covariance */
+    double *gram; /* GRAM_MAX x GRAM_MAX, once asked for */
     float *x, *x2;
     size_t x_cap;
     struct afti_fold {
@@ -128,7 +128,7 @@ struct aft_scratch {
     struct aft_walk walk;
     struct afti_catalogue catalogue;
     double form_x[AFTI_FORM_COLUMNS + 8];
-    double form_z[AFTI_FORM_COLUMNS * (AFTI_FORM_COLUMNS + 1) / 2 + 16];
+    float form_x32[AFTI_FORM_COLUMNS];
 };
 
 /* A row of a bilinear model times the context, made at most once a decision. */
@@ -142,6 +142,9 @@ bool afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const st
 /* tally.c. afti_spread: `mass` over the best k (<= AFTI_RANKS) of s->value[0 .. n), into s->tally[]. afti_thompson: draws and tally. */
 #define AFTI_GRAM_MAX 128u
 double afti_deviation(double variance);
+bool afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best);
+void afti_own_values(const double *mean, const double *deviation, const double *normal, uint32_t n,
+                     double *value);
 void afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass);
 /* afti_lead: a pmf of who leads; the best others follow. Into s->tally[]. */
 void afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k);

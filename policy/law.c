@@ -189,8 +189,6 @@ afti_log_weights(const struct aft_model *m, struct aft_scratch *s, const struct 
     memset(s->tally, 0, n * sizeof *s->tally);
     if (afti_diverse(set)) /* a topic may take the best of those behind out of the race */
         k = n < AFTI_RANKS ? n : AFTI_RANKS;
-    for (uint32_t j = 0; j <= k; j++)
-        s->best[j] = j;
     if (votes)
         AFT_TRY(vote(m, s, r, n, k, e));
     else

@@ -122,7 +122,7 @@ own_variance(const struct aft_model *m, const struct aft_linear_block *b, struct
     return beyond / l->lambda + dot_sparse(&s->own, s->own_apply, b->d);
 }
 
-/* Every arm sees the context alone: x x' is made once (quadratic.c), and theta is as long as x. */
+/* Every arm sees the context alone (quadratic.c), and theta is as long as x. */
 static void
 per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
               uint32_t n)
@@ -136,7 +136,7 @@ per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft
         s->form_x[s->shared.column[i]] = s->shared.value[i];
     for (uint32_t i = 0; i < columns; i++)
         square += s->form_x[i] * s->form_x[i];
-    afti_form_triangle(s->form_x, columns, s->form_z);
+    double scale = afti_form_scaled(s->form_x, columns, s->form_x32);
     for (uint32_t a = 0; a < n; a++) {
         struct aft_known *id = aft_arm_known(s->ids, r->candidates[s->index[a]].arm_id);
         uint32_t k = aft_known_place(id, &l->arms);
@@ -150,7 +150,7 @@ per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft
             beyond += s->form_x[i] * s->form_x[i];
         s->mean[a] = afti_form_dot(b->theta, s->form_x, b->d + (8 - b->d % 8) % 8);
         s->variance[a] = beyond / l->lambda +
-                         afti_form_dot(m->forms + k * size, s->form_z, afti_form_size(b->d));
+                         scale * scale * afti_form_square(m->forms + k * size, s->form_x32, b->d);
     }
 }
 
