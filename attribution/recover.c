@@ -204,11 +204,12 @@ read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct af
         AFT_TRY(again_segment(j, want, &at_hand, at.value, e));
         want++;
     }
-    if (at_hand.begun && at_hand.last > c->place_e)
-        return AFT_FAIL(e, AFT_E_CORRUPT,
-                        "the state's last record says that it ends at %lld, but its segments reach "
-                        "%lld: restore a checkpoint, or rebuild it from the logs",
-                        (long long)c->place_e, (long long)at_hand.last);
+    if (at_hand.begun && at_hand.last > c->fired_ms)
+        return AFT_FAIL(
+            e, AFT_E_CORRUPT,
+            "the state's last record says that it has gone up to %lld, but its segments "
+            "reach %lld: restore a checkpoint, or rebuild it from the logs",
+            (long long)c->fired_ms, (long long)at_hand.last);
     return AFT_OK;
 }
 
