@@ -6,7 +6,8 @@
  *   catalogue.c   known candidates -> their rows and values, kept
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
  *   forget.c      what is old counts less
- *   arms.c, scoreboard.c   what is counted             learner.c     one example: dispatch and progressive estimates
+ *   design.c      settings -> members: sides, voters, regressor      progressive.c   judged before it is learned; auto's choice
+ *   arms.c, scoreboard.c, health.c   what is counted   learner.c     one example: dispatch
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
  *   rounds.c      blocks of all partitions -> examples in the canonical order
  *
@@ -33,6 +34,10 @@ enum afti_count {
     AFTI_PROGRESSIVE,
     AFTI_EVENT_TIME,
     AFTI_FORGOTTEN_TO, /* forget.c */
+    AFTI_SUPPORTED,    /* learned items whose propensity is known */
+    AFTI_GUESSED,      /* progressive decisions whose shown arm was predicted */
+    AFTI_DIFFERED,     /* ... where the sides of auto differed */
+    AFTI_SWITCHES,     /* of the side that serves */
     AFTI_COUNTS
 };
 enum afti_sum {
@@ -42,6 +47,10 @@ enum afti_sum {
     AFTI_IPS,
     AFTI_IPS_W,
     AFTI_DR,
+    AFTI_CAPPED, /* what the cap took of AFTI_WEIGHT_RAW */
+    AFTI_LOSS,
+    AFTI_AUTO, /* progressive.c */
+    AFTI_AUTO2,
     AFTI_SUMS
 };
 
@@ -81,6 +90,11 @@ struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up
     float max;
     uint32_t seen;
 };
+/* One row's part of a flow's step: c of its crosses; own: of its first column, the row's own weight. */
+struct afti_row {
+    float *g, *step;
+    float value, scale, c, own, phi;
+};
 enum { AFTI_PLANES = 2, AFTI_ITEM_ROWS = AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1 };
 struct afti_grid { /* for bilinear kinds; grid.c */
     float
@@ -91,48 +105,47 @@ struct afti_grid { /* for bilinear kinds; grid.c */
         fold; /* rows_cap x members: a member's row times the context at hand, where stamp says so */
     uint32_t *stamp, now;
     uint64_t epoch;  /* a new one whenever a fold may have changed */
-    uint32_t *stale; /* rows_cap: folds to be made */
     float *x, *norm; /* the context at hand: values, N; columns_cap of each */
-    uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* of each shared term */
-    bool ready;                                            /* x holds terms.shared[] */
-    uint32_t at[AFTI_ITEM_ROWS];                           /* the rows of the item at hand */
+    uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];      /* of each shared term */
+    uint64_t column_hash[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* the term that it was */
+    bool ready, normed;                /* x holds terms.shared[]; norm their N */
+    uint32_t at[AFTI_ITEM_ROWS];       /* the rows of the item at hand */
+    uint32_t position[AFTI_ITEM_ROWS]; /* 0: the constant; i: terms.own[i - 1] */
     float value[AFTI_ITEM_ROWS], scale[AFTI_ITEM_ROWS];
     uint32_t n;
+    struct afti_row part[AFTI_ITEM_ROWS];
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
-    struct afti_entry *entry[AFT_CANDIDATES_MAX];   /* of the candidates that are known */
-    struct afti_shape *filling[AFT_CANDIDATES_MAX]; /* shapes to be filled */
-    uint32_t filling_n;
-    struct aft_walk walk;
+    struct afti_entry *entry[AFT_CANDIDATES_MAX]; /* of the candidates that are known */
 };
 /* ---- known candidates; catalogue.c */
-struct
-    afti_shape { /* rows, and what one unit at each is worth to `member` in this epoch of the grid */
-    uint64_t hash, epoch;
-    uint32_t n, member;
-    const uint32_t *rows;
-    double *by;
+struct afti_shape {
+    uint64_t hash, epoch; /* by[] is of this epoch of the grid, and of `member` */
+    uint32_t n, member;   /* n: a multiple of 4 */
+    const uint32_t *rows; /* AFT_NOWHERE: not there yet, or beyond the arm's terms */
+    float *by;            /* what one unit at each is worth */
 };
 struct afti_entry_terms { /* what is seldom needed */
     uint32_t *at;         /* the row of each, AFT_NOWHERE: none yet */
     struct aft_term *own; /* the first is its identity */
 };
-struct
-    afti_entry { /* in 64 bytes with ten values: what a score needs of an arm is one line of memory */
-    struct afti_shape *shape;
-    struct afti_entry_terms *terms;
+/* What a score needs of an arm: in one line of memory with twelve values. */
+struct afti_entry {
+    uint32_t shape;          /* its number in the catalogue */
     uint32_t identity, seen; /* its row; rows in the dictionary when all this was resolved */
     uint16_t own_n;
     bool good, missing; /* good: its terms can be learned; missing: some have no row yet */
-    float value[];      /* shape->n, room for own_n - 1 */
+    float value[];      /* as many as the shape has rows; 0 where there is none */
 };
 struct afti_catalogue {
     uint64_t revision; /* of what it holds; 0: nothing */
     bool live;         /* the example at hand is under it */
     struct aft_arena arena;
-    struct afti_entry **v; /* by number; NULL: not made */
-    uint32_t cap, shapes_n, shapes_cap;
-    struct afti_shape **shapes; /* open addressing */
+    struct afti_entry **v;           /* by number; NULL: not made */
+    struct afti_entry_terms **terms; /* of the same */
+    uint32_t cap, shapes_n, shapes_cap, table_n;
+    struct afti_shape *shapes;
+    uint32_t *table; /* open addressing: numbers of shapes + 1 */
 };
 struct afti_place { /* for linear kinds; linear.c: the item at hand */
     struct aft_sparse x;
@@ -149,10 +162,11 @@ struct afti_table {
     struct aft_weights weights;
     struct afti_grid grid;
     struct afti_place place;
+    double lambda; /* of the settings: a bilinear model does not carry it */
     double rate;   /* vw */
     double memory; /* bayes-full: half is forgotten in so many examples; 0: nothing */
     struct afti_catalogue catalogue;
-    const struct afti_entry *entry; /* whose terms terms.own are, or NULL */
+    const struct afti_entry_terms *known; /* whose terms terms.own are, or NULL */
     int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */
 };
 
@@ -193,6 +207,25 @@ struct afti_kind {
 };
 const struct afti_kind *afti_kind_of(enum aft_model_kind kind);
 
+/* ---- design.c: what the settings come to */
+struct afti_design {
+    enum aft_reduction reduction;
+    enum aft_ensemble ensemble;                 /* never auto */
+    enum aft_weighting weighting[2];            /* of each side; never auto */
+    uint32_t sides, voters, members, regressor; /* regressor: a member, or AFT_NOWHERE */
+    bool everything; /* some members regress for every arm that was left */
+    bool support;    /* propensities are divided by */
+};
+struct afti_design afti_design_of(const struct aft_learner_settings *s);
+enum aft_err afti_design_check(const struct aft_learner_settings *s,
+                               struct aft_error *e) AFT_MUST_CHECK;
+
+struct afti_weight { /* of an item */
+    double left;     /* arms that were left for its slot */
+    double raw;      /* 1 / (p left); 0: p is not known */
+    double side[2];  /* by the weighting of each side */
+};
+
 /* What was published last: what the next delta is made from. */
 struct afti_published {
     struct aft_image plane[2]; /* WEIGHTS, LEARNER */
@@ -204,6 +237,7 @@ struct afti_published {
 
 struct aft_learner {
     struct aft_learner_settings settings;
+    struct afti_design design;
     struct aft_digest configuration;
     struct afti_published published;
     struct afti_table table;
@@ -216,8 +250,14 @@ struct aft_learner {
     /* of the example at hand */
     uint32_t greedy;
     uint32_t shown[AFT_SHOWN_MAX]; /* the candidate of each item, or AFT_NOWHERE */
-    double score[AFT_CANDIDATES_MAX];
+    double score[2][AFT_CANDIDATES_MAX],
+        spare[AFT_CANDIDATES_MAX]; /* of each side, summed over its voters */
     bool scored[AFT_CANDIDATES_MAX];
+    uint32_t top[2]; /* each side's greedy candidate */
+    /* health.c */
+    int64_t weights[AFT_HISTOGRAM], rewards[AFT_HISTOGRAM];
+    struct afti_image *image; /* of the weights at the last round's end; not state */
+    double drift;             /* nor this */
 };
 
 /* ---- table.c: a noun -> terms; false when a feature cannot be learned (not finite, or above 1e6) */
@@ -270,12 +310,20 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
+struct afti_sums {
+    const float *w, *x; /* a member's row 0, the context */
+    uint32_t stride, n;
+    size_t row; /* floats from a row to the next */
+    struct afti_entry *const *entry;
+    const struct afti_shape *shapes;
+    double constant;
+};
+void afti_grid_sums(const struct afti_sums *s, double *score); /* its kernel */
 /* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
 static inline bool
 afti_grid_identity(const struct afti_table *t, uint32_t i)
 {
-    uint32_t row = t->grid.at[i];
-    return i > 0 && t->terms.own[0].hash == t->weights.bilinear.rows.keys[row];
+    return t->grid.position[i] == 1;
 }
 static inline float
 afti_grid_norm(const struct afti_grid *g, uint32_t row, uint32_t column)
@@ -283,8 +331,6 @@ afti_grid_norm(const struct afti_grid *g, uint32_t row, uint32_t column)
     float r = g->rows[row].max, c = g->columns[column].max;
     return (r > 0 ? r : 1) * (c > 0 ? c : 1);
 }
-void afti_grid_folds(const struct aft_bilinear *m, const float *x, const uint32_t *index,
-                     uint32_t n, float *fold); /* its kernel */
 /* afti_grid_steps: room for the steps of the rows at hand. afti_grid_move: w += u x step, row by row. */
 void afti_grid_steps(struct afti_table *t);
 void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
@@ -292,13 +338,13 @@ void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
 void afti_grid_encode(const struct afti_table *t, struct aft_image *image);
 bool afti_grid_decode(struct afti_table *t, struct aft_reader *r);
 
-/* ---- flow.c. One row's part of a step: c of its crosses; own: of its first column, the row's own weight. */
-struct afti_row {
-    float *g, *step;
-    float value, scale, c, own, phi;
+/* ---- flow.c; its kernel */
+struct afti_context {
+    const float *x, *norm;
+    uint32_t stride;
 };
-float afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint32_t stride,
-                    float *used); /* its kernel */
+float afti_flow_rows(const struct afti_row *rows, uint32_t n, const struct afti_context *x,
+                     float *used);
 void afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
 void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
                       double after);
@@ -343,11 +389,31 @@ struct afti_policy *afti_scoreboard_of(struct afti_scoreboard *s, struct aft_byt
 void afti_scoreboard_deinit(struct afti_scoreboard *s);
 const char *afti_cross_name(int i);
 
-/* afti_item_weight: AFTI_COUNTS when the item may be learned (then *weight and *raw), else the reason's counter. */
-enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
-                                 const struct aft_example_item *item, double *weight, double *raw);
-/* afti_item_candidate: the first candidate with that arm; AFT_NOWHERE: none. */
+/* ---- reduction.c. afti_item_candidate: which candidate an item is, or AFT_NOWHERE. afti_item_weight: AFTI_COUNTS when it may be learned,
+ * else the reason's counter. afti_item_learn: learned or revised, by all members that want it; it is at hand (learner.c's prepare).
+ * afti_copies: how often an ensemble's voter learns a decision. */
 uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
+enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
+                                 const struct aft_example_item *item, struct afti_weight *w);
+void afti_item_learn(struct aft_learner *l, const struct aft_example *x,
+                     const struct aft_example_item *item, const struct afti_weight *w);
+uint32_t afti_copies(struct aft_bytes decision, uint32_t voter);
+/* afti_take_item: its terms, by the candidate that it is where that has features, else by its own. learner.c */
+bool afti_take_item(struct aft_learner *l, const struct aft_example *x,
+                    const struct aft_example_item *item);
+
+/* ---- progressive.c. afti_unit: rewards are divided by it to be labels. */
+void afti_progressive(struct aft_learner *l, const struct aft_example *x);
+void afti_progressive_late(struct aft_learner *l, const struct aft_example *x);
+uint32_t afti_serving(const struct aft_learner *l); /* the side */
+bool afti_logistic(const struct aft_learner *l);
+double afti_unit(const struct aft_learner *l);
+
+/* ---- health.c */
+void afti_health_learned(struct aft_learner *l, const struct afti_weight *w);
+void afti_health_settled(struct aft_learner *l, const struct aft_example_item *item);
+void afti_health_round(struct aft_learner *l);
+void afti_health_deinit(struct aft_learner *l);
 
 /* snapshot.c. afti_published_take: the planes as they are now, their digest, and what the arms' counts are. */
 void afti_published_take(const struct aft_learner *l, struct afti_published *out);

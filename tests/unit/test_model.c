@@ -94,17 +94,17 @@ test_digests_are_the_same_everywhere(void **state)
     static const struct {
         const char *model, *scope, *digest;
     } golden[] = {
-        {"ridge", "shared", "a392107ca19897487e93b63055859c5c8b8f2c056fbcbb90757a6f586241a45d"},
-        {"ridge", "per_arm", "9c437c2ea1e351fd78a4308468e02210fefeb3b6cd7718d967d2a8ef83ca751f"},
-        {"flow", "shared", "b667a17732a451df65b21d3581170bb795252a169e4a775abfc16a59d783a54e"},
+        {"ridge", "shared", "9ffb44b944f96400fc22dde1323ba438e1f8fc09271845fed8444de53ab808bb"},
+        {"ridge", "per_arm", "5006f494ad3a3db7abcf68df84440797c624db90227d4c3b72e18ec613979d97"},
+        {"flow", "shared", "135fdfe6cbbb96fff66cc0033e800aebf5f54f8a77e47689580669d0bef4f711"},
         {"flow-squared", "shared",
-         "5a372c941a7d80b2bd49c19221242eb2a0da13868c30ba5bea33e9baee47d34a"},
-        {"vw", "shared", "46eb02416a0600e2ded1e99fe8119134b460a966c61ab1710a786b54cb127ffe"},
-        {"bayes", "shared", "359abe5cca7a3887a0af5c9e93e9154987488cf06c85d71511933ef62e46d9a6"},
+         "18865398ed374bdd7056971cea04bd221cccdfb0381dcb9ab33dad55fc49dcd0"},
+        {"vw", "shared", "7244cf494a5712154bb2601f2220d50a9967ce04d7e32879d5e30defe8ccfa52"},
+        {"bayes", "shared", "0f5f0a44ca5167c544ab3a3986399c2c094eff2901ae929af60cb3e13944af49"},
         {"bayes-full", "shared",
-         "f25e5d013cb21632c40244cca2863c6786dfbdb4d031eecbe1472df8ca0e92c0"},
+         "c955e2871ec5113a6aa25429d52fe55d9695c5da22a99f8bdc61a370d946e953"},
         {"bayes-full", "per_arm",
-         "19da456ee2342d0ae15801d5a925c78a4143db3bae4f09723586cfa3ea1cf88a"},
+         "0621c572484d67b86fae6abf4436a4abdd4a9c94d28619b57901100f70295231"},
     };
     for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         struct aft_learner_settings s;
