@@ -3,6 +3,7 @@
  * would take it, signed by snapshot.signing.key where that is set. */
 #include "cmd/snapshot.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,8 +8,6 @@
 #ifndef AFT_CMD_SNAPSHOT_H
 #define AFT_CMD_SNAPSHOT_H
 
-#include <jansson.h>
-
 #include "cmd/cmd.h"
 
 /* A record that stands in the topic under its key. */

@@ -34,15 +34,15 @@ def compile_one(job):
 
 def make(build, where, jobs):
     """{(compiler, level): program}."""
-    todo, programs = [], {}
+    work, programs = [], {}
     for compiler, level in VARIANTS:
         objects = []
         for source in sources(build):
             objects.append(where / f"{compiler}{level}-{source.parent.name}-{source.stem}.o")
-            todo.append((compiler, level, source, objects[-1]))
+            work.append((compiler, level, source, objects[-1]))
         programs[compiler, level] = objects
     with ThreadPoolExecutor(jobs) as pool:
-        wrong = [w for w in pool.map(compile_one, todo) if w]
+        wrong = [w for w in pool.map(compile_one, work) if w]
     assert not wrong, "\n".join(wrong)
     for (compiler, level), objects in programs.items():
         program = where / f"bits-{compiler}{level}"
