@@ -49,6 +49,13 @@ struct aft_topic_facts {
     int64_t retention_ms; /* -1: for ever; INT64_MIN: not known */
 };
 
+/* What a member told its group of a partition: read again by who watches the group without being in it. */
+#define AFT_GROUP_NOTE_MAX 64u
+struct aft_group_mark {
+    int64_t offset; /* -1: nothing was told */
+    char note[AFT_GROUP_NOTE_MAX];
+};
+
 struct aft_log;
 struct aft_log_reader;
 struct aft_group;
@@ -91,8 +98,13 @@ struct aft_log_ops {
                                uint32_t topics_n, struct aft_group **out, struct aft_error *e);
     enum aft_err (*group_poll)(struct aft_group *g, int timeout_ms, struct aft_assignment *out,
                                struct aft_error *e);
-    /* group_commit: for others to see our lag by; we never read it back. */
-    void (*group_commit)(struct aft_group *g, const char *topic, int32_t partition, int64_t offset);
+    /* group_commit: for others to see our lag by, and for those who watch (group_look), with a note (NULL: none). A member never
+     * reads it back. */
+    void (*group_commit)(struct aft_group *g, const char *topic, int32_t partition, int64_t offset,
+                         const char *note);
+    /* group_look: what was told of every partition of a topic, without joining. Always the same group_id on one handle. */
+    enum aft_err (*group_look)(struct aft_log *l, const char *group_id, const char *topic,
+                               int32_t partitions, struct aft_group_mark *out, struct aft_error *e);
     void (*group_close)(struct aft_group *g);
     void (*close)(struct aft_log *l);
 };

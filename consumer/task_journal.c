@@ -132,7 +132,7 @@ static bool
 idle(const struct aft_task *t, enum aft_log_kind log, int64_t now)
 {
     const struct afti_input *in = &t->in[log];
-    return in->at_end && in->batch_i == in->batch_n && now - in->last_record_ms >= t->idle_after_ms;
+    return in->looked && now - in->last_record_ms >= t->idle_after_ms;
 }
 
 /* One log is idle and the other one is ahead: raise it to the other's watermark, not more often than ten times in idle_after. */
