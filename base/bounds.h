@@ -12,6 +12,7 @@
 #define AFT_TEXT_BYTES_MAX 4096u /* a string feature's value, a policy's name */
 #define AFT_FEATURES_MAX 512u    /* features of one context, one candidate or one item */
 #define AFT_CANDIDATES_MAX 1000u /* candidates of one decision */
+#define AFT_KNOWN_MAX 65535u     /* numbers of known candidates under one revision */
 #define AFT_SHOWN_MAX 32u /* items of a logged slate (other engines may show more than we draw) */
 #define AFT_SLATE_MAX 8u  /* items that our own policies draw */
 #define AFT_COMPONENTS_MAX \

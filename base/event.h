@@ -51,6 +51,9 @@ struct aft_candidate {
     struct aft_features features;
     float log_weight; /* valid when has_log_weight */
     bool has_log_weight;
+    /* 0, or a number of its own: whenever the same number comes under the same revision (of the example), id and features are
+     * what they were before, bytes and all, so that whoever has read them need not read them again. Up to AFT_KNOWN_MAX. */
+    uint32_t known;
     struct aft_bytes mask; /* absent: eligible; else why it was not */
 };
 
@@ -137,6 +140,8 @@ struct aft_example {
     struct aft_design design;
     struct aft_bytes raw_context, raw_candidates,
         raw_design; /* used instead of the decoded ones when present */
+    uint64_t
+        revision; /* what the candidates' `known` are under; 0: none is. Who numbers by hand stays below AFT_ROSTER_REVISION */
 };
 
 #endif

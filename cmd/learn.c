@@ -1,113 +1,11 @@
-/* learn.c - `learn`: examples from container files, each file one partition, learned as one round in the canonical order,
- * published to a
- * container file of snapshot records. In: Example records with consecutive seq. Out: the snapshot; counts on stdout. */
-#include "cmd/cmd.h"
+/* learn.c - `learn`: examples from container files, each file one partition, learned as one round in the canonical order
+ * (learn_files.c), published to a container file of snapshot records. Out: the snapshot; counts on stdout. */
+#include "cmd/learn.h"
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "wire/wire_avro.h"
-
-enum { FILES_MAX = 64, BATCH = 4096, BATCH_BYTES = 8 << 20 };
-
-struct learning {
-    const char *files[FILES_MAX];
-    int32_t n;
-    struct aft_rounds *rounds;
-    struct aft_learner *learner;
-    int64_t decisions;
-    double seconds;
-    struct aft_buffer block;
-};
-
-/* One file's place in its chain. */
-struct feed {
-    int32_t partition;
-    int64_t blocks;
-    bool begun;
-    uint64_t first_seq;
-    struct aft_hash128 hash;
-    uint32_t n;
-    struct aft_buffer bytes;
-};
-
-static enum aft_err
-flush(struct learning *l, struct feed *f, struct aft_error *e)
-{
-    struct aft_block b = {0,       f->partition, f->first_seq,
-                          f->hash, f->n,         aft_buffer_bytes(&f->bytes)};
-    aft_buffer_reset(&l->block);
-    aft_encode_block(&l->block, &b);
-    AFT_TRY(aft_rounds_block(l->rounds, f->partition, f->blocks++, aft_buffer_bytes(&l->block), e));
-    f->first_seq += f->n;
-    f->n = 0;
-    aft_buffer_reset(&f->bytes);
-    return AFT_OK;
-}
-
-/* An example's body begins with its seq and its phase (wire/schemas/example.avsc). */
-static enum aft_err
-take(struct learning *l, struct feed *f, struct aft_bytes body, struct aft_error *e)
-{
-    struct aft_reader r = aft_reader(body);
-    int64_t seq, phase;
-    if (!aft_get_long(&r, &seq) || !aft_get_long(&r, &phase) || seq < 0)
-        return AFT_FAIL(e, AFT_E_MALFORMED, "a record of %s is no example", l->files[f->partition]);
-    if (!f->begun) {
-        struct aft_end begin = {.partition = f->partition, .next_seq = seq};
-        aft_rounds_seek(l->rounds, &begin);
-        f->begun = true;
-        f->first_seq = (uint64_t)seq;
-    }
-    l->decisions += phase == AFT_OPEN;
-    f->hash = aft_hash128(body, f->hash);
-    aft_put_raw(&f->bytes, body);
-    f->n++;
-    return f->n == BATCH || f->bytes.n > BATCH_BYTES ? flush(l, f, e) : AFT_OK;
-}
-
-static enum aft_err
-read_records(struct learning *l, struct aft_file_reader *in, struct feed *f, struct aft_error *e)
-{
-    for (;;) {
-        struct aft_file_record r;
-        bool end = false;
-        AFT_TRY(aft_file_next(in, &r, &end, e));
-        if (end)
-            return f->n ? flush(l, f, e) : AFT_OK;
-        AFT_TRY(take(l, f, r.body, e));
-    }
-}
-
-static enum aft_err
-read_file(struct learning *l, int32_t partition, struct aft_error *e)
-{
-    struct aft_file_reader *in = NULL;
-    struct feed f = {.partition = partition};
-    AFT_TRY(aft_file_open(l->files[partition], AFT_RECORD_EXAMPLE, false, &in, e));
-    enum aft_err err = read_records(l, in, &f, e);
-    aft_file_close(in);
-    aft_buffer_deinit(&f.bytes);
-    return err;
-}
-
-static enum aft_err
-learn_all(struct learning *l, const struct aft_config *c, struct aft_end *ends, struct aft_error *e)
-{
-    struct timespec from, to;
-    AFT_TRY(aft_learner_new(aft_config_learner(c), &l->learner, e));
-    l->rounds = aft_rounds_new((uint32_t)l->n);
-    for (int32_t p = 0; p < l->n; p++)
-        AFT_TRY(read_file(l, p, e));
-    aft_rounds_ends(l->rounds, ends);
-    clock_gettime(CLOCK_MONOTONIC, &from);
-    AFT_TRY(aft_rounds_learn(l->rounds, ends, (uint32_t)l->n, l->learner, e));
-    clock_gettime(CLOCK_MONOTONIC, &to);
-    l->seconds = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
-    return AFT_OK;
-}
 
 static enum aft_err
 append(void *ctx, struct aft_bytes key, struct aft_bytes body, struct aft_error *e)
@@ -117,15 +15,14 @@ append(void *ctx, struct aft_bytes key, struct aft_bytes body, struct aft_error 
 }
 
 static enum aft_err
-publish(struct learning *l, const struct aft_config *c, const char *path,
-        const struct aft_end *ends, struct aft_error *e)
+publish(struct learn_job *l, const struct aft_config *c, const char *path, struct aft_error *e)
 {
     struct aft_file_writer *out = NULL;
     struct aft_error second;
     struct aft_publish_spec spec = {.model = aft_text(aft_config_text(c, "snapshot.model")),
                                     .round = 1,
                                     .kind = AFT_SNAPSHOT_FULL,
-                                    .ends = ends,
+                                    .ends = l->ends,
                                     .ends_n = (uint32_t)l->n};
     AFT_TRY(aft_file_create(path, AFT_RECORD_SNAPSHOT, false, &out, e));
     enum aft_err err = aft_learner_publish(l->learner, &spec, append, out, e);
@@ -134,7 +31,7 @@ publish(struct learning *l, const struct aft_config *c, const char *path,
 }
 
 static void
-report(const struct learning *l, bool json)
+report(const struct learn_job *l, bool json)
 {
     struct aft_learner_stats s;
     struct aft_digest d;
@@ -168,24 +65,24 @@ report(const struct learning *l, bool json)
 
 /* --examples, again and again, and what follows it without a name. */
 static bool
-gather(const struct cmd_line *line, struct learning *l)
+gather(const struct cmd_line *line, struct learn_job *l)
 {
     const char *f;
     for (int i = 0; (f = cmd_given(line, "examples", i)) != NULL; i++)
-        if (l->n < FILES_MAX)
+        if (l->n < LEARN_FILES_MAX)
             l->files[l->n++] = f;
-    for (int i = 0; i < line->positional_n && l->n < FILES_MAX; i++)
+    for (int i = 0; i < line->positional_n && l->n < LEARN_FILES_MAX; i++)
         l->files[l->n++] = line->positional[i];
     return l->n > 0;
 }
 
 static enum aft_err
-run(struct learning *l, struct cmd_line *line, const char *snapshot, struct aft_error *e)
+run(struct learn_job *l, struct cmd_line *line, const char *snapshot, struct aft_error *e)
 {
-    struct aft_end ends[FILES_MAX];
     AFT_TRY(aft_config_check(line->config, e));
-    AFT_TRY(learn_all(l, line->config, ends, e));
-    AFT_TRY(publish(l, line->config, snapshot, ends, e));
+    l->settings = aft_config_learner(line->config);
+    AFT_TRY(learn_files(l, e));
+    AFT_TRY(publish(l, line->config, snapshot, e));
     report(l, line->json);
     return AFT_OK;
 }
@@ -200,7 +97,7 @@ cmd_learn(int argc, char **argv)
         {"snapshot", "FILE", "write the (unsigned) snapshot records to FILE"},
     };
     struct cmd_line line;
-    struct learning l = {.n = 0};
+    struct learn_job l = {.n = 0};
     struct aft_error e;
     int code = cmd_parse(argc, argv, own, 2, &line);
     if (code >= 0)
@@ -212,9 +109,7 @@ cmd_learn(int argc, char **argv)
     } else {
         code = run(&l, &line, snapshot, &e) == AFT_OK ? 0 : cmd_fail("learn", &e);
     }
-    aft_rounds_free(l.rounds);
     aft_learner_free(l.learner);
-    aft_buffer_deinit(&l.block);
     cmd_line_free(&line);
     return code;
 }

@@ -63,8 +63,6 @@ const char *afti_extra(const struct aft_config *c, const char *key); /* NULL: no
 
 /* afti_parse_*: false when the text is not of that form. Durations in ms, sizes in bytes, weights in micro-units. */
 bool afti_parse_int(const char *text, int64_t *out);
-bool afti_parse_duration(const char *text, int64_t *out);
-bool afti_parse_size(const char *text, int64_t *out);
 bool afti_parse_bool(const char *text, int64_t *out);
 bool afti_parse_number(const char *text, double *out);
 bool afti_parse_micro(const char *text, int64_t *out);

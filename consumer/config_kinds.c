@@ -78,11 +78,11 @@ kind_set(struct aft_kind *k, const char *property, const char *key, const char *
     } else if (strcmp(property, "count") == 0) {
         k->count_first = strcmp(value, "first") == 0;
     } else if (strcmp(property, "half.life") == 0) {
-        return afti_parse_duration(value, &k->half_life_ms)
+        return aft_duration(value, &k->half_life_ms)
                    ? AFT_OK
                    : AFT_FAIL(e, AFT_E_CONFIG, "%s=%s", key, value);
     } else if (strcmp(property, "delay.half.life") == 0) {
-        return afti_parse_duration(value, &k->delay_half_life_ms)
+        return aft_duration(value, &k->delay_half_life_ms)
                    ? AFT_OK
                    : AFT_FAIL(e, AFT_E_CONFIG, "%s=%s", key, value);
     } else {

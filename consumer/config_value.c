@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct unit {
-    const char *name;
-    int64_t factor;
-};
-
 bool
 afti_parse_int(const char *text, int64_t *out)
 {
@@ -24,40 +19,6 @@ afti_parse_int(const char *text, int64_t *out)
     long long v = strtoll(text, &end, 10);
     *out = v;
     return errno == 0 && end != text && *end == '\0';
-}
-
-/* digits then one of the units; "0" needs none. */
-static bool
-parse_units(const char *text, const struct unit *units, size_t n, int64_t *out)
-{
-    char *end;
-    errno = 0;
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    long long v = strtoll(text, &end, 10);
-    if (errno != 0)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(end, units[i].name) == 0)
-            return !__builtin_mul_overflow((int64_t)v, units[i].factor, out);
-    *out = 0;
-    return v == 0 && *end == '\0';
-}
-
-bool
-afti_parse_duration(const char *text, int64_t *out)
-{
-    static const struct unit units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
-    return parse_units(text, units, 5, out);
-}
-
-bool
-afti_parse_size(const char *text, int64_t *out)
-{
-    static const struct unit units[] = {
-        {"", 1}, {"B", 1}, {"KB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 << 30}};
-    return parse_units(text, units, 5, out);
 }
 
 bool
@@ -169,9 +130,9 @@ parse_typed(const struct afti_row *row, const char *text, struct afti_value *v)
     case AFTI_NAME:
         return name_ok(text);
     case AFTI_DURATION:
-        return afti_parse_duration(text, &v->number);
+        return aft_duration(text, &v->number);
     case AFTI_SIZE:
-        return afti_parse_size(text, &v->number);
+        return aft_size(text, &v->number);
     case AFTI_INT:
         return afti_parse_int(text, &v->number);
     case AFTI_NUMBER:

@@ -2,7 +2,7 @@
  * (log_kafka.c), the embedded log (log_rocksdb.c: topics in RocksDB, in one process, durable), and one in memory (log_mem.c: tests,
  * the simulator). They pass the same tests.
  *
- * A handle belongs to one thread; open one per thread. Acknowledgements are delivered inside aft_log_poll of the same handle.
+ * A handle belongs to one thread; open one per thread. Acknowledgements are delivered inside poll, flush and append of the same handle.
  */
 #ifndef AFT_CONSUMER_LOG_H
 #define AFT_CONSUMER_LOG_H
@@ -22,7 +22,7 @@ struct aft_record_in {
 };
 
 /* A record as it is written; copied before append returns. timestamp_ms < 0: the log's clock.
- * acked (may be NULL) is called once, from aft_log_poll: err AFT_OK and the offset, or why it is not there. */
+ * acked (may be NULL) is called once: err NULL and the offset, or why it is not there. */
 struct aft_append {
     const char *topic;
     int32_t partition; /* -1: by the key, murmur2 as Java's clients do */
@@ -41,6 +41,7 @@ struct aft_topic_spec {
     bool compact;
     bool log_append_time; /* the broker's time, not the producer's */
     int64_t replication;  /* 0: the broker's default */
+    int64_t record_bytes; /* largest record, on Kafka; 0: the broker's default */
 };
 
 struct aft_topic_facts {
@@ -87,7 +88,8 @@ struct aft_log_ops {
     enum aft_err (*read)(struct aft_log_reader *r, struct aft_record_in *out, uint32_t max,
                          int timeout_ms, uint32_t *n, bool *at_end, struct aft_error *e);
     void (*reader_close)(struct aft_log_reader *r);
-    /* append: AFT_E_AGAIN when the queue is full (poll, then try again). */
+    /* append: AFT_E_AGAIN when the queue is full (poll, then try again). After a record that could not be written, none is written until
+     * its failure was told; the append that tells it fails too. */
     enum aft_err (*append)(struct aft_log *l, const struct aft_append *a, struct aft_error *e);
     void (*poll)(struct aft_log *l, int timeout_ms);
     /* flush: polls until everything appended is acknowledged or failed. */

@@ -86,6 +86,11 @@ new_topic(const struct aft_topic_spec *s)
     rd_kafka_NewTopic_set_config(t, "cleanup.policy", s->compact ? "compact" : "delete");
     rd_kafka_NewTopic_set_config(t, "message.timestamp.type",
                                  s->log_append_time ? "LogAppendTime" : "CreateTime");
+    if (s->record_bytes > 0) {
+        char bytes[32];
+        snprintf(bytes, sizeof bytes, "%lld", (long long)s->record_bytes);
+        rd_kafka_NewTopic_set_config(t, "max.message.bytes", bytes);
+    }
     return t;
 }
 

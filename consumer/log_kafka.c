@@ -41,6 +41,7 @@ static const struct rule musts[] = {
     {R, "check.crcs", "true"},
     {M, "partition.assignment.strategy", "range"},
     {W, "enable.idempotence", "true"},
+    {W, "enable.gapless.guarantee", "true"},
     {W, "acks", "all"},
     {W, "partitioner", "murmur2_random"},
 };
@@ -57,6 +58,7 @@ static const struct rule defaults[] = {
     {W, "linger.ms", "5"},
     {W, "message.timeout.ms", "0"},
     {W, "queue.buffering.max.kbytes", "131072"},
+    {W, "message.max.bytes", "8388608"}, /* an example is a little larger than its impression */
 };
 
 /* Of the membership alone: the reading consumer has no group, and must not take a member's static name. */
@@ -229,12 +231,9 @@ handle_close(struct aft_log *l)
 {
     struct afti_kafka *k = afti_kafka_of(l);
     AFT_ASSERT(k->readers == NULL); /* readers are closed before their handle */
-    for (struct afti_kafka_topic *t = k->topics; t; t = t->next) {
+    for (struct afti_kafka_topic *t = k->topics; t; t = t->next)
         if (t->reading)
             rd_kafka_topic_destroy(t->reading);
-        if (t->writing)
-            rd_kafka_topic_destroy(t->writing);
-    }
     afti_kafka_producer_close(k);
     if (k->looker)
         rd_kafka_destroy(k->looker);

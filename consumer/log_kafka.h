@@ -33,6 +33,7 @@ struct afti_kafka {
     struct afti_kafka_topic *topics;
     struct aft_log_reader *readers;
     struct afti_kafka_sent *spare;
+    uint64_t failures;    /* records that were not written */
     uint32_t outages;     /* how often error_cb said that no broker is up */
     bool lost;            /* a record without `acked` was not written: the next flush says so */
     struct aft_error why; /* of lost */

@@ -2,6 +2,9 @@
  *
  * I1 an append is acknowledged once; message.timeout.ms=0 (log_kafka.c): it stays queued while its broker is away.
  * I2 a record without `acked` that could not be written makes the next flush fail.
+ * I3 after a record that a broker refuses for good, none is written until whoever appended was told (enable.gapless.guarantee makes such
+ *    a refusal the producer's end; so are an idempotent producer's own). The next append buries the producer: what was queued comes
+ *    back as failures, and only a later append makes another one. So a numbered stream gets no hole, and a handle lives on.
  * A timestamp of 0 is the producer's clock too: librdkafka has no other way to say it.
  * Thread: the handle's; delivery reports come from polling.
  */
@@ -9,7 +12,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "consumer/consumer.h"
 #include "consumer/log_kafka.h"
+
+#define BURY_POLL_MS 10
+
+/* not_written: why a record is not there, and how to mend it. Never a RETRY error: it does not come by itself any more. */
+static void
+not_written(const struct afti_kafka *k, const rd_kafka_message_t *m, struct aft_error *e)
+{
+    char what[300];
+    snprintf(what, sizeof what, "%s/%d: a record of %zu bytes was not written",
+             rd_kafka_topic_name(m->rkt), m->partition, m->len);
+    if (m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        (void)AFT_FAIL(e, AFT_E_BROKER,
+                       "%s: %s refuses it as too large: raise max.message.bytes of that topic (a "
+                       "batch counts as a whole: kafka.producer.batch.size)",
+                       what, k->options.bootstrap);
+    else if (afti_kafka_failed(k, what, m->err, rd_kafka_message_errstr(m), e) == AFT_E_TIMEOUT)
+        e->code = AFT_E_BROKER;
+}
 
 static void
 on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
@@ -19,10 +41,8 @@ on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
     struct aft_error e;
     (void)rk;
     if (m->err) {
-        char what[300];
-        snprintf(what, sizeof what, "%s/%d: a record was not written", rd_kafka_topic_name(m->rkt),
-                 m->partition);
-        afti_kafka_failed(k, what, m->err, rd_kafka_message_errstr(m), &e);
+        not_written(k, m, &e);
+        k->failures++;
     }
     if (!s) {
         if (m->err && !k->lost) { /* I2 */
@@ -96,22 +116,53 @@ headers_of(const struct aft_append *a)
     return h;
 }
 
+/* producer_end: what is queued or on its way is given up; its messages keep their topics, so these go last. */
+static void
+producer_end(struct afti_kafka *k)
+{
+    rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                    RD_KAFKA_PURGE_F_NON_BLOCKING);
+    for (struct afti_kafka_topic *t = k->topics; t; t = t->next) {
+        if (t->writing)
+            rd_kafka_topic_destroy(t->writing);
+        t->writing = NULL;
+    }
+    rd_kafka_destroy(k->producer);
+    k->producer = NULL;
+}
+
+/* producer_bury (I3): a producer at its end. AFT_E_BROKER when somebody was told of a failure just now, the caller perhaps. */
 static enum aft_err
-refused(struct afti_kafka *k, const char *topic, rd_kafka_resp_err_t err, struct aft_error *e)
+producer_bury(struct afti_kafka *k, struct aft_error *e)
 {
     char words[256];
+    uint64_t failures = k->failures;
+    rd_kafka_fatal_error(k->producer, words, sizeof words);
+    rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    while (rd_kafka_outq_len(k->producer) > 0)
+        rd_kafka_poll(k->producer, BURY_POLL_MS);
+    producer_end(k);
+    aft_say("warn", "kafka", "the producer came to its end: %s", words);
+    return failures == k->failures ? AFT_OK
+                                   : AFT_FAIL(e, AFT_E_BROKER,
+                                              "what was not acknowledged is to be written again, "
+                                              "by another producer: %s",
+                                              words);
+}
+
+static enum aft_err
+refused(struct afti_kafka *k, const char *topic, size_t bytes, rd_kafka_resp_err_t err,
+        struct aft_error *e)
+{
     if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return AFT_FAIL(e, AFT_E_AGAIN, "the producer's queue is full: poll, then append again");
     if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-        return AFT_FAIL(e, AFT_E_LIMIT,
-                        "%s: the record is larger than kafka.producer.message.max.bytes", topic);
-    if (err == RD_KAFKA_RESP_ERR__FATAL) {
-        rd_kafka_fatal_error(k->producer, words, sizeof words);
-        return AFT_FAIL(e, AFT_E_BROKER,
-                        "%s: the idempotent producer cannot go on (%s): open the log anew and "
-                        "write again what was not acknowledged",
-                        topic, words);
-    }
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "%s: a record of %zu bytes is larger than kafka.producer.message.max.bytes "
+                        "allows: raise it, and max.message.bytes of the topic",
+                        topic, bytes);
+    if (err == RD_KAFKA_RESP_ERR__FATAL)
+        return AFT_FAIL(e, AFT_E_BROKER, "%s: the producer has just come to its end", topic);
     return afti_kafka_failed(k, topic, err, NULL, e);
 }
 
@@ -121,6 +172,8 @@ afti_kafka_append(struct aft_log *l, const struct aft_append *a, struct aft_erro
     struct afti_kafka *k = afti_kafka_of(l);
     struct afti_kafka_topic *t;
     AFT_TRY(afti_kafka_topic(k, a->topic, a->partition, &t, e));
+    if (k->producer && rd_kafka_fatal_error(k->producer, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        AFT_TRY(producer_bury(k, e));
     if (!k->producer)
         AFT_TRY(producer_start(k, e));
     if (!t->writing)
@@ -141,7 +194,7 @@ afti_kafka_append(struct aft_log *l, const struct aft_append *a, struct aft_erro
     if (h)
         rd_kafka_headers_destroy(h); /* librdkafka owns them only when it took the message */
     sent_give_back(k, s);
-    return refused(k, a->topic, err, e);
+    return refused(k, a->topic, a->key.n + a->value.n, err, e);
 }
 
 void
@@ -174,11 +227,8 @@ afti_kafka_flush(struct aft_log *l, int timeout_ms, struct aft_error *e)
 void
 afti_kafka_producer_close(struct afti_kafka *k)
 {
-    if (k->producer) {
-        rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-                                        RD_KAFKA_PURGE_F_NON_BLOCKING);
-        rd_kafka_destroy(k->producer);
-    }
+    if (k->producer)
+        producer_end(k);
     for (struct afti_kafka_sent *s = k->spare, *next; s; s = next) {
         next = s->next;
         free(s);

@@ -107,6 +107,7 @@ afti_send(struct aft_log *log, struct afti_outbox *box, struct aft_append *a, en
           struct afti_end end, struct aft_error *e)
 {
     size_t bytes = a->key.n + a->value.n;
+    AFT_TRY(afti_outbox_failed(box, e)); /* nothing may stand behind what is missing */
     struct afti_slot *s = slot_take(box);
     *s = (struct afti_slot){box, what, end, bytes, NULL};
     a->acked = acked;
@@ -118,6 +119,8 @@ afti_send(struct aft_log *log, struct afti_outbox *box, struct aft_append *a, en
         if (err != AFT_E_AGAIN)
             break;
         log->ops->poll(log, AGAIN_POLL_MS);
+        if (box->failed.code != AFT_OK)
+            break;
     }
     if (err == AFT_OK) {
         box->dead_sent += what == AFTI_SENT_DEAD;
@@ -125,6 +128,7 @@ afti_send(struct aft_log *log, struct afti_outbox *box, struct aft_append *a, en
     }
     box->bytes -= bytes;
     slot_done(s);
+    AFT_TRY(afti_outbox_failed(box, e));
     if (err == AFT_E_AGAIN)
         return AFT_FAIL(e, AFT_E_BROKER,
                         "%s: the queue stayed full for half a minute; is the broker there?",

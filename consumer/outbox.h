@@ -40,7 +40,8 @@ struct afti_outbox *afti_outbox_new(void);
 void afti_outbox_close(struct afti_outbox *box);
 /* afti_outbox_failed: the first failure of an append, or AFT_OK. */
 enum aft_err afti_outbox_failed(const struct afti_outbox *box, struct aft_error *e) AFT_MUST_CHECK;
-/* afti_send appends; while the queue is full it polls and tries again, half a minute long. end: of a block. */
+/* afti_send appends, unless an append before it failed (the same error again: nothing may stand behind what is missing); while the queue
+ * is full it polls and tries again, half a minute long. end: of a block. */
 enum aft_err afti_send(struct aft_log *log, struct afti_outbox *box, struct aft_append *a,
                        enum afti_sent what, struct afti_end end,
                        struct aft_error *e) AFT_MUST_CHECK;

@@ -16,7 +16,8 @@ enum want {
     WANT_SAME = 8,      /* as many partitions as the impressions */
     WANT_FOR_EVER = 16, /* never deleted */
     WANT_OPTIONAL = 32, /* may be missing */
-    WANT_NOT_COMPACT = 64
+    WANT_NOT_COMPACT = 64,
+    WANT_LARGE = 128 /* an example is its impression and more */
 };
 
 static const struct role {
@@ -26,7 +27,7 @@ static const struct role {
     {"topics.impressions", WANT_INPUT | WANT_SAME | WANT_NOT_COMPACT},
     {"topics.outcomes", WANT_INPUT | WANT_SAME | WANT_NOT_COMPACT},
     {"topics.clock", WANT_SAME | WANT_NOT_COMPACT},
-    {"topics.examples", WANT_SAME | WANT_NOT_COMPACT},
+    {"topics.examples", WANT_SAME | WANT_NOT_COMPACT | WANT_LARGE},
     {"topics.rounds", WANT_ONE | WANT_FOR_EVER | WANT_NOT_COMPACT},
     {"topics.snapshots", WANT_ONE | WANT_COMPACT | WANT_FOR_EVER},
     {"topics.dead.letters", WANT_SAME | WANT_OPTIONAL},
@@ -58,7 +59,8 @@ aft_topics_create(const struct aft_config *c, struct aft_log *log, struct aft_er
             .retention_ms = want & WANT_FOR_EVER ? -1 : held_well_ms(c) + day_ms,
             .compact = want & WANT_COMPACT,
             .log_append_time = want & WANT_INPUT,
-            .replication = aft_config_int(c, "topics.replication")};
+            .replication = aft_config_int(c, "topics.replication"),
+            .record_bytes = want & WANT_LARGE ? AFT_RECORD_BYTES_MAX + (1 << 20) : 0};
         AFT_TRY(log->ops->topic_create(log, &spec, e));
     }
     return AFT_OK;

@@ -11,247 +11,11 @@
  * of the two
  * steps, towards the new label and towards the old, both from where the model stands now, with today's rates: to first order the
  * step that was missing, bounded like any step, and nothing where the label did not change.
- * float32 state, fixed eight lanes; Q and T are state. Invariants: I1 rows x stride <= cells; I2 beyond the used columns x is 0.
+ * float32 state, fixed eight lanes; Q and T are a member's state, G its plane (grid.c).
  */
 #include <math.h>
-#include <stdlib.h>
 
 #include "learner/inner.h"
-
-enum { AHEAD = 4 }; /* candidates whose features are fetched while one is added up */
-
-void
-afti_flow_deinit(struct afti_flow *f)
-{
-    free(f->g);
-    free(f->rows);
-    free(f->columns);
-    free(f->fold);
-    free(f->stamp);
-    free(f->x);
-    free(f->norm);
-    free(f->step);
-    *f = (struct afti_flow){0};
-}
-
-static void *
-zeroed(void *old, size_t size, size_t have, size_t want)
-{
-    uint8_t *p = realloc(old, want * size);
-    AFT_ASSERT(p);
-    memset(p + have * size, 0, (want - have) * size);
-    return p;
-}
-
-/* A table of rows x stride floats, moved into one of other dimensions. */
-static float *
-relaid(float *old, uint32_t rows, uint32_t stride, uint32_t new_rows, uint32_t new_stride)
-{
-    float *p = calloc((size_t)new_rows * new_stride, sizeof *p);
-    AFT_ASSERT(p);
-    for (uint32_t i = 0; i < rows; i++)
-        memcpy(p + (size_t)i * new_stride, old + (size_t)i * stride, stride * sizeof *p);
-    free(old);
-    return p;
-}
-
-void
-afti_flow_room(struct aft_learner *l, uint32_t rows, uint32_t stride)
-{
-    struct aft_bilinear *m = &l->weights.bilinear;
-    struct afti_flow *f = &l->flow;
-    uint32_t cap = m->rows_cap ? m->rows_cap : 16, wide = stride > m->stride ? stride : m->stride;
-    while (cap < rows)
-        cap *= 2;
-    if (cap != m->rows_cap || wide != m->stride) {
-        uint32_t had = f->g ? m->rows_cap : 0;
-        m->w = relaid(m->w, had, m->stride, cap, wide);
-        m->v = relaid(m->v, had, m->stride, cap, wide);
-        f->g = relaid(f->g, had, m->stride, cap, wide);
-        m->rows_cap = cap;
-        m->stride = wide;
-    }
-    if (f->rows_cap < cap) {
-        f->rows = zeroed(f->rows, sizeof *f->rows, f->rows_cap, cap);
-        f->fold = zeroed(f->fold, sizeof *f->fold, f->rows_cap, cap);
-        f->stamp = zeroed(f->stamp, sizeof *f->stamp, f->rows_cap, cap);
-        f->rows_cap = cap;
-    }
-    if (f->columns_cap < wide) {
-        f->columns = zeroed(f->columns, sizeof *f->columns, f->columns_cap, wide);
-        f->x = zeroed(f->x, sizeof *f->x, f->columns_cap, wide);
-        f->norm = zeroed(f->norm, sizeof *f->norm, f->columns_cap, wide);
-        f->columns_cap = wide;
-    }
-}
-
-/* A column or row for a term: found, or made while the table has room; AFT_NOWHERE otherwise (counted as overflow). */
-static uint32_t
-column_of(struct aft_learner *l, const struct aft_term *t, bool grow)
-{
-    struct aft_bilinear *m = &l->weights.bilinear;
-    uint32_t c = aft_term_place(t, l->context_names, &m->columns);
-    uint32_t rows = m->rows.n ? m->rows.n : 1;
-    if (c != AFT_NOWHERE || !grow)
-        return c;
-    if (m->columns.n == m->stride) {
-        if ((uint64_t)rows * (m->stride + 8) > m->cells) {
-            l->counts[AFTI_OVERFLOWED]++;
-            return AFT_NOWHERE;
-        }
-        afti_flow_room(l, rows, m->stride + 8);
-    }
-    return aft_dict_add(&m->columns, t->hash);
-}
-
-/* l->shared[0] (the constant) and the arm's terms. */
-static uint32_t
-row_of(struct aft_learner *l, const struct aft_term *t, bool grow)
-{
-    struct aft_bilinear *m = &l->weights.bilinear;
-    uint32_t r = aft_term_place(t, l->arm_names, &m->rows);
-    if (r != AFT_NOWHERE || !grow)
-        return r;
-    if ((uint64_t)(m->rows.n + 1) * m->stride > m->cells) {
-        l->counts[AFTI_OVERFLOWED]++;
-        return AFT_NOWHERE;
-    }
-    afti_flow_room(l, m->rows.n + 1, m->stride);
-    return aft_dict_add(&m->rows, t->hash);
-}
-
-static float
-scale_of(struct afti_scale *s, const struct aft_term *t, bool learn)
-{
-    float x = (float)fabs(t->value);
-    if (!t->number)
-        return 1;
-    if (learn && x > s->max)
-        s->max = x;
-    float n = s->max == 0 || (s->seen < 64 && s->max < 1) ? 1 : s->max;
-    if (learn && s->seen < 64)
-        s->seen++;
-    return n;
-}
-
-void
-afti_flow_context(struct aft_learner *l, bool grow)
-{
-    struct aft_bilinear *m = &l->weights.bilinear;
-    struct afti_flow *f = &l->flow;
-    uint32_t before = m->columns.n;
-    for (uint32_t i = 0; i < l->shared_n && (grow || !f->ready); i++)
-        f->column[i] = column_of(l, &l->shared[i], grow);
-    if (!f->ready || m->columns.n != before) {
-        for (uint32_t i = 0; i < m->stride; i++)
-            f->x[i] = 0;
-        for (uint32_t i = 0; i < l->shared_n; i++)
-            if (f->column[i] != AFT_NOWHERE)
-                f->x[f->column[i]] += (float)l->shared[i].value;
-        if (++f->now == 0) {
-            memset(f->stamp, 0, f->rows_cap * sizeof *f->stamp);
-            f->now = 1;
-        }
-        f->ready = true;
-    }
-    for (uint32_t i = 0; i < m->stride; i++)
-        f->norm[i] = 1;
-    for (uint32_t i = 0; i < l->shared_n; i++)
-        if (f->column[i] != AFT_NOWHERE)
-            f->norm[f->column[i]] = scale_of(&f->columns[f->column[i]], &l->shared[i], grow);
-}
-
-/* The rows of the item at hand: the constant, then its own terms. */
-static void
-rows(struct aft_learner *l, bool grow)
-{
-    struct afti_flow *f = &l->flow;
-    f->n = 0;
-    for (uint32_t i = 0; i <= l->own_n; i++) {
-        const struct aft_term *t = i ? &l->own[i - 1] : &l->shared[0];
-        uint32_t r = row_of(l, t, grow);
-        if (r == AFT_NOWHERE)
-            continue;
-        f->at[f->n] = r;
-        f->value[f->n] = (float)t->value;
-        f->scale[f->n++] = scale_of(&f->rows[r], t, grow);
-    }
-}
-
-/* A row times the context at hand. */
-static inline double
-fold_of(struct aft_learner *l, uint32_t r)
-{
-    struct afti_flow *f = &l->flow;
-    const struct aft_bilinear *m = &l->weights.bilinear;
-    if (f->stamp[r] != f->now) {
-        f->stamp[r] = f->now;
-        f->fold[r] = aft_dot8(m->w + (size_t)r * m->stride, f->x, m->stride);
-    }
-    return (double)f->fold[r];
-}
-
-static double
-score_rows(struct aft_learner *l)
-{
-    struct afti_flow *f = &l->flow;
-    double sum = 0;
-    for (uint32_t i = 0; i < f->n; i++)
-        sum += (double)f->value[i] * fold_of(l, f->at[i]);
-    return sum;
-}
-
-static bool
-coefficient(void *ctx, struct aft_bytes name, double *by)
-{
-    struct aft_learner *l = ctx;
-    struct aft_known *k = aft_name_known(&l->plan, l->arm_names, name, true);
-    if (!k || k->side >= 0 || k->bucket >= 0)
-        return false;
-    uint32_t row = aft_known_place(k, &l->weights.bilinear.rows);
-    *by = row == AFT_NOWHERE ? 0 : fold_of(l, row);
-    return true;
-}
-
-/* Each arm's row; AFT_NOWHERE: none yet. scored: its id was short enough. */
-static void
-rows_of(struct aft_learner *l, const struct aft_candidate *c, uint32_t n)
-{
-    const struct aft_dict *rows = &l->weights.bilinear.rows;
-    for (uint32_t i = 0; i < n; i++) {
-        struct aft_known *id = aft_arm_known(l->ids, c[i].arm_id);
-        l->row[i] = id ? aft_known_place(id, rows) : AFT_NOWHERE;
-        l->scored[i] = id != NULL;
-    }
-}
-
-void
-afti_flow_candidates(struct aft_learner *l, const struct aft_candidate *c, uint32_t n)
-{
-    const struct aft_bilinear *m = &l->weights.bilinear;
-    double constant = m->rows.n ? fold_of(l, 0) : 0; /* row 0 is the constant's */
-    if (!l->plain) {
-        memset(l->scored, 0, n * sizeof *l->scored);
-        return;
-    }
-    rows_of(l, c, n);
-    for (uint32_t i = 0; i < n; i++)
-        l->score[i] = constant + (l->row[i] == AFT_NOWHERE ? 0 : fold_of(l, l->row[i]));
-    aft_walk_begin(&l->flow.walk);
-    for (uint32_t i = 0; i < n; i++) {
-        if (i + AHEAD < n)
-            aft_features_fetch(c[i + AHEAD].features);
-        l->scored[i] = l->scored[i] && aft_walk_sum(&l->flow.walk, c[i].features, true, 1e6,
-                                                    coefficient, l, &l->score[i]);
-    }
-}
-
-double
-afti_flow_score(struct aft_learner *l)
-{
-    rows(l, false);
-    return score_rows(l);
-}
 
 /* Information (where phi > 0), step = s x; returns sum s x^2 and adds sum c x^2 / N^2 to *used. */
 AFT_WIDE float
@@ -294,94 +58,98 @@ afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint3
     return qb;
 }
 
+/* Steps of a member's rows at hand into grid.step; returns q, *used: sum c x^2 / N^2. */
 static float
-row_step(struct aft_learner *l, uint32_t i, float phi, float *used)
+steps(struct afti_table *t, const struct afti_member *m, float phi, float *used)
 {
-    struct afti_flow *f = &l->flow;
-    uint32_t at = f->at[i], stride = l->weights.bilinear.stride;
-    bool identity = i > 0 && l->own[0].hash == l->weights.bilinear.rows.keys[at];
-    float c = identity ? 0.3f : 1;
-    struct afti_row r = {.g = f->g + (size_t)at * stride,
-                         .step = f->step + (size_t)i * stride,
-                         .value = f->value[i],
-                         .scale = f->scale[i],
-                         .c = c,
-                         .own = at == 0 ? 3 : 1,
-                         .phi = phi};
-    return afti_flow_row(&r, f->x, f->norm, stride, used);
-}
-
-static float
-steps(struct aft_learner *l, float phi, float *used)
-{
-    struct afti_flow *f = &l->flow;
-    size_t want = (size_t)f->n * l->weights.bilinear.stride;
+    struct afti_grid *g = &t->grid;
+    const struct aft_bilinear *b = &t->weights.bilinear;
     float q = 0;
     *used = 0;
-    if (f->step_cap < want) {
-        f->step_cap = 2 * want;
-        free(f->step);
-        f->step = malloc(f->step_cap * sizeof *f->step);
-        AFT_ASSERT(f->step);
+    afti_grid_steps(t);
+    for (uint32_t i = 0; i < g->n; i++) {
+        uint32_t at = g->at[i];
+        bool identity = i > 0 && t->terms.own[0].hash == b->rows.keys[at];
+        struct afti_row r = {.g = g->plane[0] + aft_bilinear_at(b, at, m->index),
+                             .step = g->step + (size_t)i * b->stride,
+                             .value = g->value[i],
+                             .scale = g->scale[i],
+                             .c = identity ? 0.3f : 1,
+                             .own = at == 0 ? 3 : 1,
+                             .phi = phi};
+        q += afti_flow_row(&r, g->x, g->norm, b->stride, used);
     }
-    for (uint32_t i = 0; i < f->n; i++)
-        q += row_step(l, i, phi, used);
     return q;
 }
 
-static void
-move(struct aft_learner *l, double by, float q)
+void
+afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label)
 {
-    struct afti_flow *f = &l->flow;
-    const struct aft_bilinear *m = &l->weights.bilinear;
-    float u = (float)(by / (double)q);
-    for (uint32_t i = 0; i < f->n; i++) {
-        aft_add8(m->w + (size_t)f->at[i] * m->stride, f->step + (size_t)i * m->stride, u,
-                 m->stride);
-        f->stamp[f->at[i]] = 0;
+    float used;
+    double score = afti_grid_score(t, m), p = aft_logistic(score);
+    float q = steps(t, m, (float)(weight * p * (1 - p)), &used);
+    m->t += 1;
+    m->q += (double)used;
+    if (!(q > 0))
+        return;
+    double a = 6 * m->t / m->q * weight * (double)q;
+    double by = aft_logistic_flow(score, label, a) - score;
+    afti_grid_move(t, m, (float)(by / (double)q));
+}
+
+void
+afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                 double after)
+{
+    float used;
+    if (!(m->q > 0)) /* nothing was learned: there is nothing to move, perhaps not even a table */
+        return;
+    double score = afti_grid_score(t, m);
+    float q = steps(t, m, 0, &used);
+    if (!(q > 0))
+        return;
+    double a = 6 * m->t / m->q * weight * (double)q;
+    double by = aft_logistic_flow(score, after, a) - aft_logistic_flow(score, before, a);
+    afti_grid_move(t, m, (float)(by / (double)q));
+}
+
+/* Information alone: rates and variances grow again, weights stay where they are. */
+void
+afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep)
+{
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    for (uint32_t r = 0; r < b->rows.n; r++) {
+        float *g = t->grid.plane[0] + aft_bilinear_at(b, r, m->index);
+        for (uint32_t c = 0; c < b->stride; c++)
+            g[c] *= (float)keep;
     }
 }
 
 void
-afti_flow_learn(struct aft_learner *l, double weight, double label)
+afti_flow_variances(const struct afti_table *t)
 {
-    struct afti_flow *f = &l->flow;
-    float used;
-    rows(l, true);
-    double score = score_rows(l), p = aft_logistic(score);
-    float q = steps(l, (float)(weight * p * (1 - p)), &used);
-    f->t += 1;
-    f->q += (double)used;
-    if (!(q > 0))
-        return;
-    double a = 6 * f->t / f->q * weight * (double)q;
-    move(l, aft_logistic_flow(score, label, a) - score, q);
-}
-
-void
-afti_flow_revise(struct aft_learner *l, double weight, double before, double after)
-{
-    struct afti_flow *f = &l->flow;
-    float used;
-    rows(l, true);
-    double score = score_rows(l);
-    float q = steps(l, 0, &used);
-    if (!(q > 0) || !(f->q > 0))
-        return;
-    double a = 6 * f->t / f->q * weight * (double)q;
-    move(l, aft_logistic_flow(score, after, a) - aft_logistic_flow(score, before, a), q);
-}
-
-void
-afti_flow_variances(const struct aft_learner *l)
-{
-    const struct aft_bilinear *m = &l->weights.bilinear;
-    const struct afti_flow *f = &l->flow;
-    for (uint32_t r = 0; r < m->rows.n; r++)
-        for (uint32_t c = 0; c < m->stride; c++) {
-            size_t i = (size_t)r * m->stride + c;
-            float nr = f->rows[r].max > 0 ? f->rows[r].max : 1;
-            float nc = f->columns[c].max > 0 ? f->columns[c].max : 1;
-            m->v[i] = c < m->columns.n ? 1 / (nr * nr * nc * nc + f->g[i]) : 0;
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    const struct afti_grid *g = &t->grid;
+    for (uint32_t r = 0; r < b->rows.n * b->members; r++)
+        for (uint32_t c = 0; c < b->stride; c++) {
+            size_t i = (size_t)r * b->stride + c;
+            float row = g->rows[r / b->members].max, column = g->columns[c].max;
+            float nr = row > 0 ? row : 1, nc = column > 0 ? column : 1;
+            b->v[i] = c < b->columns.n ? 1 / (nr * nr * nc * nc + g->plane[0][i]) : 0;
         }
+}
+
+void
+afti_flow_encode(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out)
+{
+    (void)t;
+    aft_put_double(out, m->q);
+    aft_put_double(out, m->t);
+}
+
+bool
+afti_flow_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r)
+{
+    (void)t;
+    return aft_get_double(r, &m->q) && isfinite(m->q) && aft_get_double(r, &m->t) && isfinite(m->t);
 }

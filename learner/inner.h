@@ -1,10 +1,18 @@
 /* inner.h - what the files of learner/ share. Not for other folders.
  *
  *   settings.c    text <-> settings, their digest      reduction.c   an item -> weight, or why it is refused
- *   ridge.c, linear.c     the exact additive model     flow.c, logistic.c   importance-aware logistic flow
+ *   table.c       the example at hand -> terms; what the members share
+ *   grid.c        terms -> rows and columns of a bilinear model       linear.c   terms -> columns and block of a linear one
+ *   catalogue.c   known candidates -> their rows and values, kept
+ *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
+ *   forget.c      what is old counts less
  *   arms.c, scoreboard.c   what is counted             learner.c     one example: dispatch and progressive estimates
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
  *   rounds.c      blocks of all partitions -> examples in the canonical order
+ *
+ * A learner holds members: models of one kind over the same features and the same dictionaries (policy/weights.h). An item is looked
+ * up once for all (kind->context, kind->item); then each member scores or learns it by itself. A function of a model takes the table,
+ * which members share, and its member; only a function that takes the learner may see other members.
  */
 #ifndef AFT_LEARNER_INNER_H
 #define AFT_LEARNER_INNER_H
@@ -24,6 +32,7 @@ enum afti_count {
     AFTI_OVERFLOWED, /* terms beyond the dictionary's room */
     AFTI_PROGRESSIVE,
     AFTI_EVENT_TIME,
+    AFTI_FORGOTTEN_TO, /* forget.c */
     AFTI_COUNTS
 };
 enum afti_sum {
@@ -57,64 +66,216 @@ struct afti_scoreboard {
     uint32_t n, cap;
 };
 
-/* ---- models */
-/* ridge.c's kernels */
-void afti_ridge_moments(struct aft_ridge_block *b, const double *dense, uint32_t d, double h);
-void afti_ridge_shrink(double *cov, const double *z, uint32_t d, uint32_t stride);
+/* ---- what the members share: features and places */
+struct afti_terms { /* of the example at hand */
+    struct aft_features_plan plan;
+    struct aft_encoded context, arm;
+    struct aft_term shared[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
+    struct aft_term own[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
+    uint32_t shared_n, own_n;
+    int32_t slot;                             /* that shared[] is for; -1: not made yet */
+    bool slot_good, plain, identity, crosses; /* plain: aft_features_plain of the plan */
+    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES], ids[AFT_IDS];
+};
 struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up to 64) */
     float max;
     uint32_t seen;
 };
-/* One row's part of a step. c: of its crosses; own: of its first column, the row's own weight. */
-struct afti_row {
-    float *g, *step;
-    float value, scale, c, own, phi;
-};
-struct afti_flow {
-    float *g; /* as weights.bilinear.w: information, without labels */
+enum { AFTI_PLANES = 2, AFTI_ITEM_ROWS = AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1 };
+struct afti_grid { /* for bilinear kinds; grid.c */
+    float
+        *plane[AFTI_PLANES]; /* what a kind keeps for each weight, laid out as weights.bilinear.w */
     struct afti_scale *rows, *columns;
-    float *fold; /* a row times the context at hand, where stamp says so */
-    uint32_t *stamp, now;
     uint32_t rows_cap, columns_cap;
-    double q, t;
+    float *
+        fold; /* rows_cap x members: a member's row times the context at hand, where stamp says so */
+    uint32_t *stamp, now;
+    uint64_t epoch;  /* a new one whenever a fold may have changed */
+    uint32_t *stale; /* rows_cap: folds to be made */
     float *x, *norm; /* the context at hand: values, N; columns_cap of each */
-    float *step;     /* rate x value for the rows at hand, stride each */
-    size_t step_cap;
-    uint32_t at[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1]; /* the rows at hand */
-    float value[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1],
-        scale[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1];
-    uint32_t n;
     uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* of each shared term */
-    bool ready;                                            /* x holds l->shared[] */
+    bool ready;                                            /* x holds terms.shared[] */
+    uint32_t at[AFTI_ITEM_ROWS];                           /* the rows of the item at hand */
+    float value[AFTI_ITEM_ROWS], scale[AFTI_ITEM_ROWS];
+    uint32_t n;
+    float *step; /* rate x value for the rows at hand, stride each */
+    size_t step_cap;
+    struct afti_entry *entry[AFT_CANDIDATES_MAX];   /* of the candidates that are known */
+    struct afti_shape *filling[AFT_CANDIDATES_MAX]; /* shapes to be filled */
+    uint32_t filling_n;
     struct aft_walk walk;
 };
+/* ---- known candidates; catalogue.c */
+struct
+    afti_shape { /* rows, and what one unit at each is worth to `member` in this epoch of the grid */
+    uint64_t hash, epoch;
+    uint32_t n, member;
+    const uint32_t *rows;
+    double *by;
+};
+struct afti_entry_terms { /* what is seldom needed */
+    uint32_t *at;         /* the row of each, AFT_NOWHERE: none yet */
+    struct aft_term *own; /* the first is its identity */
+};
+struct
+    afti_entry { /* in 64 bytes with ten values: what a score needs of an arm is one line of memory */
+    struct afti_shape *shape;
+    struct afti_entry_terms *terms;
+    uint32_t identity, seen; /* its row; rows in the dictionary when all this was resolved */
+    uint16_t own_n;
+    bool good, missing; /* good: its terms can be learned; missing: some have no row yet */
+    float value[];      /* shape->n, room for own_n - 1 */
+};
+struct afti_catalogue {
+    uint64_t revision; /* of what it holds; 0: nothing */
+    bool live;         /* the example at hand is under it */
+    struct aft_arena arena;
+    struct afti_entry **v; /* by number; NULL: not made */
+    uint32_t cap, shapes_n, shapes_cap;
+    struct afti_shape **shapes; /* open addressing */
+};
+struct afti_place { /* for linear kinds; linear.c: the item at hand */
+    struct aft_sparse x;
+    uint32_t block; /* AFT_NOWHERE: none yet */
+};
+struct afti_table {
+    const struct afti_kind *kind;
+    struct afti_terms terms;
+    struct aft_weights weights;
+    struct afti_grid grid;
+    struct afti_place place;
+    struct afti_catalogue catalogue;
+    const struct afti_entry *entry; /* whose terms terms.own are, or NULL */
+    int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */
+};
+
+/* ---- a member: one model of the learner's kind. Its weights are number `index` of those in the table. */
+struct afti_member {
+    uint32_t index;
+    double q, t;            /* flow: Q, T */
+    struct aft_ridge ridge; /* ridge: A, b of its blocks */
+};
+
+/* A kind of model, as the learner sees it: kinds.c has one for each of policy/kinds.c. A score is on the kind's own scale; a label is
+ * a reward in units (ridge), else reward / reward scale. */
+struct afti_kind {
+    uint32_t planes; /* floats kept for each weight of a bilinear kind */
+    /* The context at hand, and the item at hand -> places, once for all members. grow: what is new gets a place, scales see it. */
+    void (*context)(struct afti_table *t, bool grow);
+    void (*item)(struct afti_table *t, bool grow);
+    double (*score)(struct afti_table *t, const struct afti_member *m);
+    /* score[] of the candidates whose terms are plain, without making them; scored[] false: make them (afti_take_arm, item, score),
+     * which gives the same bits. NULL: all of them. */
+    void (*candidates)(struct afti_table *t, const struct afti_member *m,
+                       const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
+    /* After context and item with grow. weight > 0. revise: the label of one learned before, with the same item and weight. */
+    void (*learn)(struct afti_table *t, struct afti_member *m, double weight, double label);
+    void (*revise)(struct afti_table *t, struct afti_member *m, double weight, double before,
+                   double after);
+    /* What was learned so far counts `keep` of what it did, in (0, 1). */
+    void (*forget)(struct afti_table *t, struct afti_member *m, double keep);
+    /* What a member keeps beside weights and planes <-> bytes. */
+    void (*encode)(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out);
+    bool (*decode)(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+};
+const struct afti_kind *afti_kind_of(enum aft_model_kind kind);
 
 struct aft_learner {
     struct aft_learner_settings settings;
     struct aft_digest configuration, parent;
     bool has_parent;
-    struct aft_features_plan plan;
-    struct aft_weights weights;
-    struct aft_ridge ridge;
-    struct afti_flow flow;
+    struct afti_table table;
+    struct afti_member members[AFT_MEMBERS_MAX];
+    uint32_t members_n;
     int64_t counts[AFTI_COUNTS];
     double sums[AFTI_SUMS];
     struct afti_arms arms;
     struct afti_scoreboard scoreboard;
     /* of the example at hand */
-    struct aft_encoded context, arm;
-    struct aft_term shared[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
-    struct aft_term own[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
-    uint32_t shared_n, own_n, greedy;
-    int32_t slot;          /* that shared[] is for; -1: not made yet */
-    bool slot_good, plain; /* plain: aft_features_plain of the plan */
-    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES], ids[AFT_IDS];
-    struct aft_sparse x;
-    /* of its candidates */
+    uint32_t greedy;
+    uint32_t shown[AFT_SHOWN_MAX]; /* the candidate of each item, or AFT_NOWHERE */
     double score[AFT_CANDIDATES_MAX];
     bool scored[AFT_CANDIDATES_MAX];
-    uint32_t row[AFT_CANDIDATES_MAX];
 };
+
+/* ---- table.c: a noun -> terms; false when a feature cannot be learned (not finite, or above 1e6) */
+void afti_table_init(struct afti_table *t, const struct aft_learner_settings *s, uint32_t members);
+void afti_table_deinit(struct afti_table *t);
+bool afti_take_context(struct afti_table *t, struct aft_features f);
+bool afti_take_slot(struct afti_table *t, int32_t slot);
+bool afti_take_arm(struct afti_table *t, struct aft_bytes id, struct aft_features f, int32_t slot);
+/* afti_take_candidate: as afti_take_arm, by what is known of it where that holds. */
+bool afti_take_candidate(struct afti_table *t, const struct aft_candidate *c, int32_t slot);
+
+/* ---- catalogue.c. afti_catalogue_begin: the revision of the example at hand. */
+void afti_catalogue_begin(struct afti_catalogue *c, uint64_t revision);
+void afti_catalogue_deinit(struct afti_catalogue *c);
+struct afti_entry *afti_catalogue_make(struct afti_table *t, const struct aft_candidate *c);
+/* afti_catalogue_entry: of a candidate, up to date; NULL: it is not known, or is not to be learned. */
+static inline struct afti_entry *
+afti_catalogue_entry(struct afti_table *t, const struct aft_candidate *c)
+{
+    struct afti_catalogue *k = &t->catalogue;
+    if (!c->known || !k->live || t->terms.crosses)
+        return NULL;
+    if (c->known < k->cap) {
+        struct afti_entry *e = k->v[c->known];
+        if (e && (!e->missing || e->seen == t->weights.bilinear.rows.n))
+            return e->good ? e : NULL;
+    }
+    return afti_catalogue_make(t, c);
+}
+
+/* ---- linear.c and ridge.c's kernels */
+void afti_linear_item(struct afti_table *t, bool grow);
+double afti_linear_score(struct afti_table *t, const struct afti_member *m);
+void afti_ridge_member_learn(struct afti_table *t, struct afti_member *m, double weight,
+                             double reward);
+void afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double weight,
+                              double before, double after);
+void afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep);
+void afti_ridge_encode(const struct afti_table *t, const struct afti_member *m,
+                       struct aft_buffer *out);
+bool afti_ridge_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+void afti_ridge_moments(struct aft_ridge_block *b, const double *dense, uint32_t d, double h);
+void afti_ridge_shrink(double *cov, const double *z, uint32_t d, uint32_t stride);
+
+/* ---- grid.c. When terms.shared[] is new, grid.ready must be false. */
+void afti_grid_deinit(struct afti_grid *g);
+void afti_grid_room(struct afti_table *t, uint32_t rows, uint32_t stride);
+void afti_grid_context(struct afti_table *t, bool grow);
+void afti_grid_item(struct afti_table *t, bool grow);
+double afti_grid_score(struct afti_table *t, const struct afti_member *m);
+void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
+                          const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
+void afti_grid_folds(const struct aft_bilinear *m, const float *x, const uint32_t *index,
+                     uint32_t n, float *fold); /* its kernel */
+/* afti_grid_steps: room for the steps of the rows at hand. afti_grid_move: w += u x step, row by row. */
+void afti_grid_steps(struct afti_table *t);
+void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
+/* Scales and planes <-> bytes. */
+void afti_grid_encode(const struct afti_table *t, struct aft_buffer *out);
+bool afti_grid_decode(struct afti_table *t, struct aft_reader *r);
+
+/* ---- flow.c. One row's part of a step: c of its crosses; own: of its first column, the row's own weight. */
+struct afti_row {
+    float *g, *step;
+    float value, scale, c, own, phi;
+};
+float afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint32_t stride,
+                    float *used); /* its kernel */
+void afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                      double after);
+void afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep);
+void afti_flow_variances(const struct afti_table *t);
+void afti_flow_encode(const struct afti_table *t, const struct afti_member *m,
+                      struct aft_buffer *out);
+bool afti_flow_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+
+/* ---- forget.c. afti_forget: to the event time reached. afti_age: what an impression shown then is to be learned with, besides its weight. */
+void afti_forget(struct aft_learner *l);
+double afti_age(const struct aft_learner *l, int64_t shown_ms);
 
 /* The arm's index (known arms alone: AFT_NOWHERE); added when add. */
 uint32_t afti_arms_of(struct afti_arms *a, struct aft_bytes id, bool add, int64_t now_ms);
@@ -127,29 +288,8 @@ const char *afti_cross_name(int i);
 /* afti_item_weight: AFTI_COUNTS when the item may be learned (then *weight and *raw), else the reason's counter. */
 enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
                                  const struct aft_example_item *item, double *weight, double *raw);
-/* afti_item_features: those of the candidate with that arm where it has some, else the item's own. */
-struct aft_features afti_item_features(const struct aft_example *x,
-                                       const struct aft_example_item *item);
-
-/* A model sees l->shared[] and l->own[] (terms of one item). reward in units (micro / 1e6). */
-double afti_linear_score(struct aft_learner *l);
-void afti_linear_learn(struct aft_learner *l, double weight, double reward);
-void afti_linear_revise(struct aft_learner *l, double weight, double delta);
-
-/* The flow's labels are rewards / reward_scale in [0, 1]; its score is on log-odds. afti_flow_context: for l->shared[]; when that
- * is new, l->flow.ready must be false. */
-void afti_flow_context(struct aft_learner *l, bool grow);
-double afti_flow_score(struct aft_learner *l);
-/* afti_flow_candidates: l->score[] of the candidates whose terms are plain, without making them; l->scored[] false: make them
- * (l->own[]) and ask afti_flow_score, which gives the same bits. */
-void afti_flow_candidates(struct aft_learner *l, const struct aft_candidate *c, uint32_t n);
-void afti_flow_learn(struct aft_learner *l, double weight, double label);
-void afti_flow_revise(struct aft_learner *l, double weight, double before, double after);
-float afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint32_t stride,
-                    float *used); /* flow.c's kernel */
-void afti_flow_deinit(struct afti_flow *f);
-void afti_flow_room(struct aft_learner *l, uint32_t rows, uint32_t stride);
-void afti_flow_variances(const struct aft_learner *l);
+/* afti_item_candidate: the first candidate with that arm; AFT_NOWHERE: none. */
+uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
 
 /* The LEARNER plane: everything but the weights. */
 void afti_state_encode(const struct aft_learner *l, struct aft_buffer *out);

@@ -17,19 +17,19 @@
 enum aft_err
 aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out, struct aft_error *e)
 {
-    if (s->policy.model == AFT_MODEL_FLOW && s->policy.scope == AFT_SCOPE_PER_ARM)
+    if (aft_model_traits(s->policy.model)->bilinear && s->policy.scope == AFT_SCOPE_PER_ARM)
         return AFT_FAIL(e, AFT_E_CONFIG,
-                        "learner.scope=per_arm: the flow has every arm's own weights anyway; use "
-                        "learner.scope=shared");
+                        "learner.scope=per_arm: learner.model=%s has every arm's own weights "
+                        "anyway; use learner.scope=shared",
+                        aft_model_traits(s->policy.model)->name);
     struct aft_learner *l = calloc(1, sizeof *l);
     AFT_ASSERT(l);
     l->settings = *s;
     aft_learner_settings_digest(s, &l->configuration);
-    aft_features_plan_init(&l->plan, &s->policy);
-    l->plain = aft_features_plain(&l->plan, s->policy.model != AFT_MODEL_FLOW);
-    l->weights.kind = s->policy.model;
-    aft_linear_init(&l->weights.linear, s->lambda);
-    aft_bilinear_init(&l->weights.bilinear, s->policy.bits);
+    l->members_n = 1;
+    afti_table_init(&l->table, s, l->members_n);
+    for (uint32_t i = 0; i < l->members_n; i++)
+        l->members[i].index = l->members[i].ridge.member = i;
     *out = l;
     return AFT_OK;
 }
@@ -39,63 +39,43 @@ aft_learner_free(struct aft_learner *l)
 {
     if (!l)
         return;
-    aft_weights_deinit(&l->weights);
-    aft_ridge_deinit(&l->ridge);
-    afti_flow_deinit(&l->flow);
+    for (uint32_t i = 0; i < l->members_n; i++)
+        aft_ridge_deinit(&l->members[i].ridge);
+    afti_table_deinit(&l->table);
     afti_arms_deinit(&l->arms);
     afti_scoreboard_deinit(&l->scoreboard);
     free(l);
 }
 
 static bool
-flow(const struct aft_learner *l)
+logistic(const struct aft_learner *l)
 {
-    return l->settings.policy.model == AFT_MODEL_FLOW;
+    return aft_model_traits(l->settings.policy.model)->logistic;
 }
 
-/* l->own from an arm; false when a feature cannot be learned (not finite, or above 1e6: declare buckets or scale it). */
-static bool
-take_arm(struct aft_learner *l, struct aft_bytes id, struct aft_features f, int32_t slot)
+/* Rewards are divided by it to be labels. */
+static double
+unit(const struct aft_learner *l)
 {
-    struct aft_error e;
-    bool identity = l->settings.policy.scope == AFT_SCOPE_SHARED;
-    if (aft_encode_arm_known(&l->plan, l->arm_names, id, f, &l->arm, &e) != AFT_OK)
+    return l->settings.policy.model == AFT_MODEL_RIDGE ? 1 : l->settings.reward_scale;
+}
+
+/* A member's score of a candidate; false when it cannot be scored. Rewards grow with scores. */
+static bool
+score(struct aft_learner *l, const struct afti_member *m, const struct aft_candidate *c,
+      double *out)
+{
+    if (!afti_take_candidate(&l->table, c, 0))
         return false;
-    l->own_n = aft_terms_own(&l->plan, &l->context, &l->arm, slot, identity, !flow(l), l->own);
-    for (uint32_t i = 0; i < l->own_n; i++)
-        if (!(fabs(l->own[i].value) <= 1e6))
-            return false;
-    return true;
-}
-
-static bool
-take_context(struct aft_learner *l, int32_t slot)
-{
-    if (slot >= 0 && l->slot == slot)
-        return l->slot_good;
-    l->shared_n = aft_terms_shared(&l->plan, &l->context, slot, l->shared);
-    l->slot = slot;
-    l->slot_good = true;
-    l->flow.ready = false;
-    for (uint32_t i = 0; i < l->shared_n; i++)
-        l->slot_good = l->slot_good && fabs(l->shared[i].value) <= 1e6;
-    return l->slot_good;
-}
-
-/* The score of a candidate in l->shared; false when it cannot be scored. Rewards grow with scores. */
-static bool
-score(struct aft_learner *l, const struct aft_candidate *c, double *out)
-{
-    if (!take_arm(l, c->arm_id, c->features, 0))
-        return false;
-    *out = flow(l) ? afti_flow_score(l) : afti_linear_score(l);
+    l->table.kind->item(&l->table, false);
+    *out = l->table.kind->score(&l->table, m);
     return true;
 }
 
 static double
 reward_of(const struct aft_learner *l, double score)
 {
-    return flow(l) ? aft_logistic(score) * l->settings.reward_scale : score;
+    return (logistic(l) ? aft_logistic(score) : score) * unit(l);
 }
 
 static const struct aft_example_item *
@@ -107,24 +87,32 @@ top_item(const struct aft_example *x)
     return NULL;
 }
 
+/* Those that need no terms of their own. */
+static void
+score_plain(struct aft_learner *l, const struct afti_member *m, const struct aft_example *x)
+{
+    l->table.kind->context(&l->table, false);
+    if (l->table.kind->candidates)
+        l->table.kind->candidates(&l->table, m, x->candidates, x->candidates_n, l->score,
+                                  l->scored);
+    else
+        memset(l->scored, 0, x->candidates_n * sizeof *l->scored);
+}
+
 /* Which candidate is on top, its score, and that of the one that was shown. */
 static void
-greedy(struct aft_learner *l, const struct aft_example *x, struct aft_bytes top, double *best,
+greedy(struct aft_learner *l, const struct aft_example *x, uint32_t top, double *best,
        double *shown, bool *has_shown)
 {
-    uint64_t tag = aft_id_tag(top);
+    const struct afti_member *m = &l->members[l->table.weights.first];
     l->greedy = AFT_NOWHERE;
     *has_shown = false;
-    memset(l->scored, 0, x->candidates_n * sizeof *l->scored);
-    if (flow(l)) {
-        afti_flow_context(l, false);
-        afti_flow_candidates(l, x->candidates, x->candidates_n);
-    }
+    score_plain(l, m, x);
     for (uint32_t i = 0; i < x->candidates_n; i++) {
         const struct aft_candidate *c = &x->candidates[i];
-        if (c->mask.p || (!l->scored[i] && !score(l, c, &l->score[i])))
+        if (c->mask.p || (!l->scored[i] && !score(l, m, c, &l->score[i])))
             continue;
-        if (aft_id_tag(c->arm_id) == tag && aft_same(c->arm_id, top)) {
+        if (i == top) {
             *shown = l->score[i];
             *has_shown = true;
         }
@@ -143,19 +131,29 @@ progressive(struct aft_learner *l, const struct aft_example *x)
     bool has_shown;
     l->greedy = AFT_NOWHERE;
     if (!top || !(top->propensity > 0) || x->propensity_kind == AFT_PROPENSITY_UNKNOWN ||
-        x->candidates_n > AFT_CANDIDATES_MAX || !take_context(l, 0))
+        x->candidates_n > AFT_CANDIDATES_MAX || !afti_take_slot(&l->table, 0))
         return;
-    greedy(l, x, top->arm_id, &best, &shown, &has_shown);
+    greedy(l, x, l->shown[top - x->items], &best, &shown, &has_shown);
     if (l->greedy == AFT_NOWHERE)
         return;
     best = reward_of(l, best);
     shown = has_shown ? reward_of(l, shown) : 0;
     double reward = (double)top->reward_micro / AFT_MICRO;
-    double w = aft_same(x->candidates[l->greedy].arm_id, top->arm_id) ? 1 / top->propensity : 0;
+    double w = l->greedy == l->shown[top - x->items] ? 1 / top->propensity : 0;
     l->counts[AFTI_PROGRESSIVE]++;
     l->sums[AFTI_IPS] += w * reward;
     l->sums[AFTI_IPS_W] += w;
     l->sums[AFTI_DR] += best + w * (reward - shown);
+}
+
+/* An item's terms: by the candidate with that arm where it has features, else by its own. */
+static bool
+take_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
+{
+    uint32_t at = l->shown[item - x->items];
+    if (at != AFT_NOWHERE && (x->candidates[at].features.n || !item->features.n))
+        return afti_take_candidate(&l->table, &x->candidates[at], item->slot);
+    return afti_take_arm(&l->table, item->arm_id, item->features, item->slot);
 }
 
 /* Everything that must hold before an item touches a model; AFTI_COUNTS: it may. */
@@ -168,19 +166,27 @@ prepare(struct aft_learner *l, const struct aft_example *x, const struct aft_exa
     if (why != AFTI_COUNTS)
         return why;
     double now = (double)item->reward_micro, before = now - (double)item->delta_micro;
-    if (flow(l) &&
+    if (logistic(l) &&
         (now < 0 || now > scale || (x->phase == AFT_REVISE && (before < 0 || before > scale))))
         return AFTI_REFUSED_REWARD;
-    if (!take_context(l, item->slot) ||
-        !take_arm(l, item->arm_id, afti_item_features(x, item), item->slot))
-        return AFTI_REFUSED_FEATURE;
-    return AFTI_COUNTS;
+    return afti_take_slot(&l->table, item->slot) && take_item(l, x, item) ? AFTI_COUNTS
+                                                                          : AFTI_REFUSED_FEATURE;
+}
+
+/* The item at hand -> places. */
+static void
+place(struct aft_learner *l, bool context, bool item)
+{
+    l->table.kind->context(&l->table, context);
+    l->table.kind->item(&l->table, item);
+    l->counts[AFTI_OVERFLOWED] += l->table.overflowed;
+    l->table.overflowed = 0;
 }
 
 static void
 open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
 {
-    double weight, raw, reward = (double)item->reward_micro / AFT_MICRO;
+    double weight, raw, label = (double)item->reward_micro / AFT_MICRO / unit(l);
     uint32_t arm = afti_arms_of(&l->arms, item->arm_id, true, x->timestamp_ms);
     if (arm != AFT_NOWHERE) {
         l->arms.v[arm].exposures++;
@@ -191,12 +197,8 @@ open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_e
         l->counts[why]++;
         return;
     }
-    if (flow(l)) {
-        afti_flow_context(l, true);
-        afti_flow_learn(l, weight, reward / l->settings.reward_scale);
-    } else {
-        afti_linear_learn(l, weight, reward);
-    }
+    place(l, true, true);
+    l->table.kind->learn(&l->table, &l->members[0], weight * afti_age(l, x->timestamp_ms), label);
     l->counts[AFTI_LEARNED]++;
     l->sums[AFTI_WEIGHT] += weight;
     l->sums[AFTI_WEIGHT2] += weight * weight;
@@ -206,7 +208,7 @@ open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_e
 static void
 revise_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
 {
-    double weight, raw, scale = l->settings.reward_scale * AFT_MICRO;
+    double weight, raw, scale = unit(l) * AFT_MICRO;
     uint32_t arm = afti_arms_of(&l->arms, item->arm_id, true, x->timestamp_ms);
     if (arm != AFT_NOWHERE)
         l->arms.v[arm].reward_micro += item->delta_micro;
@@ -215,13 +217,10 @@ revise_item(struct aft_learner *l, const struct aft_example *x, const struct aft
         l->counts[why]++;
         return;
     }
-    if (flow(l)) {
-        afti_flow_context(l, false);
-        afti_flow_revise(l, weight, (double)(item->reward_micro - item->delta_micro) / scale,
-                         (double)item->reward_micro / scale);
-    } else {
-        afti_linear_revise(l, weight, (double)item->delta_micro / AFT_MICRO);
-    }
+    place(l, false, true);
+    l->table.kind->revise(&l->table, &l->members[0], weight * afti_age(l, x->timestamp_ms),
+                          (double)(item->reward_micro - item->delta_micro) / scale,
+                          (double)item->reward_micro / scale);
     l->counts[AFTI_REVISED]++;
 }
 
@@ -239,13 +238,14 @@ settle(struct aft_learner *l, const struct aft_example *x)
     }
 }
 
-/* The context of the example, encoded; without it no item can be learned. */
+/* The context of the example, encoded; without it no item can be learned. And which candidate each item is. */
 static bool
 context(struct aft_learner *l, const struct aft_example *x)
 {
-    struct aft_error e;
-    l->slot = -1;
-    if (aft_encode_context_known(&l->plan, l->context_names, x->context, &l->context, &e) == AFT_OK)
+    afti_catalogue_begin(&l->table.catalogue, x->revision);
+    for (uint32_t i = 0; i < x->items_n; i++)
+        l->shown[i] = afti_item_candidate(x, &x->items[i]);
+    if (afti_take_context(&l->table, x->context))
         return true;
     l->counts[AFTI_REFUSED_FEATURE] += x->items_n;
     return false;
@@ -259,6 +259,7 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
                         AFT_SHOWN_MAX);
     if (x->fire_ms > l->counts[AFTI_EVENT_TIME])
         l->counts[AFTI_EVENT_TIME] = x->fire_ms;
+    afti_forget(l);
     switch (x->phase) {
     case AFT_OPEN:
         if (!context(l, x))
@@ -295,6 +296,7 @@ aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out)
 {
     const int64_t *c = l->counts;
     const double *s = l->sums;
+    const struct aft_weights *w = &l->table.weights;
     double n = c[AFTI_LEARNED] ? (double)c[AFTI_LEARNED] : 1;
     double p = c[AFTI_PROGRESSIVE] ? (double)c[AFTI_PROGRESSIVE] : 1;
     *out = (struct aft_learner_stats){
@@ -315,5 +317,5 @@ aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out)
         .progressive_snips = s[AFTI_IPS_W] > 0 ? s[AFTI_IPS] / s[AFTI_IPS_W] : 0,
         .progressive_dr = s[AFTI_DR] / p,
         .arms = l->arms.index.n,
-        .columns = flow(l) ? l->weights.bilinear.columns.n : l->weights.linear.columns.n};
+        .columns = w->bilinear.columns.n + w->linear.columns.n};
 }

@@ -19,6 +19,7 @@ struct aft_learner_settings {
     enum aft_reduction reduction;
     enum aft_weighting weighting;
     double weight_cap, lambda;
+    int64_t half_life_ms; /* an impression counts half after so much event time; 0: for ever */
     double
         reward_scale; /* composite rewards are divided by it for models whose labels are in [0, 1] */
 };
@@ -34,7 +35,9 @@ enum aft_err aft_learner_new(const struct aft_learner_settings *s, struct aft_le
 void aft_learner_free(struct aft_learner *l);
 
 /* aft_learner_learn: the next example in the canonical order of its round: (fire, partition, seq). What must not be learned
- * (non-finite, out of range, without support) is counted by reason and is no error. */
+ * (non-finite, out of range, without support) is counted by reason and is no error.
+ * Candidates that are known (base/event.h) are read once; the results are the same. All numbers that a learner is given come from one
+ * who numbers: one roster, or the caller. */
 enum aft_err aft_learner_learn(struct aft_learner *l, const struct aft_example *x,
                                struct aft_error *e) AFT_MUST_CHECK;
 

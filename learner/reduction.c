@@ -10,15 +10,15 @@
 
 #include "learner/inner.h"
 
-struct aft_features
-afti_item_features(const struct aft_example *x, const struct aft_example_item *item)
+uint32_t
+afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item)
 {
     uint64_t tag = aft_id_tag(item->arm_id);
     for (uint32_t i = 0; i < x->candidates_n; i++)
         if (aft_id_tag(x->candidates[i].arm_id) == tag &&
-            aft_same(x->candidates[i].arm_id, item->arm_id) && x->candidates[i].features.n)
-            return x->candidates[i].features;
-    return item->features;
+            aft_same(x->candidates[i].arm_id, item->arm_id))
+            return i;
+    return AFT_NOWHERE;
 }
 
 static double

@@ -22,9 +22,10 @@ decode(struct aft_learner *l, const struct aft_snapshot_set *set, int32_t parts,
     struct aft_buffer weights = {0}, state = {0};
     gather(set, parts, AFT_PLANE_WEIGHTS, &weights);
     gather(set, parts, AFT_PLANE_LEARNER, &state);
-    aft_weights_deinit(&l->weights);
-    enum aft_err err = aft_weights_decode(aft_buffer_bytes(&weights), &l->weights, e);
-    if (err == AFT_OK && l->weights.kind != l->settings.policy.model)
+    aft_weights_deinit(&l->table.weights);
+    enum aft_err err = aft_weights_decode(aft_buffer_bytes(&weights), &l->table.weights, e);
+    if (err == AFT_OK && (l->table.weights.kind != l->settings.policy.model ||
+                          l->table.weights.members != l->members_n))
         err = AFT_FAIL(e, AFT_E_MALFORMED, "the snapshot's weights are of another model");
     if (err == AFT_OK)
         err = afti_state_decode(l, aft_buffer_bytes(&state), e);

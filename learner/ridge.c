@@ -23,7 +23,7 @@ aft_ridge_deinit(struct aft_ridge *r)
         free(r->blocks[i].b);
     }
     free(r->blocks);
-    *r = (struct aft_ridge){0};
+    *r = (struct aft_ridge){.member = r->member};
 }
 
 /* The stride of the weights' block changed: A and b follow; what is new is the prior's. */
@@ -57,7 +57,7 @@ aft_ridge_match(struct aft_ridge *r, const struct aft_linear *m)
     while (r->n < m->blocks_n)
         r->blocks[r->n++] = (struct aft_ridge_block){0};
     for (uint32_t i = 0; i < r->n; i++)
-        follow(&r->blocks[i], m->blocks[i].stride, m->lambda);
+        follow(&r->blocks[i], aft_linear_block(m, i, r->member)->stride, m->lambda);
 }
 
 /* L L' = A, then inv(L) in place, then inv(A) = inv(L)' inv(L). A >= lambda I, so a pivot below lambda is rounding. */
@@ -168,7 +168,7 @@ void
 aft_ridge_learn(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
                 const struct aft_sparse *x, double weight, double reward)
 {
-    struct aft_linear_block *w = &m->blocks[block];
+    struct aft_linear_block *w = aft_linear_block(m, block, r->member);
     struct aft_ridge_block *b = &r->blocks[block];
     double v = 0;
     AFT_INVARIANT(I1, block < r->n && w->stride == b->stride);
@@ -191,7 +191,7 @@ void
 aft_ridge_revise(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
                  const struct aft_sparse *x, double weight, double delta)
 {
-    struct aft_linear_block *w = &m->blocks[block];
+    struct aft_linear_block *w = aft_linear_block(m, block, r->member);
     struct aft_ridge_block *b = &r->blocks[block];
     double step = weight * delta;
     AFT_INVARIANT(I1, block < r->n && w->stride == b->stride);
@@ -200,4 +200,95 @@ aft_ridge_revise(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
         w->theta[i] += step * r->y[i];
     for (uint32_t i = 0; i < x->n; i++)
         b->b[x->column[i]] += step * x->value[i];
+}
+
+/* ---- as a kind of model: the label is the reward */
+static struct aft_ridge *
+matched(struct afti_table *t, struct afti_member *m)
+{
+    const struct aft_linear *w = &t->weights.linear;
+    uint32_t block = t->place.block;
+    AFT_ASSERT(block != AFT_NOWHERE);
+    if (block >= m->ridge.n ||
+        m->ridge.blocks[block].stride != aft_linear_block(w, block, m->index)->stride)
+        aft_ridge_match(&m->ridge, w);
+    return &m->ridge;
+}
+
+void
+afti_ridge_member_learn(struct afti_table *t, struct afti_member *m, double weight, double reward)
+{
+    aft_ridge_learn(matched(t, m), &t->weights.linear, t->place.block, &t->place.x, weight, reward);
+}
+
+void
+afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                         double after)
+{
+    aft_ridge_revise(matched(t, m), &t->weights.linear, t->place.block, &t->place.x, weight,
+                     after - before);
+}
+
+/* A = lambda I + keep (A - lambda I), b = keep b; what follows from them is made anew. */
+void
+afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep)
+{
+    struct aft_linear *w = &t->weights.linear;
+    aft_ridge_match(&m->ridge, w);
+    for (uint32_t k = 0; k < m->ridge.n; k++) {
+        struct aft_ridge_block *b = &m->ridge.blocks[k];
+        struct aft_linear_block *v = aft_linear_block(w, k, m->index);
+        for (uint32_t i = 0; i < v->d; i++) {
+            double *row = b->a + (size_t)i * b->stride;
+            for (uint32_t j = 0; j < i; j++)
+                row[j] *= keep;
+            row[i] = w->lambda + keep * (row[i] - w->lambda);
+            b->b[i] *= keep;
+        }
+        refactor(v, b, w->lambda);
+    }
+}
+
+void
+afti_ridge_encode(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out)
+{
+    aft_put_le32(out, m->ridge.n);
+    for (uint32_t k = 0; k < m->ridge.n; k++) {
+        const struct aft_ridge_block *b = &m->ridge.blocks[k];
+        uint32_t d = aft_linear_block(&t->weights.linear, k, m->index)->d;
+        aft_put_le32(out, d);
+        aft_put_le64(out, (uint64_t)b->updates);
+        for (uint32_t i = 0; i < d; i++)
+            aft_put_double(out, b->b[i]);
+        for (uint32_t i = 0; i < d; i++)
+            for (uint32_t j = 0; j <= i; j++)
+                aft_put_double(out, b->a[(size_t)i * b->stride + j]);
+    }
+}
+
+static bool
+get_finite(struct aft_reader *r, double *out)
+{
+    return aft_get_double(r, out) && isfinite(*out);
+}
+
+bool
+afti_ridge_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r)
+{
+    uint32_t n, d;
+    uint64_t updates;
+    aft_ridge_match(&m->ridge, &t->weights.linear);
+    bool good = aft_get_le32(r, &n) && n == m->ridge.n;
+    for (uint32_t k = 0; good && k < n; k++) {
+        struct aft_ridge_block *b = &m->ridge.blocks[k];
+        good = aft_get_le32(r, &d) && d == aft_linear_block(&t->weights.linear, k, m->index)->d &&
+               aft_get_le64(r, &updates);
+        b->updates = good ? (int64_t)updates : 0;
+        for (uint32_t i = 0; good && i < d; i++)
+            good = get_finite(r, &b->b[i]);
+        for (uint32_t i = 0; good && i < d; i++)
+            for (uint32_t j = 0; good && j <= i; j++)
+                good = get_finite(r, &b->a[(size_t)i * b->stride + j]);
+    }
+    return good;
 }

@@ -1,21 +1,21 @@
 /* ridge.h - the additive model by itself, over resolved columns; part of learner/learner.h. One thread.
  *
  *   A = lambda I + sum h x x'     b = sum h r x     theta = inv(A) b     width of x: x' inv(A) x     (arXiv 1003.0146)
- * theta and inv(A) live in the weights (policy/weights.h), A and b here, block by block.
+ * theta and inv(A) live in the weights (policy/weights.h) of one member, A and b here, block by block.
  */
 #ifndef AFT_LEARNER_RIDGE_H
 #define AFT_LEARNER_RIDGE_H
 
 #include "policy/policy.h"
 
-struct aft_ridge_block { /* beside linear.blocks[i], same stride */
+struct aft_ridge_block { /* beside aft_linear_block(.., i, member), same stride */
     double *a, *b;       /* lower triangle of A; b */
     uint32_t stride;
     int64_t updates;
 };
-struct aft_ridge {
+struct aft_ridge { /* zeroed: of member 0 */
     struct aft_ridge_block *blocks;
-    uint32_t n, cap;
+    uint32_t n, cap, member;
     double y[AFT_LINEAR_COLUMNS], dense[AFT_LINEAR_COLUMNS]; /* at hand */
 };
 void aft_ridge_deinit(struct aft_ridge *r);

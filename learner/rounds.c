@@ -13,7 +13,7 @@
 
 #include "learner/inner.h"
 
-enum { ARENA_MAX = 64 << 20 };
+enum { ARENA_MAX = 64 << 20, ROSTER_MAX = 32 << 20 };
 
 struct entry {
     int64_t fire_ms, offset; /* of the block */
@@ -42,6 +42,7 @@ struct aft_rounds {
     struct partition *partitions;
     uint32_t n;
     struct aft_arena arena;
+    struct aft_roster *roster; /* candidates are mostly those of the example before */
     struct place *order, *spare;
     size_t order_cap;
 };
@@ -59,6 +60,7 @@ aft_rounds_new(uint32_t partitions)
         r->partitions[p].learned.partition = (int32_t)p;
     }
     aft_arena_init(&r->arena, ARENA_MAX);
+    r->roster = aft_roster_new(ROSTER_MAX);
     return r;
 }
 
@@ -72,6 +74,7 @@ aft_rounds_free(struct aft_rounds *r)
         free(r->partitions[p].entries);
     }
     aft_arena_deinit(&r->arena);
+    aft_roster_free(r->roster);
     free(r->partitions);
     free(r->order);
     free(r->spare);
@@ -127,7 +130,7 @@ read_examples(struct aft_rounds *r, struct partition *p, const struct aft_block 
         struct aft_example x;
         const uint8_t *start = in.p;
         aft_arena_reset(&r->arena);
-        AFT_TRY(aft_decode_example(&in, &r->arena, &x, e));
+        AFT_TRY(aft_decode_example_by(r->roster, &in, &r->arena, &x, e));
         if (x.seq != b->first_seq + i)
             return AFT_FAIL(e, AFT_E_GAP,
                             "examples partition %d offset %lld: seq %llu where the block says %llu",
@@ -320,7 +323,7 @@ aft_rounds_learn(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
         struct aft_reader in = aft_reader((struct aft_bytes){p->bytes.p + x->at, x->n});
         struct aft_example example;
         aft_arena_reset(&r->arena);
-        AFT_TRY(aft_decode_example(&in, &r->arena, &example, e));
+        AFT_TRY(aft_decode_example_by(r->roster, &in, &r->arena, &example, e));
         AFT_TRY(aft_learner_learn(l, &example, e));
     }
     for (uint32_t i = 0; i < n; i++)

@@ -41,6 +41,13 @@ aft_learner_set(struct aft_learner_settings *s, const char *key, const char *val
     }
     if (strcmp(key, "learner.weight.cap") == 0)
         return aft_set_number(key, value, 1e-3, 1e6, &s->weight_cap, e);
+    if (strcmp(key, "learner.half.life") == 0) {
+        if (aft_duration(value, &s->half_life_ms) && s->half_life_ms >= 0)
+            return AFT_OK;
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "%s=%.60s: must be a duration such as 30d, or 0 to forget nothing", key,
+                        value);
+    }
     if (strcmp(key, "learner.lambda") == 0)
         return aft_set_number(key, value, 1e-6, 1e9, &s->lambda, e);
     if (strcmp(key, "learner.reward.scale") == 0)
@@ -64,11 +71,21 @@ own_number(const struct merge *m, const char *key, double v)
 }
 
 static void
+own_duration(const struct merge *m, const char *key, int64_t ms)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%lldms", (long long)ms);
+    m->each(m->ctx, key, text);
+}
+
+static void
 merge_one(void *ctx, const char *key, const char *value)
 {
     const struct merge *m = ctx;
-    if (strcmp(key, "learner.model") == 0)
+    if (strcmp(key, "learner.model") == 0) {
+        own_duration(m, "learner.half.life", m->s->half_life_ms);
         own_number(m, "learner.lambda", m->s->lambda);
+    }
     if (strcmp(key, "learner.scope") == 0) {
         m->each(m->ctx, "learner.reduction", aft_word_of(reductions, 2, (int)m->s->reduction));
         own_number(m, "learner.reward.scale", m->s->reward_scale);

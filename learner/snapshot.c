@@ -14,9 +14,9 @@ enum { PART_DATA = AFT_PART_BYTES_MAX - 4096, SETTINGS = 64, TEXT = 16 << 10 };
 static void
 planes(const struct aft_learner *l, struct aft_buffer *weights, struct aft_buffer *state)
 {
-    if (l->settings.policy.model == AFT_MODEL_FLOW)
-        afti_flow_variances(l);
-    aft_weights_encode(&l->weights, weights);
+    if (aft_model_traits(l->table.weights.kind)->bilinear)
+        afti_flow_variances(&l->table);
+    aft_weights_encode(&l->table.weights, weights);
     afti_state_encode(l, state);
 }
 

@@ -4,11 +4,12 @@
  *  36  u32  n; i64[n] counts    then u32 n; f64[n] sums                          (in the order of learner/inner.h)
  *   then u32 arms; each: u16 length, id, i64 exposures, clicks, reward_micro, first_seen_ms
  *   then u32 policies; each: u16 length, name, i64 decisions, items, f64 clicks, value, cross[6]
- *   ridge: u32 blocks; each: u32 d, i64 updates, f64 b[d], f64 A[d (d + 1) / 2] (lower triangle, row by row)
- *   flow:  f64 Q, T; f32 G[rows][stride]; for each row, each column: f32 max, u32 seen
+ *   then for each member
+ *     ridge: u32 blocks; each: u32 d, i64 updates, f64 b[d], f64 A[d (d + 1) / 2] (lower triangle, row by row)
+ *     flow:  f64 Q, T
+ *   then for bilinear kinds: each plane f32 [rows][members][stride] (flow: G); for each row, each column: f32 max, u32 seen
  */
 #include <math.h>
-#include <stdlib.h>
 
 #include "learner/inner.h"
 
@@ -53,41 +54,13 @@ put_counted(const struct aft_learner *l, struct aft_buffer *out)
 }
 
 static void
-put_ridge(const struct aft_learner *l, struct aft_buffer *out)
+put_model(const struct aft_learner *l, struct aft_buffer *out)
 {
-    aft_put_le32(out, l->ridge.n);
-    for (uint32_t k = 0; k < l->ridge.n; k++) {
-        const struct aft_ridge_block *b = &l->ridge.blocks[k];
-        uint32_t d = l->weights.linear.blocks[k].d;
-        aft_put_le32(out, d);
-        aft_put_le64(out, (uint64_t)b->updates);
-        for (uint32_t i = 0; i < d; i++)
-            aft_put_double(out, b->b[i]);
-        for (uint32_t i = 0; i < d; i++)
-            for (uint32_t j = 0; j <= i; j++)
-                aft_put_double(out, b->a[(size_t)i * b->stride + j]);
-    }
-}
-
-static void
-put_scales(struct aft_buffer *out, const struct afti_scale *s, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        aft_put_float(out, s[i].max);
-        aft_put_le32(out, s[i].seen);
-    }
-}
-
-static void
-put_flow(const struct aft_learner *l, struct aft_buffer *out)
-{
-    const struct aft_bilinear *m = &l->weights.bilinear;
-    aft_put_double(out, l->flow.q);
-    aft_put_double(out, l->flow.t);
-    for (size_t i = 0; i < (size_t)m->rows.n * m->stride; i++)
-        aft_put_float(out, l->flow.g[i]);
-    put_scales(out, l->flow.rows, m->rows.n);
-    put_scales(out, l->flow.columns, m->columns.n);
+    const struct afti_table *t = &l->table;
+    for (uint32_t i = 0; i < l->members_n; i++)
+        t->kind->encode(t, &l->members[i], out);
+    if (aft_model_traits(t->weights.kind)->bilinear)
+        afti_grid_encode(t, out);
 }
 
 void
@@ -96,10 +69,7 @@ afti_state_encode(const struct aft_learner *l, struct aft_buffer *out)
     aft_put_le32(out, MAGIC);
     aft_put_raw(out, (struct aft_bytes){l->configuration.b, sizeof l->configuration.b});
     put_counted(l, out);
-    if (l->settings.policy.model == AFT_MODEL_FLOW)
-        put_flow(l, out);
-    else
-        put_ridge(l, out);
+    put_model(l, out);
 }
 
 /* ---- reading: every get says whether the bytes were there and sound */
@@ -175,47 +145,16 @@ get_scoreboard(struct aft_learner *l, struct aft_reader *r)
 }
 
 static bool
-get_ridge(struct aft_learner *l, struct aft_reader *r)
+get_model(struct aft_learner *l, struct aft_reader *r)
 {
-    uint32_t n, d;
-    aft_ridge_match(&l->ridge, &l->weights.linear);
-    bool good = aft_get_le32(r, &n) && n == l->ridge.n;
-    for (uint32_t k = 0; good && k < n; k++) {
-        struct aft_ridge_block *b = &l->ridge.blocks[k];
-        good = aft_get_le32(r, &d) && d == l->weights.linear.blocks[k].d && get_i64(r, &b->updates);
-        for (uint32_t i = 0; good && i < d; i++)
-            good = get_finite(r, &b->b[i]);
-        for (uint32_t i = 0; good && i < d; i++)
-            for (uint32_t j = 0; good && j <= i; j++)
-                good = get_finite(r, &b->a[(size_t)i * b->stride + j]);
-    }
-    return good;
-}
-
-static bool
-get_scales(struct aft_reader *r, struct afti_scale *s, uint32_t n)
-{
-    bool good = true;
-    for (uint32_t i = 0; good && i < n; i++)
-        good = aft_get_float(r, &s[i].max) && isfinite(s[i].max) && aft_get_le32(r, &s[i].seen);
-    return good;
-}
-
-static bool
-get_flow(struct aft_learner *l, struct aft_reader *r)
-{
-    struct aft_bilinear *m = &l->weights.bilinear;
-    struct afti_flow *f = &l->flow;
-    size_t n = (size_t)m->rows.n * m->stride;
-    if (m->cells != 1u << l->settings.policy.bits || !get_finite(r, &f->q) || !get_finite(r, &f->t))
-        return false;
-    f->g = calloc(n + 1, sizeof *f->g);
-    AFT_ASSERT(f->g);
-    bool good = true;
-    for (size_t i = 0; good && i < n; i++)
-        good = aft_get_float(r, &f->g[i]) && isfinite(f->g[i]);
-    afti_flow_room(l, m->rows.n, m->stride);
-    return good && get_scales(r, f->rows, m->rows.n) && get_scales(r, f->columns, m->columns.n);
+    struct afti_table *t = &l->table;
+    bool bilinear = aft_model_traits(t->weights.kind)->bilinear, good = true;
+    for (uint32_t i = 0; good && i < l->members_n; i++)
+        good = t->kind->decode(t, &l->members[i], r);
+    if (!bilinear)
+        return good;
+    return good && t->weights.bilinear.cells == 1u << l->settings.policy.bits &&
+           afti_grid_decode(t, r);
 }
 
 enum aft_err
@@ -227,8 +166,7 @@ afti_state_decode(struct aft_learner *l, struct aft_bytes b, struct aft_error *e
     bool good = aft_get_le32(&r, &magic) && magic == MAGIC &&
                 aft_get_raw(&r, sizeof l->configuration.b, &configuration) && get_sums(l, &r) &&
                 get_arms(l, &r) && get_scoreboard(l, &r);
-    good =
-        good && (l->settings.policy.model == AFT_MODEL_FLOW ? get_flow(l, &r) : get_ridge(l, &r));
+    good = good && get_model(l, &r);
     if (!good || aft_left(&r))
         return AFT_FAIL(e, AFT_E_MALFORMED,
                         "the learner's state in the snapshot does not follow its format (%zu bytes "

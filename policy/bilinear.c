@@ -5,9 +5,9 @@
 #include "policy/policy.h"
 
 void
-aft_bilinear_init(struct aft_bilinear *m, uint32_t bits)
+aft_bilinear_init(struct aft_bilinear *m, uint32_t bits, uint32_t members)
 {
-    *m = (struct aft_bilinear){.cells = 1u << bits};
+    *m = (struct aft_bilinear){.cells = 1u << bits, .members = members};
 }
 
 void
@@ -24,6 +24,13 @@ float
 aft_bilinear_dot(const float *a, const float *b, uint32_t stride)
 {
     return aft_dot8(a, b, stride);
+}
+
+void
+aft_weights_init(struct aft_weights *w, enum aft_model_kind kind, uint32_t members)
+{
+    AFT_ASSERT(members >= 1 && members <= AFT_MEMBERS_MAX);
+    *w = (struct aft_weights){.kind = kind, .members = members, .voters = members};
 }
 
 void

@@ -1,14 +1,15 @@
 /* format.c - the bytes of the WEIGHTS plane: what an engine needs to score. Pure. Little-endian.
  *
- *   0  u32  magic "AFW1"
- *   4  u32  model: 0 linear, 1 bilinear
- * linear
- *   8  f64  lambda          16  u32 columns       20  u32 arms (0: one shared block)     24  u32 blocks
- *  28  u64  hash of each column, in order; u64 hash of each arm, in order (block i is arm i's)
- *   then for each block: u32 d; f64 theta[d]; f64 cov[d (d + 1) / 2] (lower triangle, row by row)
- * bilinear
- *   8  u32  rows            12  u32 columns       16  u32 stride (multiple of 8)         20  u32 cells
- *  24  u64  hash of each row, of each column; f32 w[rows][stride]; f32 v[rows][stride] (posterior variances)
+ *   0  u32  magic "AFW2"      4  u32  kind of model (enum aft_model_kind)
+ *   8  u32  members          12  u32  first         16  u32  voters: members first .. first + voters - 1 decide
+ * then, for a linear kind
+ *  20  f64  lambda           28  u32 columns        32  u32 arms (0: one shared block)     36  u32 blocks
+ *  40  u64  hash of each column, in order; u64 hash of each arm, in order (block i is arm i's)
+ *   then for each block, for each member: u32 d; f64 theta[d]; f64 cov[d (d + 1) / 2] (lower triangle, row by row)
+ * for a bilinear kind
+ *  20  u32  rows             24  u32 columns        28  u32 stride: a multiple of 8, at most 8 above columns
+ *  32  u32  cells
+ *  36  u64  hash of each row, of each column; f32 w[rows][members][stride]; f32 v likewise (posterior variances)
  * Everything is counted before it is read: a cut or padded body is refused.
  */
 #include <math.h>
@@ -16,7 +17,7 @@
 
 #include "policy/policy.h"
 
-#define MAGIC 0x31574641u
+#define MAGIC 0x32574641u
 
 static void
 put_keys(struct aft_buffer *out, const struct aft_dict *d)
@@ -34,7 +35,7 @@ put_linear(const struct aft_linear *m, struct aft_buffer *out)
     aft_put_le32(out, m->blocks_n);
     put_keys(out, &m->columns);
     put_keys(out, &m->arms);
-    for (uint32_t k = 0; k < m->blocks_n; k++) {
+    for (size_t k = 0; k < (size_t)m->blocks_n * m->members; k++) {
         const struct aft_linear_block *b = &m->blocks[k];
         aft_put_le32(out, b->d);
         for (uint32_t i = 0; i < b->d; i++)
@@ -54,9 +55,9 @@ put_bilinear(const struct aft_bilinear *m, struct aft_buffer *out)
     aft_put_le32(out, m->cells);
     put_keys(out, &m->rows);
     put_keys(out, &m->columns);
-    for (size_t i = 0; i < (size_t)m->rows.n * m->stride; i++)
+    for (size_t i = 0; i < aft_bilinear_size(m); i++)
         aft_put_float(out, m->w[i]);
-    for (size_t i = 0; i < (size_t)m->rows.n * m->stride; i++)
+    for (size_t i = 0; i < aft_bilinear_size(m); i++)
         aft_put_float(out, m->v[i]);
 }
 
@@ -64,8 +65,11 @@ void
 aft_weights_encode(const struct aft_weights *w, struct aft_buffer *out)
 {
     aft_put_le32(out, MAGIC);
-    aft_put_le32(out, w->kind == AFT_MODEL_FLOW);
-    if (w->kind == AFT_MODEL_FLOW)
+    aft_put_le32(out, (uint32_t)w->kind);
+    aft_put_le32(out, w->members);
+    aft_put_le32(out, w->first);
+    aft_put_le32(out, w->voters);
+    if (aft_model_traits(w->kind)->bilinear)
         put_bilinear(&w->bilinear, out);
     else
         put_linear(&w->linear, out);
@@ -91,17 +95,16 @@ get_finite(struct aft_reader *r, double *out)
 }
 
 static bool
-get_block(struct aft_reader *r, struct aft_linear *m)
+get_block(struct aft_reader *r, struct aft_linear *m, uint32_t at, uint32_t member)
 {
     uint32_t d;
-    if (!aft_get_le32(r, &d) || d > aft_linear_columns(m))
+    bool good = true;
+    struct aft_linear_block *b = aft_linear_block(m, at, member);
+    if (!aft_get_le32(r, &d) || (member == 0 ? d > aft_linear_columns(m) : d != b->d))
         return false;
     if (aft_left(r) / 8 < d + (size_t)d * (d + 1) / 2)
         return false;
-    uint32_t at = aft_linear_add_block(m);
     aft_linear_block_grow(m, at, d);
-    struct aft_linear_block *b = &m->blocks[at];
-    bool good = true;
     for (uint32_t i = 0; i < d; i++)
         good &= get_finite(r, &b->theta[i]);
     for (uint32_t i = 0; i < d; i++)
@@ -114,7 +117,7 @@ get_block(struct aft_reader *r, struct aft_linear *m)
 }
 
 static bool
-get_linear(struct aft_reader *r, struct aft_linear *m)
+get_linear(struct aft_reader *r, struct aft_linear *m, uint32_t members)
 {
     double lambda;
     uint32_t columns, arms, blocks;
@@ -123,12 +126,15 @@ get_linear(struct aft_reader *r, struct aft_linear *m)
         return false;
     if (columns > AFT_LINEAR_COLUMNS - AFT_LINEAR_RESERVED || (arms ? blocks != arms : blocks > 1))
         return false;
-    aft_linear_init(m, lambda);
+    aft_linear_init(m, lambda, members);
     if (!get_keys(r, columns, &m->columns) || !get_keys(r, arms, &m->arms))
         return false;
-    for (uint32_t i = 0; i < blocks; i++)
-        if (!get_block(r, m))
-            return false;
+    for (uint32_t i = 0; i < blocks; i++) {
+        aft_linear_add_block(m);
+        for (uint32_t j = 0; j < members; j++)
+            if (!get_block(r, m, i, j))
+                return false;
+    }
     return true;
 }
 
@@ -144,31 +150,49 @@ get_floats(struct aft_reader *r, size_t n, float **out)
 }
 
 static bool
-get_bilinear(struct aft_reader *r, struct aft_bilinear *m)
+get_bilinear(struct aft_reader *r, struct aft_bilinear *m, uint32_t members)
 {
     uint32_t rows, columns;
+    m->members = members;
     if (!aft_get_le32(r, &rows) || !aft_get_le32(r, &columns) || !aft_get_le32(r, &m->stride) ||
         !aft_get_le32(r, &m->cells))
         return false;
-    if (m->stride % 8 || columns > m->stride || (uint64_t)rows * m->stride > m->cells)
+    if (m->stride % 8 || columns > m->stride || m->stride - columns > 8 ||
+        (uint64_t)rows * m->stride > m->cells)
         return false;
     if (!get_keys(r, rows, &m->rows) || !get_keys(r, columns, &m->columns))
         return false;
-    size_t n = (size_t)rows * m->stride;
+    size_t n = aft_bilinear_size(m);
     m->rows_cap = rows;
     return aft_left(r) / 8 >= n && get_floats(r, n, &m->w) && get_floats(r, n, &m->v);
+}
+
+static bool
+get_members(struct aft_reader *r, struct aft_weights *w)
+{
+    uint32_t kind, members, first, voters, kinds;
+    aft_model_words(&kinds);
+    if (!aft_get_le32(r, &kind) || !aft_get_le32(r, &members) || !aft_get_le32(r, &first) ||
+        !aft_get_le32(r, &voters))
+        return false;
+    if (kind >= kinds || members < 1 || members > AFT_MEMBERS_MAX || voters < 1 ||
+        first >= members || voters > members - first)
+        return false;
+    aft_weights_init(w, (enum aft_model_kind)kind, members);
+    w->first = first;
+    w->voters = voters;
+    return true;
 }
 
 enum aft_err
 aft_weights_decode(struct aft_bytes b, struct aft_weights *w, struct aft_error *e)
 {
     struct aft_reader r = aft_reader(b);
-    uint32_t magic, kind;
-    bool good = aft_get_le32(&r, &magic) && magic == MAGIC && aft_get_le32(&r, &kind) && kind <= 1;
-    if (good) {
-        w->kind = kind ? AFT_MODEL_FLOW : AFT_MODEL_RIDGE;
-        good = kind ? get_bilinear(&r, &w->bilinear) : get_linear(&r, &w->linear);
-    }
+    uint32_t magic;
+    bool good = aft_get_le32(&r, &magic) && magic == MAGIC && get_members(&r, w);
+    if (good)
+        good = aft_model_traits(w->kind)->bilinear ? get_bilinear(&r, &w->bilinear, w->members)
+                                                   : get_linear(&r, &w->linear, w->members);
     if (!good || aft_left(&r))
         return AFT_FAIL(e, AFT_E_MALFORMED,
                         "the weights of the snapshot do not follow their format (%zu bytes left)",

@@ -61,6 +61,7 @@ struct aft_scratch {
     struct aft_encoded context, arm;
     struct aft_term terms[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
     struct aft_sparse shared, own;
+    uint32_t member;                    /* whose scores are being made */
     uint32_t index[AFT_CANDIDATES_MAX]; /* eligible candidates */
     double log_w[AFT_CANDIDATES_MAX], w[AFT_CANDIDATES_MAX], rest[AFT_CANDIDATES_MAX];
     double mean[AFT_CANDIDATES_MAX], variance[AFT_CANDIDATES_MAX];

@@ -52,6 +52,7 @@ aft_add8(float *restrict y, const float *restrict x, float f, uint32_t n)
 }
 
 typedef double aft_wide __attribute__((vector_size(32)));
+typedef float aft_wide_floats __attribute__((vector_size(32)));
 
 /* y += f x over eight doubles, each by itself: any width gives the same bits. */
 static inline void

@@ -11,15 +11,15 @@
 enum { LIMIT = AFT_LINEAR_COLUMNS - AFT_LINEAR_RESERVED };
 
 void
-aft_linear_init(struct aft_linear *m, double lambda)
+aft_linear_init(struct aft_linear *m, double lambda, uint32_t members)
 {
-    *m = (struct aft_linear){.lambda = lambda};
+    *m = (struct aft_linear){.lambda = lambda, .members = members};
 }
 
 void
 aft_linear_deinit(struct aft_linear *m)
 {
-    for (uint32_t i = 0; i < m->blocks_n; i++) {
+    for (size_t i = 0; i < (size_t)m->blocks_n * m->members; i++) {
         free(m->blocks[i].theta);
         free(m->blocks[i].cov);
     }
@@ -88,17 +88,17 @@ aft_linear_add_block(struct aft_linear *m)
 {
     if (m->blocks_n == m->blocks_cap) {
         m->blocks_cap = m->blocks_cap ? 2 * m->blocks_cap : 4;
-        m->blocks = realloc(m->blocks, m->blocks_cap * sizeof *m->blocks);
+        m->blocks = realloc(m->blocks, (size_t)m->blocks_cap * m->members * sizeof *m->blocks);
         AFT_ASSERT(m->blocks);
     }
-    m->blocks[m->blocks_n] = (struct aft_linear_block){0};
+    for (uint32_t i = 0; i < m->members; i++)
+        *aft_linear_block(m, m->blocks_n, i) = (struct aft_linear_block){0};
     return m->blocks_n++;
 }
 
-void
-aft_linear_block_grow(struct aft_linear *m, uint32_t block, uint32_t d)
+static void
+grow(struct aft_linear_block *b, double lambda, uint32_t d)
 {
-    struct aft_linear_block *b = &m->blocks[block];
     if (d > b->stride) {
         uint32_t want = b->stride ? 2 * b->stride : 16;
         uint32_t stride = want < d ? d + (8 - d % 8) % 8 : want;
@@ -110,7 +110,7 @@ aft_linear_block_grow(struct aft_linear *m, uint32_t block, uint32_t d)
                 memcpy(cov + (size_t)i * stride, b->cov + (size_t)i * b->stride,
                        b->stride * sizeof *cov);
             else
-                cov[(size_t)i * stride + i] = 1 / m->lambda;
+                cov[(size_t)i * stride + i] = 1 / lambda;
         if (b->stride)
             memcpy(theta, b->theta, b->stride * sizeof *theta);
         free(b->cov);
@@ -120,6 +120,13 @@ aft_linear_block_grow(struct aft_linear *m, uint32_t block, uint32_t d)
         b->stride = stride;
     }
     b->d = d > b->d ? d : b->d;
+}
+
+void
+aft_linear_block_grow(struct aft_linear *m, uint32_t block, uint32_t d)
+{
+    for (uint32_t i = 0; i < m->members; i++)
+        grow(aft_linear_block(m, block, i), m->lambda, d);
 }
 
 double

@@ -20,7 +20,7 @@ struct view {
 static bool
 bilinear(const struct aft_model *m)
 {
-    return m->weights.kind == AFT_MODEL_FLOW;
+    return aft_model_traits(m->weights.kind)->bilinear;
 }
 
 static const struct aft_dict *
@@ -38,7 +38,8 @@ worth(const struct aft_model *m, struct aft_scratch *s, uint32_t at)
         return 0;
     if (bilinear(m))
         return afti_fold(&m->weights.bilinear, s, at, 0, false)->mean;
-    return l->blocks_n && at < l->blocks[0].d ? l->blocks[0].theta[at] : 0;
+    const struct aft_linear_block *b = l->blocks_n ? aft_linear_block(l, 0, s->member) : NULL;
+    return b && at < b->d ? b->theta[at] : 0;
 }
 
 /* A linear dictionary that is full shares its last columns by hash: not for us. */

@@ -23,13 +23,13 @@ afti_forms_make(struct aft_model *m)
     uint32_t columns = aft_linear_columns(l);
     size_t size = afti_form_size(columns);
     bool wanted = s->explore == AFT_EXPLORE_LINUCB || s->explore == AFT_EXPLORE_THOMPSON;
-    if (m->weights.kind == AFT_MODEL_FLOW || s->scope != AFT_SCOPE_PER_ARM || !wanted ||
+    if (aft_model_traits(m->weights.kind)->bilinear || s->scope != AFT_SCOPE_PER_ARM || !wanted ||
         columns > AFTI_FORM_COLUMNS)
         return;
     m->forms = calloc(size * l->blocks_n + 1, sizeof *m->forms);
     AFT_ASSERT(m->forms);
     for (uint32_t k = 0; k < l->blocks_n; k++) {
-        const struct aft_linear_block *b = &l->blocks[k];
+        const struct aft_linear_block *b = aft_linear_block(l, k, m->weights.first);
         double *form = m->forms + k * size;
         for (uint32_t i = 0; i < b->d; i++)
             for (uint32_t j = 0; j <= i; j++)

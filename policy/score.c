@@ -64,7 +64,7 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
 {
     static const struct aft_linear_block nothing = {0};
     const struct aft_linear *l = &m->weights.linear;
-    const struct aft_linear_block *b = l->blocks_n ? &l->blocks[0] : &nothing;
+    const struct aft_linear_block *b = l->blocks_n ? aft_linear_block(l, 0, s->member) : &nothing;
     double base = aft_linear_score(b, &s->shared), common = s->shared.unknown / l->lambda;
     if (want.variance) {
         aft_linear_apply(b, &s->shared, s->shared_apply);
@@ -139,7 +139,7 @@ per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft
         s->variance[a] = (square + s->shared.unknown) / l->lambda;
         if (k == AFT_NOWHERE)
             continue;
-        const struct aft_linear_block *b = &l->blocks[k];
+        const struct aft_linear_block *b = aft_linear_block(l, k, s->member);
         double beyond = s->shared.unknown;
         for (uint32_t i = b->d; i < columns; i++)
             beyond += s->form_x[i] * s->form_x[i];
@@ -178,7 +178,8 @@ linear_per_arm(const struct aft_model *m, struct aft_scratch *s, const struct af
         AFT_TRY(aft_encode_arm(&m->plan, c->arm_id, c->features, &s->arm, e));
         uint32_t t = aft_terms_own(&m->plan, &s->context, &s->arm, 0, false, true, s->terms);
         uint32_t k = aft_dict_find(&l->arms, s->arm.v[0].hash);
-        const struct aft_linear_block *b = k == AFT_NOWHERE ? &nothing : &l->blocks[k];
+        const struct aft_linear_block *b =
+            k == AFT_NOWHERE ? &nothing : aft_linear_block(l, k, s->member);
         memcpy(s->own.column, s->shared.column, s->shared.n * sizeof *s->own.column);
         memcpy(s->own.value, s->shared.value, s->shared.n * sizeof *s->own.value);
         s->own.n = s->shared.n;
@@ -234,7 +235,7 @@ afti_fold(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t row, dou
     struct afti_fold *f = &s->folds[row];
     if (f->stamp == s->stamp)
         return f;
-    size_t at = (size_t)row * b->stride;
+    size_t at = aft_bilinear_at(b, row, s->member);
     f->stamp = s->stamp;
     f->dense = 0;
     f->mean = (double)aft_dot8(b->w + at, s->x, b->stride);
@@ -371,12 +372,14 @@ afti_log_weights(const struct aft_model *m, struct aft_scratch *s, const struct 
                  uint32_t n, uint32_t k, struct aft_error *e)
 {
     const struct aft_policy_settings *set = &m->plan.settings;
-    bool ts = set->explore == AFT_EXPLORE_THOMPSON, flow = m->weights.kind == AFT_MODEL_FLOW;
+    bool ts = set->explore == AFT_EXPLORE_THOMPSON;
+    bool flow = aft_model_traits(m->weights.kind)->bilinear;
     struct want want = {ts || set->explore == AFT_EXPLORE_LINUCB,
                         ts && (flow || (set->scope == AFT_SCOPE_SHARED && n <= AFTI_GRAM_MAX))};
     if (want.gram && n <= AFTI_GRAM_MAX && !s->gram)
         s->gram = malloc(sizeof(double) * AFTI_GRAM_MAX * AFTI_GRAM_MAX);
     AFT_ASSERT(!want.gram || n > AFTI_GRAM_MAX || s->gram);
+    s->member = m->weights.first;
     s->places_n = 0;
     s->directions = 0;
     s->joint = want.gram && !flow;

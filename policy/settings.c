@@ -14,7 +14,6 @@ static const struct aft_word explore_words[] = {
     {"softmax", AFT_EXPLORE_SOFTMAX},   {"linucb", AFT_EXPLORE_LINUCB},
     {"thompson", AFT_EXPLORE_THOMPSON},
 };
-static const struct aft_word model_words[] = {{"ridge", AFT_MODEL_RIDGE}, {"flow", AFT_MODEL_FLOW}};
 static const struct aft_word scope_words[] = {{"shared", AFT_SCOPE_SHARED},
                                               {"per_arm", AFT_SCOPE_PER_ARM}};
 
@@ -205,6 +204,8 @@ static enum aft_err
 set_typed(struct aft_policy_settings *s, uint32_t row, const char *value, struct aft_error *e)
 {
     const char *key = table[row].key;
+    const struct aft_word *models;
+    uint32_t models_n;
     int word = 0;
     switch (table[row].type) {
     case BITS:
@@ -215,7 +216,8 @@ set_typed(struct aft_policy_settings *s, uint32_t row, const char *value, struct
     case INTERACTIONS:
         return set_interactions(s, value, e);
     case MODEL:
-        AFT_TRY(aft_set_word(model_words, COUNT(model_words), key, value, &word, e));
+        models = aft_model_words(&models_n);
+        AFT_TRY(aft_set_word(models, models_n, key, value, &word, e));
         s->model = (enum aft_model_kind)word;
         return AFT_OK;
     case SCOPE:
@@ -283,7 +285,7 @@ print_typed(const struct aft_policy_settings *s, enum type type, char *out, size
         print_interactions(s, out, size);
         return;
     case MODEL:
-        snprintf(out, size, "%s", aft_word_of(model_words, COUNT(model_words), (int)s->model));
+        snprintf(out, size, "%s", aft_model_traits(s->model)->name);
         return;
     case SCOPE:
         snprintf(out, size, "%s", aft_word_of(scope_words, COUNT(scope_words), (int)s->scope));

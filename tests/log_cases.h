@@ -55,6 +55,7 @@ struct log_ack {
     int called;
     int64_t offset;
     enum aft_err err;
+    char message[400];
 };
 
 static void
@@ -64,6 +65,7 @@ log_acked(void *ctx, int64_t offset, const struct aft_error *err)
     a->called++;
     a->offset = offset;
     a->err = err ? err->code : AFT_OK;
+    snprintf(a->message, sizeof a->message, "%s", err ? err->message : "");
 }
 
 static void

@@ -24,11 +24,12 @@ make_weights(const struct made_spec *s, struct aft_buffer *out)
     static struct aft_features_plan plan;
     static struct aft_encoded arm;
     struct aft_policy_settings settings;
-    struct aft_weights w = {.kind = AFT_MODEL_RIDGE};
+    struct aft_weights w;
     struct aft_error e;
     aft_policy_settings_default(&settings);
     aft_features_plan_init(&plan, &settings);
-    aft_linear_init(&w.linear, 1.0);
+    aft_weights_init(&w, AFT_MODEL_RIDGE, 1);
+    aft_linear_init(&w.linear, 1.0, 1);
     uint32_t block = aft_linear_add_block(&w.linear);
     for (uint32_t i = 0; i < s->arms_n; i++) {
         enum aft_err err =

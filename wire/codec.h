@@ -21,10 +21,20 @@ struct afti_in {
     struct aft_reader r;
     struct aft_arena *arena;
     struct aft_error *e;
-    const char *record;   /* for messages */
-    const uint8_t *start; /* of the body, for messages */
-    bool plain;           /* lists so far came as one block with a positive count */
+    const char *record;        /* for messages */
+    const uint8_t *start;      /* of the body, for messages */
+    bool plain;                /* lists so far came as one block with a positive count */
+    struct aft_roster *roster; /* candidates read before, or NULL */
 };
+
+/* ---- roster.c. afti_roster_begin: before an example; what was handed out before may die. afti_roster_know: whether the bytes at *r
+ * begin with an id and features seen before; then they are in *c and *r stands behind them. afti_roster_keep: from now on these
+ * bytes (id and features, in their one form) mean c's; its number, or 0. */
+void afti_roster_begin(struct aft_roster *o);
+uint64_t afti_roster_revision(const struct aft_roster *o);
+bool afti_roster_know(struct aft_roster *o, struct aft_reader *r, struct aft_candidate *c);
+uint32_t afti_roster_keep(struct aft_roster *o, struct aft_bytes raw,
+                          const struct aft_candidate *c);
 
 /* afti_open: AFT_E_LIMIT when the body is past AFT_RECORD_BYTES_MAX. afti_close: the body must be used up. */
 enum aft_err afti_open(struct afti_in *in, const char *record, struct aft_bytes body,

@@ -82,7 +82,17 @@ enum aft_err
 aft_decode_example(struct aft_reader *r, struct aft_arena *a, struct aft_example *out,
                    struct aft_error *e)
 {
-    struct afti_in in = {*r, a, e, "Example", r->p, true};
+    return aft_decode_example_by(NULL, r, a, out, e);
+}
+
+enum aft_err
+aft_decode_example_by(struct aft_roster *roster, struct aft_reader *r, struct aft_arena *a,
+                      struct aft_example *out, struct aft_error *e)
+{
+    struct afti_in in = {*r, a, e, "Example", r->p, true, roster};
+    if (roster)
+        afti_roster_begin(roster);
+    out->revision = roster ? afti_roster_revision(roster) : 0;
     AFT_TRY(example_head(&in, out));
     AFT_TRY(afti_features(&in, "context", &out->context, &out->raw_context));
     AFT_TRY(afti_candidates(&in, &out->candidates, &out->candidates_n, &out->raw_candidates));

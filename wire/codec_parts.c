@@ -7,7 +7,7 @@ enum aft_err
 afti_open(struct afti_in *in, const char *record, struct aft_bytes body, struct aft_arena *a,
           struct aft_error *e)
 {
-    *in = (struct afti_in){aft_reader(body), a, e, record, body.p, true};
+    *in = (struct afti_in){aft_reader(body), a, e, record, body.p, true, NULL};
     return body.n <= AFT_RECORD_BYTES_MAX ? AFT_OK : afti_over(in, "(whole)", AFT_RECORD_BYTES_MAX);
 }
 
@@ -180,11 +180,28 @@ afti_put_features(struct aft_buffer *b, struct aft_features v)
 }
 
 /* ---- candidates */
+/* Id and features, read and not recognised; from now on the roster knows them. */
+static enum aft_err
+who(struct afti_in *in, struct aft_candidate *c)
+{
+    const uint8_t *from = in->r.p;
+    bool plain = in->plain;
+    in->plain = true;
+    AFT_TRY(afti_id(in, "candidates.arm_id", &c->arm_id));
+    AFT_TRY(afti_features(in, "candidates.features", &c->features, NULL));
+    c->known = 0;
+    if (in->roster && in->plain)
+        c->known =
+            afti_roster_keep(in->roster, (struct aft_bytes){from, (size_t)(in->r.p - from)}, c);
+    in->plain = in->plain && plain;
+    return AFT_OK;
+}
+
 static enum aft_err
 candidate(struct afti_in *in, struct aft_candidate *c)
 {
-    AFT_TRY(afti_id(in, "candidates.arm_id", &c->arm_id));
-    AFT_TRY(afti_features(in, "candidates.features", &c->features, NULL));
+    if (!in->roster || !afti_roster_know(in->roster, &in->r, c))
+        AFT_TRY(who(in, c));
     AFT_TRY(afti_null(in, "candidates.log_weight", &c->has_log_weight));
     c->log_weight = 0;
     if (c->has_log_weight) {

@@ -328,3 +328,32 @@ aft_file_next(struct aft_file_reader *f, struct aft_file_record *out, bool *end,
     out->body = record;
     return AFT_OK;
 }
+
+enum aft_err
+aft_file_batch(struct aft_file_reader *f, struct aft_bytes *bodies, uint32_t *n, bool *end,
+               struct aft_error *e)
+{
+    struct aft_file_record one;
+    AFT_ASSERT(!f->enveloped);
+    *n = 1;
+    if (f->slow || !aft_plan_identity(f->plan)) {
+        AFT_TRY(aft_file_next(f, &one, end, e));
+        *bodies = one.body;
+        return AFT_OK;
+    }
+    *end = false;
+    while (f->left == 0) {
+        if (aft_left(&f->rest))
+            return damaged(f, "a block holds more bytes than its records", e);
+        AFT_TRY(next_block(f, end, e));
+        if (*end)
+            return AFT_OK;
+    }
+    if (f->left > UINT32_MAX)
+        return damaged(f, "a block says that it holds more records than it can", e);
+    *bodies = (struct aft_bytes){f->rest.p, aft_left(&f->rest)};
+    *n = (uint32_t)f->left;
+    f->rest.p = f->rest.end;
+    f->left = 0;
+    return AFT_OK;
+}

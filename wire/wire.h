@@ -155,6 +155,16 @@ enum aft_err aft_decode_outcome(struct aft_bytes body, struct aft_arena *a, stru
 /* aft_decode_example reads one example from the front of *r (blocks hold many). */
 enum aft_err aft_decode_example(struct aft_reader *r, struct aft_arena *a, struct aft_example *out,
                                 struct aft_error *e) AFT_MUST_CHECK;
+/* A roster remembers what candidates' bytes meant: ids and features are mostly the same from one decision to the next. An example
+ * read by one is the same, but what was seen before is compared (with all its bytes) and not read again, and says so: known and
+ * revision (base/event.h). The candidates' slices then borrow from the roster and live until it is used again. `bytes`: the most
+ * that it keeps; beyond, it begins anew, under another revision. Two rosters number alike: use one for a learner. One thread. */
+#define AFT_ROSTER_REVISION (1ull << 63) /* a roster's revisions begin here */
+struct aft_roster;
+struct aft_roster *aft_roster_new(size_t bytes);
+void aft_roster_free(struct aft_roster *o);
+enum aft_err aft_decode_example_by(struct aft_roster *o, struct aft_reader *r, struct aft_arena *a,
+                                   struct aft_example *out, struct aft_error *e) AFT_MUST_CHECK;
 /* aft_decode_block: examples stay bytes, unchecked; a block whose examples are split over several Avro blocks is refused (we are
  * its only writer, and a plan's output is never split). */
 enum aft_err aft_decode_block(struct aft_bytes body, struct aft_block *out,
@@ -180,5 +190,8 @@ void aft_manifest_seal(const struct aft_snapshot_record *v, struct aft_digest *o
 
 /* aft_value_micro: an outcome's value as micro-units, rounded half to even; false when not finite or past +-9e12. */
 bool aft_value_micro(double value, int64_t *micro);
+
+/* ---- what others write: Vowpal Wabbit's text */
+#include "wire/vw_text.h"
 
 #endif

@@ -65,6 +65,11 @@ enum aft_err aft_file_open(const char *path, enum aft_record r, bool enveloped,
  * does not resolve, the next call goes on behind it. AFT_E_IO: the file is damaged, no call after it. */
 enum aft_err aft_file_next(struct aft_file_reader *f, struct aft_file_record *out, bool *end,
                            struct aft_error *e) AFT_MUST_CHECK;
+/* aft_file_batch: many bodies at once: *n of them, one or more, back to back (their slices live until the next call). Where the
+ * file's schema is our own they are as they stand in the file, unchecked: who decodes them finds where each ends, and all of *bodies
+ * must be used up. Else as aft_file_next. Files that are not enveloped. */
+enum aft_err aft_file_batch(struct aft_file_reader *f, struct aft_bytes *bodies, uint32_t *n,
+                            bool *end, struct aft_error *e) AFT_MUST_CHECK;
 void aft_file_close(struct aft_file_reader *f);
 
 struct aft_file_writer;

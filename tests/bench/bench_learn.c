@@ -6,12 +6,12 @@
  *   Vowpal Wabbit tuned 0.858 / 0.886 on the same law); digest.
  *   ridge: rank-one updates at d = 50, and late credits, per CPU-second.
  * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for
- * peers:
- * syn.vw (Vowpal Wabbit's text, cost = -click) and truth.f32 (50 true chances a decision).
+ * peers: syn.vw (Vowpal Wabbit's text, cost = -click), truth.f32 (50 true chances a decision) and, for `aftertouch learn`, syn.avro.
  */
 #include "tests/bench/stream.h"
+#include "wire/wire_avro.h"
 
-enum { CHUNK = 250, D = 50 };
+enum { CHUNK = 50, D = 50 };
 
 static struct aft_learner *
 flow_learner(void)
@@ -27,23 +27,34 @@ flow_learner(void)
     return l;
 }
 
+/* d as an example; *item must live as long. */
+static struct aft_example
+example_of(const struct stream_decision *d, uint64_t revision, struct aft_example_item *item)
+{
+    const struct aft_candidate *c = &d->candidates[d->shown];
+    *item = (struct aft_example_item){.arm_id = c->arm_id,
+                                      .propensity = d->propensity,
+                                      .features = c->features,
+                                      .reward_micro = d->click ? AFT_MICRO : 0};
+    return (struct aft_example){.phase = AFT_OPEN,
+                                .decision_id = AFT_LITERAL("d"),
+                                .user_id = AFT_LITERAL("u"),
+                                .policy = AFT_LITERAL("logged"),
+                                .context = {d->context, STREAM_CONTEXT},
+                                .candidates = d->candidates,
+                                .candidates_n = STREAM_OFFERED,
+
+                                .items = item,
+                                .revision = revision,
+                                .items_n = 1};
+}
+
 static bool
 learn_one(struct aft_learner *l, const struct stream_decision *d)
 {
     struct aft_error e;
-    const struct aft_candidate *c = &d->candidates[d->shown];
-    struct aft_example_item item = {.arm_id = c->arm_id,
-                                    .propensity = d->propensity,
-                                    .features = c->features,
-                                    .reward_micro = d->click ? AFT_MICRO : 0};
-    struct aft_example x = {.phase = AFT_OPEN,
-                            .decision_id = AFT_LITERAL("d"),
-                            .policy = AFT_LITERAL("logged"),
-                            .context = {d->context, STREAM_CONTEXT},
-                            .candidates = d->candidates,
-                            .candidates_n = STREAM_OFFERED,
-                            .items = &item,
-                            .items_n = 1};
+    struct aft_example_item item;
+    struct aft_example x = example_of(d, 1, &item);
     return aft_learner_learn(l, &x, &e) == AFT_OK;
 }
 
@@ -97,7 +108,7 @@ bench_ridge(long n)
     struct aft_linear m;
     struct aft_random random;
     aft_random_init(&random, 9, 0);
-    aft_linear_init(&m, 1);
+    aft_linear_init(&m, 1, 1);
     aft_linear_add_block(&m);
     aft_linear_block_grow(&m, 0, D);
     aft_ridge_match(&r, &m);
@@ -159,8 +170,26 @@ export_one(const struct stream_decision *d, FILE *text, FILE *truth)
 }
 
 static bool
+export_example(struct aft_file_writer *out, struct aft_buffer *b, const struct stream_decision *d,
+               long i)
+{
+    struct aft_error e;
+    struct aft_example_item item;
+    struct aft_example x = example_of(d, 1, &item);
+    x.seq = (uint64_t)i;
+    x.fire_ms = x.timestamp_ms = i;
+    aft_buffer_reset(b);
+    aft_encode_example(b, &x);
+    struct aft_file_record r = {.body = aft_buffer_bytes(b)};
+    return aft_file_append(out, &r, &e) == AFT_OK;
+}
+
+static bool
 export_to(const char *folder, long n, uint64_t seed)
 {
+    struct aft_file_writer *out = NULL;
+    struct aft_buffer b = {0};
+    struct aft_error e;
     static struct stream s;
     static struct stream_decision d;
     char path[512];
@@ -168,12 +197,17 @@ export_to(const char *folder, long n, uint64_t seed)
     FILE *text = fopen(path, "w");
     snprintf(path, sizeof path, "%s/truth.f32", folder);
     FILE *truth = fopen(path, "wb");
+    snprintf(path, sizeof path, "%s/syn.avro", folder);
     stream_init(&s, seed);
-    for (long i = 0; text && truth && i < n; i++) {
+    bool good =
+        text && truth && aft_file_create(path, AFT_RECORD_EXAMPLE, false, &out, &e) == AFT_OK;
+    for (long i = 0; good && i < n; i++) {
         stream_decide(&s, &d);
         export_one(&d, text, truth);
+        good = export_example(out, &b, &d, i);
     }
-    bool good = text && truth;
+    aft_buffer_deinit(&b);
+    good = (!out || aft_file_finish(out, &e) == AFT_OK) && good;
     good = (!text || fclose(text) == 0) && good;
     return (!truth || fclose(truth) == 0) && good;
 }

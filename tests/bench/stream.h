@@ -137,7 +137,8 @@ stream_decide(struct stream *s, struct stream_decision *d)
             best = y;
             greedy = k;
         }
-        d->candidates[k] = (struct aft_candidate){.arm_id = aft_text(s->arm_name[a]),
+        d->candidates[k] = (struct aft_candidate){.known = (uint32_t)a + 1,
+                                                  .arm_id = aft_text(s->arm_name[a]),
                                                   .features = {s->arm_features[a], STREAM_ARM}};
     }
     d->shown = stream_unit(s) < .2 ? (uint32_t)(stream_next(s) % STREAM_OFFERED) : greedy;

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Makes the fuzzers' first inputs, tests/fuzz/corpus: good records, so that the fuzzers begin behind the first check. Needs fastavro.
 
-    make_corpus.py          writes the same files every time; run it again when a schema has changed
+    make_corpus.py AFTERTOUCH          the program makes the models among them; writes the same files every time; run it again when a schema has changed
 """
 import io
 import json
 import pathlib
+import subprocess
 import sys
+import tempfile
 
 import fastavro
 
@@ -46,6 +48,20 @@ RECORDS = [  # in the order of enum aft_record
     ("snapshot", {"model": "default", "round": 1, "kind": "FULL", "part": 1, "parts": 1, "plane": "MANIFEST", "data": b"",
                   "manifest": MANIFEST, "note": None}),
 ]
+CONFIG = b"""# a comment
+app.id=one
+join.window = 14d
+join.disorder=250ms
+reward.click.weight=0.05
+reward.key_task_completed.rule=time_decay
+features.interactions=days*topic, slot*device
+features.buckets.days=1, 7, 30
+kafka.bootstrap.servers=localhost:9092
+kafka.consumer.fetch.min.bytes=1
+policy.epsilon=0.05
+learner.model=ridge
+snapshot.interval=10s
+"""
 
 
 def put(folder, name, data):
@@ -60,15 +76,35 @@ def container(schema, rows):
     return out.getvalue()
 
 
+def models(program):
+    """What the program learns from two examples: the weights of each kind of model."""
+    schema = fastavro.parse_schema(json.loads(Schema("example").text))
+    with tempfile.TemporaryDirectory() as folder:
+        examples, snapshot = pathlib.Path(folder, "examples"), pathlib.Path(folder, "snapshot")
+        examples.write_bytes(container(schema, [EXAMPLE, dict(EXAMPLE, seq=1)]))
+        for choice, (model, scope) in enumerate([("flow", "shared"), ("ridge", "shared"), ("ridge", "per_arm")]):
+            subprocess.run([program, "learn", "--examples", examples, "--snapshot", snapshot, "--set", f"learner.model={model}",
+                            "--set", f"learner.scope={scope}"], check=True, stdout=subprocess.DEVNULL)
+            with open(snapshot, "rb") as f:
+                parts = [r["data"] for r in fastavro.reader(f) if r["plane"] == "WEIGHTS"]
+            put("snapshot", f"{model}-{scope}", bytes([(0, 1, 3)[choice] + 4 * 2]) + b"".join(parts))
+
+
 def main():
     for number, (name, value) in enumerate(RECORDS):
         schema = Schema(name)
         put("frame", f"{name}.body", bytes([number]) + schema.body(value))
         put("frame", f"{name}.framed", bytes([number]) + schema.encode(value))
         put("plan", name, json.dumps(json.loads(schema.text)).encode() + b"\0" + schema.body(value))
+        put("writer", name, bytes([number, 0]) + schema.body(value))
+        put("writer", f"{name}.changed", bytes([number, 2, 1, 0, 2, 9]) + schema.body(value))
     outcome = json.loads(Schema("outcome").text)
     value = RECORDS[1][1]
     put("container", "plain", container(fastavro.parse_schema(outcome), [value, dict(value, outcome_id="o2")]))
+    put("config", "every-form", CONFIG)
+    clock, rounds = (Schema(name).body(RECORDS[number][1]) for number, name in ((4, "clock"), (5, "round")))
+    put("journal", "both", b"".join(bytes([topic, len(body)]) + body for topic, body in ((0, clock), (1, rounds))))
+    models(sys.argv[1])
     rows = [{"offset": n, "log_timestamp": 0, "key": b"u1", "value": v} for n, v in enumerate([value, None])]
     put("container", "enveloped", container(as_avro.envelope("Outcome", outcome), rows))
 

@@ -215,7 +215,7 @@ ridge(struct check *c)
     const json_t *rows = json_object_get(c->args, "rows"),
                  *theta = json_object_get(c->want, "theta");
     uint32_t d = (uint32_t)number(c, "d");
-    aft_linear_init(&m, number(c, "lambda"));
+    aft_linear_init(&m, number(c, "lambda"), 1);
     aft_linear_add_block(&m);
     aft_linear_block_grow(&m, 0, d);
     aft_ridge_match(&r, &m);

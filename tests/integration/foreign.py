@@ -117,7 +117,7 @@ class Reader:
         ends = {p: self.ends(topic, p)[1] for p in left}
         out = []
         while left:
-            for m in self.read(5):
+            for m in self.read(0.1):  # a longer wait is for a full batch
                 out.append(m)
             left = {p for p in left if self.position(topic, p) < ends[p]}
         return out

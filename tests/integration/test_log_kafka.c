@@ -5,7 +5,10 @@
  * (tests/integration/run sets all three); a case whose variable is missing fails. */
 #include "tests/log_cases.h"
 
+#include <librdkafka/rdkafka.h>
 #include <unistd.h>
+
+#include "consumer/log_kafka.h"
 
 static const char *
 needed(const char *variable)
@@ -155,6 +158,104 @@ broker_paused(void **state)
     l->ops->close(l);
 }
 
+/* ---- what a broker refuses for good */
+static enum aft_err
+put_sized(struct aft_log *l, const char *topic, size_t bytes, struct log_ack *ack)
+{
+    static char big[64 << 10];
+    struct aft_error e;
+    assert_true(bytes <= sizeof big);
+    memset(big, 'x', sizeof big);
+    return l->ops->append(l,
+                          &(struct aft_append){.topic = topic,
+                                               .timestamp_ms = -1,
+                                               .value = {(const uint8_t *)big, bytes},
+                                               .acked = log_acked,
+                                               .ctx = ack},
+                          &e);
+}
+
+static void
+wait_for_acks(struct aft_log *l, const struct log_ack *acks, int n)
+{
+    int called = 0;
+    for (time_t until = time(NULL) + LOG_PATIENCE_S; called < n && time(NULL) < until;) {
+        l->ops->poll(l, 50);
+        called = 0;
+        for (int i = 0; i < n; i++)
+            called += acks[i].called;
+    }
+    assert_int_equal(called, n);
+}
+
+/* after_the_end: the producer is at its end and all were told; the handle goes on, with another one. */
+static void
+after_the_end(struct aft_log *l, const char *topic, int64_t offset)
+{
+    struct log_ack ack = {0};
+    assert_int_equal(put_sized(l, topic, 10, &ack), AFT_OK);
+    log_flush(l);
+    assert_int_equal(ack.err, AFT_OK);
+    assert_int_equal(ack.offset, offset);
+}
+
+static void
+refused_for_good(void **state)
+{
+    (void)state;
+    struct aft_error e;
+    struct aft_log *l = log_handle();
+    char topic[220];
+    snprintf(topic, sizeof topic, "%srefused", log_under_test.prefix);
+    struct aft_topic_spec spec = {
+        .name = topic, .partitions = 1, .retention_ms = -1, .record_bytes = 10000};
+    LOG_OK(l->ops->topic_create(l, &spec, &e));
+    struct log_ack first = {0}, rest[20] = {{0}};
+    int n = 1;
+    assert_int_equal(put_sized(l, topic, 10, &first), AFT_OK);
+    log_flush(l);
+    assert_int_equal(first.err, AFT_OK);
+    assert_int_equal(put_sized(l, topic, 20000, &rest[0]), AFT_OK);
+    /* and others close behind it: on their way, queued, and refused by the handle */
+    for (; n < 20 && put_sized(l, topic, 9000, &rest[n]) == AFT_OK; n++)
+        l->ops->poll(l, 2);
+    wait_for_acks(l, rest, n);
+    assert_int_equal(rest[0].err, AFT_E_BROKER);
+    assert_non_null(strstr(rest[0].message, "max.message.bytes"));
+    for (int i = 1; i < n; i++) /* none stands behind the hole */
+        assert_int_equal(rest[i].err, AFT_E_BROKER);
+    after_the_end(l, topic, 1);
+    l->ops->close(l);
+}
+
+static void
+fatal_producer(void **state)
+{
+    (void)state;
+    struct aft_error e;
+    struct aft_log *l = log_handle();
+    const char *topic = log_topic(l, "fatal", 1);
+    struct log_ack before = {0}, queued[3] = {{0}};
+    assert_int_equal(put_sized(l, topic, 10, &before), AFT_OK);
+    log_flush(l);
+    assert_int_equal(system(needed("AFT_KAFKA_PAUSE")), 0); /* so that they stay queued */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(put_sized(l, topic, 10, &queued[i]), AFT_OK);
+    rd_kafka_test_fatal_error(((struct afti_kafka *)l)->producer,
+                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "for the test");
+    struct aft_append next = {.topic = topic, .timestamp_ms = -1, .value = AFT_LITERAL("v")};
+    enum aft_err err = l->ops->append(l, &next, &e);
+    assert_int_equal(system(needed("AFT_KAFKA_CONT")), 0);
+    assert_int_equal(err, AFT_E_BROKER);
+    assert_non_null(strstr(e.message, "for the test"));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(queued[i].called, 1);
+        assert_int_equal(queued[i].err, AFT_E_BROKER);
+    }
+    after_the_end(l, topic, 1);
+    l->ops->close(l);
+}
+
 static void
 unreachable(void **state)
 {
@@ -253,6 +354,8 @@ main(void)
                                        cmocka_unit_test(unreachable),
                                        cmocka_unit_test(refused_properties),
                                        cmocka_unit_test(one_reader_a_partition),
+                                       cmocka_unit_test(refused_for_good),
+                                       cmocka_unit_test(fatal_producer),
                                        cmocka_unit_test(slow_reader_small_queue),
                                        cmocka_unit_test(broker_paused)};
     return cmocka_run_group_tests_name("kafka", tests, NULL, NULL);

@@ -71,7 +71,7 @@ static void
 model_init(struct aft_linear *m, struct aft_ridge *r, double lambda)
 {
     memset(r, 0, sizeof *r);
-    aft_linear_init(m, lambda);
+    aft_linear_init(m, lambda, 1);
     aft_linear_add_block(m);
     aft_linear_block_grow(m, 0, D);
     aft_ridge_match(r, m);
@@ -161,7 +161,7 @@ test_overflow_is_shared_not_lost(void **state)
     struct aft_linear m;
     struct aft_sparse x = {.n = 0};
     struct aft_term t[600];
-    aft_linear_init(&m, 1);
+    aft_linear_init(&m, 1, 1);
     for (uint32_t i = 0; i < 600; i++)
         t[i] = (struct aft_term){0x9e3779b97f4a7c15ull * (i + 1), 1, false, 0};
     uint32_t room = AFT_LINEAR_COLUMNS - AFT_LINEAR_RESERVED;

@@ -89,15 +89,15 @@ each_wrong_is_named(void **state)
         enum aft_err err;
         const char *words;
     } cases[] = {
-        {{"outcomes", 4, 40 * day, false, true, 0}, AFT_E_CONFIG, "they must be equal"},
-        {{"aftertouch.clock", 2, 40 * day, false, false, 0}, AFT_E_CONFIG, "they must be equal"},
-        {{"aftertouch.rounds", 3, -1, false, false, 0}, AFT_E_CONFIG, "must have one"},
-        {{"aftertouch.snapshots", 1, -1, false, false, 0}, AFT_E_CONFIG, "to compact"},
-        {{"impressions", 3, 40 * day, true, true, 0}, AFT_E_CONFIG, "to delete"},
-        {{"outcomes", 3, 11 * day - 1, false, true, 0}, AFT_E_CONFIG, "at least 950400000"},
-        {{"outcomes", 3, 11 * day, false, true, 0}, AFT_OK, "at least 1814400000"},
-        {{"outcomes", 3, -1, false, false, 0}, AFT_OK, "LogAppendTime"},
-        {{"aftertouch.rounds", 1, day, false, false, 0}, AFT_OK, "replay from the beginning"},
+        {{"outcomes", 4, 40 * day, false, true, 0, 0}, AFT_E_CONFIG, "they must be equal"},
+        {{"aftertouch.clock", 2, 40 * day, false, false, 0, 0}, AFT_E_CONFIG, "they must be equal"},
+        {{"aftertouch.rounds", 3, -1, false, false, 0, 0}, AFT_E_CONFIG, "must have one"},
+        {{"aftertouch.snapshots", 1, -1, false, false, 0, 0}, AFT_E_CONFIG, "to compact"},
+        {{"impressions", 3, 40 * day, true, true, 0, 0}, AFT_E_CONFIG, "to delete"},
+        {{"outcomes", 3, 11 * day - 1, false, true, 0, 0}, AFT_E_CONFIG, "at least 950400000"},
+        {{"outcomes", 3, 11 * day, false, true, 0, 0}, AFT_OK, "at least 1814400000"},
+        {{"outcomes", 3, -1, false, false, 0, 0}, AFT_OK, "LogAppendTime"},
+        {{"aftertouch.rounds", 1, day, false, false, 0, 0}, AFT_OK, "replay from the beginning"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct bench b;

@@ -1,0 +1,44 @@
+/* import_inner.h - the lines of a file, for the reader of VW's text. */
+#ifndef AFT_CMD_IMPORT_INNER_H
+#define AFT_CMD_IMPORT_INNER_H
+
+#include "cmd/import.h"
+
+struct import_lines {
+    const char *path;
+    FILE *file;
+    uint8_t *buffer;
+    size_t cap, from, to;
+    uint64_t number; /* of the line that was given last, from 1 */
+    bool end;        /* of the file */
+};
+/* import_lines_open: "-" is standard input. import_lines_close also after a failure. import_lines_next: *end: no line was left. */
+enum aft_err import_lines_open(struct import_lines *l, const char *path,
+                               struct aft_error *e) AFT_MUST_CHECK;
+void import_lines_close(struct import_lines *l);
+void import_lines_rewind(struct import_lines *l);
+enum aft_err import_lines_next(struct import_lines *l, struct aft_bytes *line, bool *end,
+                               struct aft_error *e) AFT_MUST_CHECK;
+
+/* import_survey: the first reading: costs, namespaces, whether actions repeat, and what follows from it for the second. */
+enum aft_err import_survey(struct import *m, struct import_lines *l,
+                           struct aft_error *e) AFT_MUST_CHECK;
+
+/* Actions whose features were read before, by the bytes of their line: their id and their encoded features. */
+struct import_kept {
+    struct aft_hash128 key;
+    uint32_t id_at, id_n, raw_at, raw_n;
+};
+struct import_cache {
+    struct import_kept *v;
+    uint32_t *slots, n;
+    struct aft_buffer bytes;
+};
+void import_cache_init(struct import_cache *c);
+void import_cache_deinit(struct import_cache *c);
+/* import_cache_find: NULL when it is not there. import_cache_put: it lives until the next put. */
+const struct import_kept *import_cache_find(const struct import_cache *c, struct aft_hash128 key);
+const struct import_kept *import_cache_put(struct import_cache *c, struct aft_hash128 key,
+                                           struct aft_bytes id, struct aft_bytes raw);
+
+#endif

@@ -1,0 +1,459 @@
+/* import_options.c - Vowpal Wabbit's command line -> settings of ours, each tried before it is written. One thread.
+ *
+ * -q AB names namespaces by their first letters; ours is `features.interactions = Action*Body`, by their names. The flow crosses
+ * every feature of the context with every feature of the arm by itself, so of -q those pairs alone are written that lie within the
+ * context or within the arm; a triple of two sorts of the one and one of the other is such a pair too. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/import.h"
+
+enum takes { NOTHING, VALUE };
+enum what {
+    CROSS,
+    IGNORE,
+    KEEP,
+    SINGLE,
+    ADF,
+    SOURCE,
+    MIN_COST,
+    MAX_COST,
+    CB_TYPE,
+    SETTING,  /* `into` is a key of ours */
+    EXPLORER, /* `into` is a word of policy.explore, `key` takes the value */
+    SILENT,   /* says nothing about the data or the model */
+    NONE,     /* has no counterpart; `into` says why */
+    OPTIONS   /* a string of options */
+};
+
+static const struct row {
+    const char *name;
+    char letter;
+    enum takes takes;
+    enum what what;
+    const char *into, *key;
+} rows[] = {
+    {"vw", 0, VALUE, OPTIONS, NULL, NULL},
+    {"quadratic", 'q', VALUE, CROSS, NULL, NULL},
+    {"interactions", 0, VALUE, CROSS, NULL, NULL},
+    {"cubic", 0, VALUE, CROSS, NULL, NULL},
+    {"ignore", 0, VALUE, IGNORE, NULL, NULL},
+    {"keep", 0, VALUE, KEEP, NULL, NULL},
+    {"cb", 0, VALUE, SINGLE, NULL, NULL},
+    {"cb_explore", 0, VALUE, SINGLE, NULL, NULL},
+    {"cb_adf", 0, NOTHING, ADF, NULL, NULL},
+    {"cb_explore_adf", 0, NOTHING, ADF, NULL, NULL},
+    {"data", 'd', VALUE, SOURCE, NULL, NULL},
+    {"cb_min_cost", 0, VALUE, MIN_COST, NULL, NULL},
+    {"cb_max_cost", 0, VALUE, MAX_COST, NULL, NULL},
+    {"cb_type", 0, VALUE, CB_TYPE, NULL, NULL},
+    {"bit_precision", 'b', VALUE, SETTING, "features.bits", NULL},
+    {"epsilon", 0, VALUE, SETTING, "policy.epsilon", NULL},
+    {"first", 0, VALUE, EXPLORER, "first", "policy.first"},
+    {"bag", 0, VALUE, EXPLORER, "bagging", "learner.members"},
+    {"cover", 0, VALUE, EXPLORER, "cover", "learner.members"},
+    {"softmax", 0, NOTHING, EXPLORER, "softmax", NULL},
+    {"squarecb", 0, NOTHING, EXPLORER, "squarecb", NULL},
+    {"gamma_scale", 0, VALUE, SETTING, "policy.gamma", NULL},
+    {"regcb", 0, NOTHING, EXPLORER, "regcb", NULL},
+    {"regcbopt", 0, NOTHING, EXPLORER, "regcb_opt", NULL},
+    {"lambda", 0, VALUE, NONE, "policy.temperature is 1 / lambda, on log-odds", NULL},
+    {"learning_rate", 'l', VALUE, NONE, "the flow has no rate to tune", NULL},
+    {"power_t", 0, VALUE, NONE, "the flow has no rate to tune", NULL},
+    {"coin", 0, NOTHING, NONE, "the flow takes the optimiser's place", NULL},
+    {"ftrl", 0, NOTHING, NONE, "the flow takes the optimiser's place", NULL},
+    {"sgd", 0, NOTHING, NONE, "the flow takes the optimiser's place", NULL},
+    {"l1", 0, VALUE, NONE, "there is no counterpart", NULL},
+    {"l2", 0, VALUE, NONE, "learner.lambda is the prior's precision of ridge", NULL},
+    {"noconstant", 0, NOTHING, NONE, "a model of ours has a constant", NULL},
+    {"passes", 0, VALUE, NONE, "examples are learned once", NULL},
+    {"hash", 0, VALUE, SILENT, NULL, NULL},
+    {"cache_file", 0, VALUE, SILENT, NULL, NULL},
+    {"cache", 'c', NOTHING, SILENT, NULL, NULL},
+    {"kill_cache", 'k', NOTHING, SILENT, NULL, NULL},
+    {"predictions", 'p', VALUE, SILENT, NULL, NULL},
+    {"final_regressor", 'f', VALUE, SILENT, NULL, NULL},
+    {"random_seed", 0, VALUE, SILENT, NULL, NULL},
+    {"progress", 'P', VALUE, SILENT, NULL, NULL},
+    {"quiet", 0, NOTHING, SILENT, NULL, NULL},
+    {"testonly", 't', NOTHING, SILENT, NULL, NULL},
+};
+
+__attribute__((format(printf, 2, 3))) static void
+remark(struct import_options *o, const char *format, ...)
+{
+    va_list args;
+    if (o->remarks_n == sizeof o->remarks / sizeof o->remarks[0])
+        return;
+    va_start(args, format);
+    vsnprintf(o->remarks[o->remarks_n++], sizeof o->remarks[0], format, args);
+    va_end(args);
+}
+
+/* A later value of a key takes the place of an earlier one. */
+static void
+setting(struct import_options *o, const char *key, const char *value)
+{
+    size_t n = strlen(key);
+    uint32_t i = 0;
+    while (i < o->settings_n && (strncmp(o->settings[i], key, n) != 0 || o->settings[i][n] != '='))
+        i++;
+    if (i == sizeof o->settings / sizeof o->settings[0])
+        return;
+    o->settings_n += i == o->settings_n;
+    snprintf(o->settings[i], sizeof o->settings[i], "%s=%s", key, value);
+}
+
+static void
+cb_type(struct import_options *o, const char *type)
+{
+    bool mtr = strcmp(type, "mtr") == 0;
+    setting(o, "learner.reduction", mtr ? "iwr" : type);
+    if (mtr)
+        setting(o, "learner.weighting", "iwr");
+}
+
+static int
+number_of(const char *name, const char *value, double low, double high, double *out)
+{
+    if (aft_vw_number(aft_text(value), out) && *out >= low && *out <= high)
+        return -1;
+    fprintf(stderr, "aftertouch import: --%s %.60s: must be a number from %g to %g\n", name, value,
+            low, high);
+    return 2;
+}
+
+static int
+range(struct import *m, const struct row *row, const char *value)
+{
+    double cost = 0;
+    int code = number_of(row->name, value, -1e9, 1e9, &cost);
+    if (!m->has_range) { /* the other end, until it is named: VW's default */
+        m->low = -1;
+        m->high = 0;
+    }
+    m->has_range = true;
+    *(row->what == MIN_COST ? &m->high : &m->low) = -cost;
+    return code;
+}
+
+static int
+single(struct import *m, const struct row *row, const char *value)
+{
+    double n = 0;
+    int code = number_of(row->name, value, 1, AFT_CANDIDATES_MAX, &n);
+    m->single = true;
+    m->actions = (uint32_t)n;
+    return code;
+}
+
+static void
+explorer(struct import_options *o, const struct row *row, const char *value)
+{
+    o->explorer = row->name;
+    setting(o, "policy.explore", row->into);
+    if (row->key)
+        setting(o, row->key, value);
+}
+
+static void
+letters(struct import_options *o, struct import *m, const char *value, bool keep)
+{
+    if (keep && !o->keeps) /* the first --keep leaves everything else out */
+        memset(m->filter.skip, 1, sizeof m->filter.skip);
+    o->keeps |= keep;
+    for (const char *c = value; *c; c++)
+        m->filter.skip[(uint8_t)*c] = !keep;
+}
+
+/* An option that is VW's. -1, or the exit code. */
+static int
+take(struct import_options *o, struct import *m, const struct row *row, const char *value)
+{
+    switch (row->what) {
+    case CROSS:
+        if (strlen(value) < 2 || strlen(value) > 7 ||
+            o->crosses_n == sizeof o->crosses / sizeof o->crosses[0]) {
+            fprintf(stderr,
+                    "aftertouch import: --%s %.20s: want 2 to 7 letters of namespaces, at "
+                    "most 64 times\n",
+                    row->name, value);
+            return 2;
+        }
+        snprintf(o->crosses[o->crosses_n++], sizeof o->crosses[0], "%s", value);
+        return -1;
+    case IGNORE:
+    case KEEP:
+        letters(o, m, value, row->what == KEEP);
+        return -1;
+    case SINGLE:
+        return single(m, row, value);
+    case ADF:
+        m->adf = true;
+        return -1;
+    case SOURCE:
+        m->source = value;
+        return -1;
+    case MIN_COST:
+    case MAX_COST:
+        return range(m, row, value);
+    case CB_TYPE:
+        cb_type(o, value);
+        return -1;
+    case SETTING:
+        o->epsilon |= strcmp(row->name, "epsilon") == 0;
+        setting(o, row->into, value);
+        return -1;
+    case EXPLORER:
+        explorer(o, row, value);
+        return -1;
+    case NONE:
+        remark(o, "--%s%s%s: %s", row->name, value ? " " : "", value ? value : "", row->into);
+        return -1;
+    case SILENT:
+    case OPTIONS:
+        return -1;
+    }
+    AFT_NEVER();
+}
+
+/* The row of an argument, and its value where it stands in the same word ("-qUA", "--quadratic=UA"). */
+static const struct row *
+row_of(const char *argument, const char **value)
+{
+    bool longer = argument[0] == '-' && argument[1] == '-';
+    const char *text = argument + 2, *equals = strchr(argument, '=');
+    size_t n = longer && equals ? (size_t)(equals - text) : longer ? strlen(text) : 0;
+    *value = longer && equals ? equals + 1 : NULL;
+    if (argument[0] != '-' || !argument[1])
+        return NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (longer && strlen(rows[i].name) == n && memcmp(rows[i].name, text, n) == 0)
+            return &rows[i];
+        if (!longer && rows[i].letter && rows[i].letter == argument[1]) {
+            *value = argument[2] ? argument + 2 : NULL;
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+static int
+split(struct import_options *o, const char *options, char **out, int cap)
+{
+    size_t n = strlen(options);
+    int found = 0;
+    if (o->text_n + n + 1 > sizeof o->text)
+        return -1;
+    char *text = o->text + o->text_n, *rest = NULL;
+    memcpy(text, options, n + 1);
+    o->text_n += (uint32_t)n + 1;
+    for (char *w = strtok_r(text, " \t\n", &rest); w; w = strtok_r(NULL, " \t\n", &rest)) {
+        if (found == cap)
+            return -1;
+        out[found++] = w;
+    }
+    return found;
+}
+
+static int
+too_many(void)
+{
+    fputs("aftertouch import: too many options\n", stderr);
+    return 2;
+}
+
+int
+import_options(int argc, char **argv, struct import_options *o, struct import *m, char **rest,
+               int cap, int *rest_n)
+{
+    for (int i = 0; i < argc; i++) {
+        const char *value = NULL;
+        const struct row *row = row_of(argv[i], &value);
+        if (!row) {
+            if (*rest_n == cap)
+                return too_many();
+            rest[(*rest_n)++] = argv[i];
+            continue;
+        }
+        if (row->takes == VALUE && !value) {
+            if (i + 1 == argc) {
+                fprintf(stderr, "aftertouch import: %s wants a value\n", argv[i]);
+                return 2;
+            }
+            value = argv[++i];
+        }
+        int code;
+        if (row->what == OPTIONS) {
+            char *words[64];
+            int n = split(o, value, words, 64);
+            code = n < 0 ? too_many() : import_options(n, words, o, m, rest, cap, rest_n);
+        } else {
+            code = take(o, m, row, row->takes == VALUE ? value : NULL);
+        }
+        if (code >= 0)
+            return code;
+    }
+    return -1;
+}
+
+/* ---- interactions */
+enum { CONTEXT = 1, OWN = 2, SPACES = 2 * AFT_VW_NAMESPACES_MAX };
+struct spaces {
+    const char *name[SPACES];
+    int where[SPACES]; /* CONTEXT, OWN or both */
+    uint32_t n;
+};
+
+static void
+add_spaces(struct spaces *s, const struct import_spaces *from, const struct import *m, int where)
+{
+    for (uint32_t i = 0; i < from->n; i++) {
+        uint32_t k = 0;
+        if (m->filter.skip[from->v[i][0] ? (uint8_t)from->v[i][0] : ' '])
+            continue;
+        while (k < s->n && strcmp(s->name[k], from->v[i]) != 0)
+            k++;
+        s->n += k == s->n;
+        s->name[k] = from->v[i];
+        s->where[k] |= where;
+    }
+}
+
+static bool
+matches(const struct spaces *s, uint32_t i, char letter)
+{
+    return letter == ':' || letter == (s->name[i][0] ? s->name[i][0] : ' ');
+}
+
+/* `a*b` behind the others in out, once. false: it cannot be written. */
+static bool
+add_pair(struct aft_buffer *out, const char *a, const char *b)
+{
+    char text[2 * IMPORT_NAME_MAX + 8];
+    a = *a ? a : "^"; /* features without a namespace */
+    b = *b ? b : "^";
+    if (strpbrk(a, "*, ") || strpbrk(b, "*, ") || strlen(a) > 63 || strlen(b) > 63)
+        return false;
+    int n = snprintf(text, sizeof text, ",%s*%s,", strcmp(a, b) <= 0 ? a : b,
+                     strcmp(a, b) <= 0 ? b : a);
+    aft_put_u8(out, 0);
+    bool there = strstr((char *)out->p, text) != NULL;
+    out->n--;
+    if (!there) /* the list begins and ends with a comma meanwhile */
+        aft_put_raw(out, (struct aft_bytes){(const uint8_t *)text + 1, (size_t)n - 1});
+    return true;
+}
+
+static bool
+within(const struct spaces *s, uint32_t a, uint32_t b)
+{
+    return (s->where[a] & s->where[b]) != 0;
+}
+
+static void
+cross_two(const struct spaces *s, const char *letters_of, struct aft_buffer *out,
+          struct import_options *o)
+{
+    bool crossed = false, bad = false;
+    for (uint32_t a = 0; a < s->n; a++)
+        for (uint32_t b = 0; b < s->n; b++) {
+            if (!matches(s, a, letters_of[0]) || !matches(s, b, letters_of[1]))
+                continue;
+            crossed |= (s->where[a] | s->where[b]) == (CONTEXT | OWN);
+            if (within(s, a, b))
+                bad |= !add_pair(out, s->name[a], s->name[b]);
+        }
+    if (crossed)
+        remark(o, "-q %s: the flow crosses context and arm by itself", letters_of);
+    if (bad)
+        remark(o, "-q %s: a namespace's name has '*', ',' or a space: rename it", letters_of);
+}
+
+/* Two of one sort and one of the other: a pair, which the flow crosses with the rest. */
+static void
+cross_three(const struct spaces *s, const char *l, struct aft_buffer *out, struct import_options *o)
+{
+    uint32_t wrong = 0;
+    for (uint32_t a = 0; a < s->n; a++)
+        for (uint32_t b = 0; b < s->n; b++)
+            for (uint32_t c = 0; c < s->n; c++) {
+                if (!matches(s, a, l[0]) || !matches(s, b, l[1]) || !matches(s, c, l[2]))
+                    continue;
+                bool all = within(s, a, b) && within(s, b, c) && within(s, a, c);
+                if (all || !(within(s, a, b) || within(s, b, c) || within(s, a, c)))
+                    wrong++;
+                else if (within(s, a, b))
+                    wrong += !add_pair(out, s->name[a], s->name[b]);
+                else if (within(s, b, c))
+                    wrong += !add_pair(out, s->name[b], s->name[c]);
+                else
+                    wrong += !add_pair(out, s->name[a], s->name[c]);
+            }
+    if (wrong)
+        remark(o, "--interactions %s: triples within the context or within the arm are left out",
+               l);
+}
+
+static void
+interactions(const struct import *m, struct import_options *o, struct aft_buffer *out)
+{
+    struct spaces s = {.n = 0};
+    add_spaces(&s, &m->shared, m, CONTEXT);
+    add_spaces(&s, &m->own, m, OWN);
+    aft_put_u8(out, ',');
+    for (uint32_t i = 0; i < o->crosses_n; i++) {
+        if (strlen(o->crosses[i]) == 2)
+            cross_two(&s, o->crosses[i], out, o);
+        else if (strlen(o->crosses[i]) == 3)
+            cross_three(&s, o->crosses[i], out, o);
+        else
+            remark(o, "--interactions %s: of more than three is left out", o->crosses[i]);
+    }
+    out->n--; /* the last comma */
+    aft_put_u8(out, 0);
+}
+
+/* ---- the configuration */
+static void
+try_setting(struct import_options *o, const char *pair, FILE *out)
+{
+    struct aft_config *c = aft_config_new();
+    struct aft_error e;
+    char key[80];
+    const char *equals = strchr(pair, '=');
+    snprintf(key, sizeof key, "%.*s", (int)(equals - pair), pair);
+    if (aft_config_set(c, key, equals + 1, &e) == AFT_OK && aft_config_check(c, &e) == AFT_OK)
+        fprintf(out, "%s\n", pair);
+    else
+        remark(o, "%s is left out: %.120s", pair, e.message);
+    aft_config_free(c);
+}
+
+void
+import_config_write(const struct import *m, struct import_options *o, FILE *out)
+{
+    struct aft_buffer crosses = {0};
+    interactions(m, o, &crosses);
+    fprintf(
+        out,
+        "# from %s by aftertouch import vw; a reward r of VW's (= -cost) is (r - %g) / %g here\n",
+        m->source, m->low, m->high - m->low);
+    fputs("learner.model=flow\n", out);
+    if (!o->explorer && o->epsilon)
+        setting(o, "policy.explore", "epsilon_greedy");
+    for (uint32_t i = 0; i < o->settings_n; i++)
+        try_setting(o, o->settings[i], out);
+    if (crosses.n > 2) {
+        struct aft_buffer pair = {0};
+        aft_put_raw(&pair, AFT_LITERAL("features.interactions="));
+        aft_put_raw(&pair, aft_text((char *)crosses.p + 1));
+        aft_put_u8(&pair, 0);
+        try_setting(o, (char *)pair.p, out);
+        aft_buffer_deinit(&pair);
+    }
+    for (uint32_t i = 0; i < o->remarks_n; i++)
+        fprintf(out, "# %s\n", o->remarks[i]);
+    aft_buffer_deinit(&crosses);
+}

@@ -1,0 +1,24 @@
+/* learn.h - the verb `learn`: container files of examples -> a learner that has learned them. */
+#ifndef AFT_CMD_LEARN_H
+#define AFT_CMD_LEARN_H
+
+#include "cmd/cmd.h"
+
+enum { LEARN_FILES_MAX = 64 };
+
+struct learn_job {
+    const char *files[LEARN_FILES_MAX]; /* each one partition, in this order */
+    int32_t n;
+    const struct aft_learner_settings *settings;
+    struct aft_learner *learner;          /* made here; the caller's to free */
+    struct aft_end ends[LEARN_FILES_MAX]; /* what was learned */
+    int64_t decisions;                    /* OPEN examples */
+    double seconds;                       /* reading, decoding, learning */
+};
+
+/* learn_files: all examples of all files in the order (fire, file, seq), as one round. Where every file is in the order of fire by
+ * itself, as `join` writes them, they are merged as they are read, in little memory; else all are read, sorted and learned from
+ * the beginning. AFT_E_GAP: a file's seq has a hole. */
+enum aft_err learn_files(struct learn_job *j, struct aft_error *e) AFT_MUST_CHECK;
+
+#endif

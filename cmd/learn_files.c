@@ -1,0 +1,249 @@
+/* learn_files.c - `learn`'s reading. In: container files of Example records, each one partition with consecutive seq. Out: a learner.
+ *
+ *   merge   file -> a block at a time -> its next example's head (seq, phase, fire) -> the file whose fire is least (at a tie the
+ *           first) -> decoded by a roster, hashed into its chain, learned: a copy of nothing
+ *   sort    a file that is not in the order of fire: everything goes through rounds.c, and a learner that is new
+ * Both give the order (fire, partition, seq), so the same digest. One thread.
+ * Invariants: I1 nothing of a learner that met an unordered file is used.
+ */
+#include "cmd/learn.h"
+
+#include <time.h>
+
+#include "wire/wire_avro.h"
+
+enum { BATCH = 4096, BATCH_BYTES = 8 << 20, ROSTER_BYTES = 32 << 20, ARENA_BYTES = 64 << 20 };
+
+struct source {
+    const char *path;
+    struct aft_file_reader *file;
+    struct aft_reader rest; /* of the batch */
+    uint32_t left;
+    int64_t seq, phase, fire_ms; /* of the next example */
+    bool done;
+    struct aft_end *end;
+};
+
+struct merge {
+    struct learn_job *job;
+    struct source sources[LEARN_FILES_MAX];
+    struct aft_roster *roster;
+    struct aft_arena arena;
+    bool unordered;
+};
+
+static enum aft_err
+no_example(const char *path, struct aft_error *e)
+{
+    return AFT_FAIL(e, AFT_E_MALFORMED,
+                    "a record of %s is no example: give files that `join` wrote", path);
+}
+
+/* An example's body begins with seq, phase and fire (wire/schemas/example.avsc). */
+static enum aft_err
+head(const char *path, struct aft_bytes body, int64_t *seq, int64_t *phase, int64_t *fire_ms,
+     struct aft_error *e)
+{
+    struct aft_reader r = aft_reader(body);
+    if (!aft_get_long(&r, seq) || !aft_get_long(&r, phase) || !aft_get_long(&r, fire_ms) ||
+        *seq < 0)
+        return no_example(path, e);
+    return AFT_OK;
+}
+
+/* ---- merge */
+static enum aft_err
+next_of(struct merge *m, struct source *s, bool first, struct aft_error *e)
+{
+    int64_t before = s->fire_ms;
+    while (s->left == 0) {
+        struct aft_bytes bodies;
+        if (aft_left(&s->rest))
+            return no_example(s->path, e);
+        AFT_TRY(aft_file_batch(s->file, &bodies, &s->left, &s->done, e));
+        if (s->done)
+            return AFT_OK;
+        s->rest = aft_reader(bodies);
+    }
+    struct aft_bytes rest = {s->rest.p, aft_left(&s->rest)};
+    AFT_TRY(head(s->path, rest, &s->seq, &s->phase, &s->fire_ms, e));
+    if (first)
+        s->end->next_seq = s->seq;
+    if (s->seq != s->end->next_seq)
+        return AFT_FAIL(e, AFT_E_GAP, "%s: seq %lld where %lld was due: examples are missing",
+                        s->path, (long long)s->seq, (long long)s->end->next_seq);
+    m->unordered = m->unordered || (!first && s->fire_ms < before);
+    return AFT_OK;
+}
+
+static enum aft_err
+learn_next(struct merge *m, struct source *s, struct aft_error *e)
+{
+    struct aft_example x;
+    const uint8_t *from = s->rest.p;
+    aft_arena_reset(&m->arena);
+    AFT_TRY(aft_decode_example_by(m->roster, &s->rest, &m->arena, &x, e));
+    struct aft_bytes body = {from, (size_t)(s->rest.p - from)};
+    s->end->hash = aft_hash128(body, s->end->hash);
+    AFT_TRY(aft_learner_learn(m->job->learner, &x, e));
+    m->job->decisions += s->phase == AFT_OPEN;
+    s->end->next_seq++;
+    s->left--;
+    return next_of(m, s, false, e);
+}
+
+static struct source *
+least(struct merge *m)
+{
+    struct source *best = NULL;
+    for (int32_t i = 0; i < m->job->n; i++) {
+        struct source *s = &m->sources[i];
+        if (!s->done && (!best || s->fire_ms < best->fire_ms))
+            best = s;
+    }
+    return best;
+}
+
+static enum aft_err
+merge_all(struct merge *m, struct aft_error *e)
+{
+    struct learn_job *j = m->job;
+    for (int32_t p = 0; p < j->n; p++) {
+        struct source *s = &m->sources[p];
+        *s = (struct source){.path = j->files[p], .end = &j->ends[p]};
+        j->ends[p] = (struct aft_end){.partition = p};
+        AFT_TRY(aft_file_open(s->path, AFT_RECORD_EXAMPLE, false, &s->file, e));
+        AFT_TRY(next_of(m, s, true, e));
+    }
+    for (struct source *s; !m->unordered && (s = least(m)) != NULL;)
+        AFT_TRY(learn_next(m, s, e));
+    return AFT_OK;
+}
+
+static enum aft_err
+merged(struct learn_job *j, bool *unordered, struct aft_error *e)
+{
+    struct merge m = {.job = j, .roster = aft_roster_new(ROSTER_BYTES)};
+    aft_arena_init(&m.arena, ARENA_BYTES);
+    enum aft_err err = merge_all(&m, e);
+    for (int32_t p = 0; p < j->n; p++)
+        aft_file_close(m.sources[p].file);
+    aft_arena_deinit(&m.arena);
+    aft_roster_free(m.roster);
+    *unordered = m.unordered;
+    return err;
+}
+
+/* ---- sort */
+struct feed { /* one file's place in its chain */
+    struct learn_job *job;
+    struct aft_rounds *rounds;
+    int32_t partition;
+    int64_t blocks;
+    bool begun;
+    uint64_t first_seq;
+    struct aft_hash128 hash;
+    uint32_t n;
+    struct aft_buffer bytes, block;
+};
+
+static enum aft_err
+flush(struct feed *f, struct aft_error *e)
+{
+    struct aft_block b = {0,       f->partition, f->first_seq,
+                          f->hash, f->n,         aft_buffer_bytes(&f->bytes)};
+    aft_buffer_reset(&f->block);
+    aft_encode_block(&f->block, &b);
+    AFT_TRY(aft_rounds_block(f->rounds, f->partition, f->blocks++, aft_buffer_bytes(&f->block), e));
+    f->first_seq += f->n;
+    f->n = 0;
+    aft_buffer_reset(&f->bytes);
+    return AFT_OK;
+}
+
+static enum aft_err
+take(struct feed *f, struct aft_bytes body, struct aft_error *e)
+{
+    int64_t seq, phase, fire_ms;
+    AFT_TRY(head(f->job->files[f->partition], body, &seq, &phase, &fire_ms, e));
+    if (!f->begun) {
+        struct aft_end begin = {.partition = f->partition, .next_seq = seq};
+        aft_rounds_seek(f->rounds, &begin);
+        f->begun = true;
+        f->first_seq = (uint64_t)seq;
+    }
+    f->job->decisions += phase == AFT_OPEN;
+    f->hash = aft_hash128(body, f->hash);
+    aft_put_raw(&f->bytes, body);
+    f->n++;
+    return f->n == BATCH || f->bytes.n > BATCH_BYTES ? flush(f, e) : AFT_OK;
+}
+
+static enum aft_err
+read_records(struct aft_file_reader *in, struct feed *f, struct aft_error *e)
+{
+    for (;;) {
+        struct aft_file_record r;
+        bool end = false;
+        AFT_TRY(aft_file_next(in, &r, &end, e));
+        if (end)
+            return f->n ? flush(f, e) : AFT_OK;
+        AFT_TRY(take(f, r.body, e));
+    }
+}
+
+static enum aft_err
+read_file(struct learn_job *j, struct aft_rounds *rounds, int32_t partition, struct aft_error *e)
+{
+    struct aft_file_reader *in = NULL;
+    struct feed f = {.job = j, .rounds = rounds, .partition = partition};
+    AFT_TRY(aft_file_open(j->files[partition], AFT_RECORD_EXAMPLE, false, &in, e));
+    enum aft_err err = read_records(in, &f, e);
+    aft_file_close(in);
+    aft_buffer_deinit(&f.bytes);
+    aft_buffer_deinit(&f.block);
+    return err;
+}
+
+static enum aft_err
+sort_all(struct learn_job *j, struct aft_rounds *rounds, struct aft_error *e)
+{
+    j->decisions = 0;
+    for (int32_t p = 0; p < j->n; p++)
+        AFT_TRY(read_file(j, rounds, p, e));
+    aft_rounds_ends(rounds, j->ends);
+    return aft_rounds_learn(rounds, j->ends, (uint32_t)j->n, j->learner, e);
+}
+
+static enum aft_err
+sorted(struct learn_job *j, struct aft_error *e)
+{
+    aft_learner_free(j->learner); /* I1 */
+    j->learner = NULL;
+    AFT_TRY(aft_learner_new(j->settings, &j->learner, e));
+    struct aft_rounds *rounds = aft_rounds_new((uint32_t)j->n);
+    enum aft_err err = sort_all(j, rounds, e);
+    aft_rounds_free(rounds);
+    return err;
+}
+
+static double
+seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+enum aft_err
+learn_files(struct learn_job *j, struct aft_error *e)
+{
+    bool unordered = false;
+    double from = seconds_now();
+    AFT_TRY(aft_learner_new(j->settings, &j->learner, e));
+    AFT_TRY(merged(j, &unordered, e));
+    if (unordered)
+        AFT_TRY(sorted(j, e));
+    j->seconds = seconds_now() - from;
+    return AFT_OK;
+}
