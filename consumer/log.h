@@ -50,11 +50,11 @@ struct aft_topic_facts {
     int64_t retention_ms; /* -1: for ever; INT64_MIN: not known */
 };
 
-/* What a member told its group of a partition: read again by who watches the group without being in it. */
-#define AFT_GROUP_NOTE_MAX 64u
-struct aft_group_mark {
+/* What an owner tells of a partition, for those who follow it. */
+#define AFT_NOTE_MAX 64u
+struct aft_mark {
     int64_t offset; /* -1: nothing was told */
-    char note[AFT_GROUP_NOTE_MAX];
+    char note[AFT_NOTE_MAX];
 };
 
 struct aft_log;
@@ -100,13 +100,14 @@ struct aft_log_ops {
                                uint32_t topics_n, struct aft_group **out, struct aft_error *e);
     enum aft_err (*group_poll)(struct aft_group *g, int timeout_ms, struct aft_assignment *out,
                                struct aft_error *e);
-    /* group_commit: for others to see our lag by, and for those who watch (group_look), with a note (NULL: none). A member never
-     * reads it back. */
-    void (*group_commit)(struct aft_group *g, const char *topic, int32_t partition, int64_t offset,
-                         const char *note);
-    /* group_look: what was told of every partition of a topic, without joining. Always the same group_id on one handle. */
-    enum aft_err (*group_look)(struct aft_log *l, const char *group_id, const char *topic,
-                               int32_t partitions, struct aft_group_mark *out, struct aft_error *e);
+    /* group_commit: for others to see our lag by; we never read it back. */
+    void (*group_commit)(struct aft_group *g, const char *topic, int32_t partition, int64_t offset);
+    /* Marks: an offset and a note, kept under the name of a group that nobody joins, so that no rebalance is in the way. One name a
+     * handle. mark_put does not wait; the next one makes good a lost one. mark_look: of every partition of a topic. */
+    enum aft_err (*mark_put)(struct aft_log *l, const char *name, const char *topic,
+                             int32_t partition, const struct aft_mark *mark, struct aft_error *e);
+    enum aft_err (*mark_look)(struct aft_log *l, const char *name, const char *topic,
+                              int32_t partitions, struct aft_mark *out, struct aft_error *e);
     void (*group_close)(struct aft_group *g);
     void (*close)(struct aft_log *l);
 };

@@ -13,7 +13,7 @@
 
 #include "consumer/log_kafka.h"
 
-enum { MEMBERS_TOPICS_MAX = 8, LOOK_MS = 2000 };
+enum { MEMBERS_TOPICS_MAX = 8 };
 
 struct aft_group {
     struct afti_kafka *kafka;
@@ -199,64 +199,13 @@ afti_kafka_group_poll(struct aft_group *g, int timeout_ms, struct aft_assignment
 }
 
 void
-afti_kafka_group_commit(struct aft_group *g, const char *topic, int32_t partition, int64_t offset,
-                        const char *note)
+afti_kafka_group_commit(struct aft_group *g, const char *topic, int32_t partition, int64_t offset)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, topic, partition);
-    one->offset = offset;
-    if (note) {
-        one->metadata_size = strlen(note);
-        one->metadata = afti_take(one->metadata_size + 1); /* the list frees it */
-        memcpy(one->metadata, note, one->metadata_size);
-    }
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
     (void)rd_kafka_commit(g->member, list,
                           1); /* others see our lag by it; a lost one is made good by the next */
     rd_kafka_topic_partition_list_destroy(list);
-}
-
-/* ---- looking from outside */
-static enum aft_err
-looker_start(struct afti_kafka *k, const char *group_id, struct aft_error *e)
-{
-    char words[256];
-    rd_kafka_conf_t *c;
-    AFT_TRY(afti_kafka_conf(k, AFTI_KAFKA_READ, &c, e));
-    if (rd_kafka_conf_set(c, "group.id", group_id, words, sizeof words) == RD_KAFKA_CONF_OK)
-        k->looker = rd_kafka_new(RD_KAFKA_CONSUMER, c, words, sizeof words);
-    if (k->looker)
-        return AFT_OK;
-    rd_kafka_conf_destroy(c);
-    return AFT_FAIL(e, AFT_E_CONFIG, "app.id=%s cannot name a group: %s", group_id, words);
-}
-
-static void
-mark_of(const rd_kafka_topic_partition_t *told, struct aft_group_mark *out)
-{
-    size_t n =
-        told->metadata_size < AFT_GROUP_NOTE_MAX - 1 ? told->metadata_size : AFT_GROUP_NOTE_MAX - 1;
-    *out = (struct aft_group_mark){.offset = told->offset >= 0 ? told->offset : -1};
-    if (told->metadata && n)
-        memcpy(out->note, told->metadata, n);
-}
-
-enum aft_err
-afti_kafka_group_look(struct aft_log *l, const char *group_id, const char *topic,
-                      int32_t partitions, struct aft_group_mark *out, struct aft_error *e)
-{
-    struct afti_kafka *k = afti_kafka_of(l);
-    if (!k->looker)
-        AFT_TRY(looker_start(k, group_id, e));
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)partitions);
-    rd_kafka_topic_partition_list_add_range(list, topic, 0, partitions - 1);
-    rd_kafka_resp_err_t err = rd_kafka_committed(k->looker, list, LOOK_MS);
-    for (int i = 0; i < list->cnt && !err; i++)
-        err = list->elems[i].err;
-    for (int i = 0; i < list->cnt && !err; i++)
-        mark_of(&list->elems[i], &out[list->elems[i].partition]);
-    rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_poll(k->looker, 0);
-    return err ? afti_kafka_failed(k, "looking at the consumer group", err, NULL, e) : AFT_OK;
 }
 
 void

@@ -185,21 +185,28 @@ afti_local_group_poll(struct aft_group *g, int timeout_ms, struct aft_assignment
 }
 
 void
-afti_local_group_commit(struct aft_group *g, const char *topic, int32_t partition, int64_t offset,
-                        const char *note)
+afti_local_group_commit(struct aft_group *g, const char *topic, int32_t partition, int64_t offset)
 {
-    (void)note;
     AFT_ASSERT(g && topic && partition >= 0 && offset >= 0); /* nobody else looks at our lag here */
 }
 
 enum aft_err
-afti_local_group_look(struct aft_log *l, const char *group_id, const char *topic,
-                      int32_t partitions, struct aft_group_mark *out, struct aft_error *e)
+afti_local_mark_put(struct aft_log *l, const char *name, const char *topic, int32_t partition,
+                    const struct aft_mark *mark, struct aft_error *e)
 {
     (void)e;
-    AFT_ASSERT(l && group_id && topic && partitions >= 0);
+    AFT_ASSERT(l && name && topic && partition >= 0 && mark->offset >= 0);
+    return AFT_OK;
+}
+
+enum aft_err
+afti_local_mark_look(struct aft_log *l, const char *name, const char *topic, int32_t partitions,
+                     struct aft_mark *out, struct aft_error *e)
+{
+    (void)e;
+    AFT_ASSERT(l && name && topic && partitions >= 0);
     for (int32_t p = 0; p < partitions; p++)
-        out[p] = (struct aft_group_mark){.offset = -1};
+        out[p] = (struct aft_mark){.offset = -1};
     return AFT_OK;
 }
 

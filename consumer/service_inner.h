@@ -60,13 +60,14 @@ struct afti_held {
     int64_t told[2]; /* offsets the group knows */
     int64_t erased, erased_committed; /* users, at the last look; surely in the state on disk */
     uint64_t commits;                 /* at the last look */
-    int64_t beat_ms;                  /* when the group heard of us last */
+    int64_t beat_ms;                  /* when we gave a sign last */
+    int64_t marked[2];                /* offsets in it */
     uint64_t beats;
     bool owner, assigned; /* assigned: by the group */
     /* of a standby */
-    bool ours; /* assigned, or taken over from an owner that was gone */
+    bool ours;  /* assigned, or taken over from an owner that was gone */
     bool noted; /* the last note is of the newest epoch */
-    char note[AFT_GROUP_NOTE_MAX];
+    char note[AFT_NOTE_MAX];
     int64_t life_ms, epoch, taken_ms; /* life_ms: the last sign of the owner */
     uint64_t published_seq;
 };
@@ -81,7 +82,8 @@ struct afti_worker {
     struct afti_trouble trouble;
     char words[400];
     int64_t beat_interval_ms;
-    struct aft_group_mark *marks; /* of a standby: both topics, one after the other */
+    struct aft_mark *marks; /* of a standby: both topics, one after the other */
+    char marks_name[280];   /* under which owners say where they are */
     int64_t look_ms, join_ms;
 };
 

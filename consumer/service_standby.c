@@ -1,13 +1,13 @@
 /* service_standby.c - `run --standby`: every partition is followed, muted, by a task of ours; none is ours until its owner is gone.
  *
- * A standby is not in the consumer group. It looks at what the owners tell the group (group_look): how far they committed, which the
- * tasks follow, and a note "EPOCH COUNT" that is new several times in standby.after. An owner is gone when for standby.after
- * nothing of it was new: neither the note nor an example nor an epoch. Then the task takes the partition over by the ownership
- * protocol; that is safe at any time, also when the owner was only slow: it reads the newer epoch and lets go.
+ * A standby is not in the consumer group. It looks at the owners' marks (log.h): how far they committed, which the tasks follow, and a
+ * note "EPOCH COUNT" that is new several times in standby.after. An owner is gone when for standby.after nothing of it was new:
+ * neither its note nor an example nor an epoch. Then the task takes the partition over by the ownership protocol; that is safe at
+ * any time, also when the owner was only slow: it reads the newer epoch and lets go.
  * The group knows of the dead one until its session ends; a join before that would stop every other member to wait for it. So we
  * join it later, if nobody of the group has taken the partitions back by then. What the group gives to others is followed again.
  *
- * In: marks of the group, statuses of tasks. Out: tasks told how far to follow, tasks told to own. Thread: the worker's.
+ * In: the owners' marks, statuses of tasks. Out: tasks told how far to follow, tasks told to own. Thread: the worker's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 enum { LOOKS = 10 }; /* in standby.after */
 enum {
     NEW_OWNER_MS = 60000
-}; /* how long a new epoch may do without a note: its owner waits for the group */
+}; /* how long a new epoch may do without a note: its owner reads the journals */
 enum { SESSION_MS = 45000, AFTER_SESSION_MS = 5000 }; /* librdkafka's default session.timeout.ms */
 
 static const char *const inputs[2] = {"topics.impressions", "topics.outcomes"};
@@ -120,7 +120,7 @@ static enum aft_err
 watch_one(struct afti_worker *w, struct afti_held *h, int64_t now, struct aft_error *e)
 {
     struct aft_task_following f;
-    const struct aft_group_mark *mark = &w->marks[h->partition];
+    const struct aft_mark *mark = &w->marks[h->partition];
     if (!h->task || h->ours)
         return AFT_OK;
     const int64_t committed[2] = {mark->offset, mark[w->s->partitions].offset};
@@ -139,10 +139,10 @@ static enum aft_err
 look(struct afti_worker *w, struct aft_error *e)
 {
     const struct aft_config *c = w->s->config;
+    int32_t n = w->s->partitions;
     for (int log = 0; log < 2; log++)
-        AFT_TRY(w->log->ops->group_look(w->log, aft_config_text(c, "app.id"),
-                                        aft_config_text(c, inputs[log]), w->s->partitions,
-                                        w->marks + (size_t)log * (size_t)w->s->partitions, e));
+        AFT_TRY(w->log->ops->mark_look(w->log, w->marks_name, aft_config_text(c, inputs[log]), n,
+                                       w->marks + (size_t)log * (size_t)n, e));
     for (size_t i = 0; i < w->held_n; i++)
         AFT_TRY(watch_one(w, &w->held[i], afti_now(w->s), e));
     return AFT_OK;

@@ -119,27 +119,44 @@ group_step(struct afti_worker *w, int timeout_ms, struct aft_error *e)
 }
 
 /* ---- working */
-/* The group is told where we are when that moved, and now and then that we are there: standbys watch for it. */
+static const char *const inputs[2] = {"topics.impressions", "topics.outcomes"};
+
 static void
 tell_group(struct afti_worker *w, struct afti_held *h)
 {
-    int64_t at[2], now = afti_now(w->s), epoch = aft_task_epoch(h->task);
-    char note[AFT_GROUP_NOTE_MAX];
-    static const char *const keys[2] = {"topics.impressions", "topics.outcomes"};
-    if (!w->group || epoch < 0)
+    int64_t now[2];
+    if (!w->group)
         return;
-    bool beat = now - h->beat_ms >= w->beat_interval_ms;
+    aft_task_committed(h->task, now);
+    for (int log = 0; log < 2; log++)
+        if (now[log] > h->told[log]) {
+            w->log->ops->group_commit(w->group, aft_config_text(w->s->config, inputs[log]),
+                                      h->partition, now[log]);
+            h->told[log] = now[log];
+        }
+}
+
+/* A sign for standbys, several times in standby.after: our epoch, a count, and how far we committed. */
+static enum aft_err
+give_sign(struct afti_worker *w, struct afti_held *h, struct aft_error *e)
+{
+    int64_t at[2], now = afti_now(w->s), epoch = aft_task_epoch(h->task);
+    struct aft_mark mark;
+    if (epoch < 0 || now - h->beat_ms < w->beat_interval_ms)
+        return AFT_OK;
+    h->beat_ms = now;
+    h->beats++;
     aft_task_committed(h->task, at);
     for (int log = 0; log < 2; log++) {
-        if (at[log] <= h->told[log] && !(beat && log == AFT_IMPRESSIONS))
-            continue;
-        h->told[log] = at[log] > h->told[log] ? at[log] : h->told[log];
-        snprintf(note, sizeof note, "%" PRId64 " %" PRIu64, epoch, ++h->beats);
-        w->log->ops->group_commit(w->group, aft_config_text(w->s->config, keys[log]), h->partition,
-                                  h->told[log], note);
-        if (log == AFT_IMPRESSIONS)
-            h->beat_ms = now;
+        if (log != AFT_IMPRESSIONS && at[log] == h->marked[log])
+            continue; /* the impressions' mark is the sign */
+        h->marked[log] = mark.offset = at[log];
+        snprintf(mark.note, sizeof mark.note, "%" PRId64 " %" PRIu64, epoch, h->beats);
+        AFT_TRY(w->log->ops->mark_put(w->log, w->marks_name,
+                                      aft_config_text(w->s->config, inputs[log]), h->partition,
+                                      &mark, e));
     }
+    return AFT_OK;
 }
 
 /* What is to be done beside the work; what fails of it does not stop the work. Two commits after a look hold what was seen then:
@@ -226,6 +243,7 @@ held_step(struct afti_worker *w, struct afti_held *h, bool *busy, struct aft_err
         return step_failed(w, h, e);
     *busy = *busy || did;
     tell_group(w, h);
+    AFT_TRY(give_sign(w, h, e));
     bool restless = !h->owner && (h->ours || !w->s->standby); /* it becomes the owner soon */
     if (restless || now - h->status_ms >= AFTI_STATUS_MS)
         tell_board(w, h);
@@ -278,14 +296,15 @@ enum aft_err
 afti_worker_join(struct afti_worker *w, struct aft_error *e)
 {
     const struct aft_config *c = w->s->config;
-    const char *topics[2] = {aft_config_text(c, "topics.impressions"),
-                             aft_config_text(c, "topics.outcomes")};
+    const char *topics[2] = {aft_config_text(c, inputs[0]), aft_config_text(c, inputs[1])};
     return w->log->ops->group_open(w->log, aft_config_text(c, "app.id"), topics, 2, &w->group, e);
 }
 
 static enum aft_err
 worker_run(struct afti_worker *w, struct aft_error *e)
 {
+    snprintf(w->marks_name, sizeof w->marks_name, "%s-owners",
+             aft_config_text(w->s->config, "app.id"));
     w->beat_interval_ms = aft_config_int(w->s->config, "standby.after") / BEATS;
     AFT_TRY(aft_log_kafka_open(aft_config_kafka(w->s->config), &w->log, e));
     if (w->s->standby)

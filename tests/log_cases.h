@@ -498,7 +498,7 @@ log_case_group_alone(void **state)
     assert_int_equal(a.n, 4);
     for (int32_t p = 0; p < 4; p++)
         assert_int_equal(a.partitions[p], p);
-    l->ops->group_commit(g, topics[0], 1, 0, "a note");
+    l->ops->group_commit(g, topics[0], 1, 0);
     LOG_OK(l->ops->group_poll(g, 0, &a, &e));
     assert_int_equal(a.event, AFT_GROUP_NOTHING);
     l->ops->group_close(g);

@@ -213,7 +213,7 @@ class Service:
         return self
 
     def ready(self, seconds=60):
-        return self.wait_for(" ready\n", seconds)
+        return self.wait_for('msg="ready"', seconds)
 
     def signal(self, number):
         self.process.send_signal(number)

@@ -240,6 +240,33 @@ one_owner_undisturbed(void **state)
     world_close(&w);
 }
 
+/* The watermarks of two idle logs go on as the clock does, however the steps fall: never ahead of it. */
+static void
+idle_logs_keep_the_clocks_pace(void **state)
+{
+    (void)state;
+    struct world w;
+    struct machine m;
+    struct aft_task_status s;
+    int fenced = 0;
+    world_open(&w, kit_seed(17), 1);
+    machine_open(&m, &w);
+    machine_start(&m, &w, 0);
+    for (int i = 0; i < 300; i++) {
+        world_happen(&w, 0);
+        machine_step(&m, &fenced);
+    }
+    for (int i = 0; i < 5000; i++) {
+        w.now_ms += aft_random_below(&w.r, 400);
+        machine_step(&m, &fenced);
+        aft_task_status(m.task, false, &s);
+        assert_true(s.watermark_ms[0] <= w.now_ms && s.watermark_ms[1] <= w.now_ms);
+    }
+    assert_true(s.watermark_ms[0] > w.now_ms - 10000 && s.watermark_ms[1] > w.now_ms - 10000);
+    machine_close(&m);
+    world_close(&w);
+}
+
 static void
 killed_at_any_step(void **state)
 {
@@ -369,6 +396,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_owner_undisturbed),
+        cmocka_unit_test(idle_logs_keep_the_clocks_pace),
         cmocka_unit_test(killed_at_any_step),
         cmocka_unit_test(many_owners),
         cmocka_unit_test(divergence_is_named),
