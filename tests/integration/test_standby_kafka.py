@@ -91,21 +91,22 @@ def story(where, seed):
             owner, standby = standby, Watched(app, owner.name, "--standby")
             services.append(standby)
             standby.start().ready()
-        said = [int(n) for s in services for n in re.findall(r"taken over in (\d+) ms", s.log.read_text())]
+        said = [int(n) for s in services[:2] for n in re.findall(r"taken over in (\d+) ms", s.log.read_text())]
         time.sleep(2)
         standby.stop()
         owner.kill()
-        cold = Watched(app, "three")
-        services.append(cold)
+        member, cold = Watched(app, "three"), Watched(app, "four")
+        services += [member, cold]
+        member.start().owns_within(60)
         begin = time.monotonic()
-        cold.start()
-        cold.owns_within(60)
+        member.kill()
+        cold.start().owns_within(60)
         cold_s = time.monotonic() - begin
         stream.stop()
         live.wait_settled(app, [cold])
         cold.stop()
         told = live.judge(app)
-        live.run(app, "replay", "--verify", name="three")
+        live.run(app, "replay", "--verify", name="four")
         diverges(where, app, seed, cold)
     finally:
         for s in services:
