@@ -47,9 +47,9 @@ first_needed(struct aft_joiner *j)
         j->needed_touch = x->head;
     for (; j->needed_touch < x->tail; j->needed_touch++) {
         const struct aft_touch *n = aft_index_touch(x, j->needed_touch);
-        bool to_open =
-            !(n->flags & AFT_TOUCH_DEFERRED) && n->e + j->config.open_after_ms >= j->fired;
-        if (to_open || afti_settle_of(j, n->ts) >= j->fired) {
+        bool to_open = !(n->flags & AFT_TOUCH_DEFERRED) &&
+                       aft_touch_e(n) + j->config.open_after_ms >= j->fired;
+        if (to_open || afti_settle_of(j, aft_touch_ts(n)) >= j->fired) {
             first = n->segment;
             break;
         }
@@ -101,6 +101,7 @@ aft_joiner_cut(struct aft_joiner *j, struct aft_bytes rider, uint64_t *seq)
     aft_buffer_reset(&j->rider);
     aft_reserve(&j->rider, 1); /* an empty rider is not an absent one */
     aft_put_raw(&j->rider, rider);
+    j->cut_bytes = j->segments.fresh;
     j->cut_last = aft_segments_close(&j->segments);
     j->cut_error = (struct aft_error){0};
     enum aft_err failed = wipe_all(j, &j->cut_error);
@@ -144,7 +145,8 @@ write_step(struct aft_joiner *j, struct aft_error *e)
     j->step.n = 0;
     if (j->cut_erased)
         AFT_TRY(take_out_below(j, e));
-    if (j->ever_committed && j->last_segment != j->cut_last)
+    /* the last commit's record may stand on among the segments, where nobody looks: what takes nothing out is cheaper to write */
+    if (j->ever_committed && j->last_segment != j->cut_last && j->cut_bytes < AFT_STORE_BULK_BYTES)
         aft_step_add(&j->step, j->last_segment, AFT_KEY_COMMIT, AFT_ABSENT);
     aft_segments_puts(&j->segments, j->cut_first, j->cut_last, &j->step);
     aft_step_add(&j->step, j->cut_last, AFT_KEY_COMMIT, aft_buffer_bytes(&j->cut_record));

@@ -123,7 +123,7 @@ activate(struct aft_joiner *j, uint64_t touch)
     if (t->flags & AFT_TOUCH_ACTIVE)
         return;
     j->ledger.flags |= AFTI_ACTIVATES;
-    j->ledger.activated = t->id;
+    j->ledger.activated = aft_touch_id(t);
     j->ledger.activated_touch = touch;
 }
 
@@ -136,11 +136,15 @@ direct(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind, struct a
     bool there = aft_index_find(&j->index, aft_id_of(o->decision_id), &touch), any;
     AFT_ASSERT(there);
     const struct aft_touch *t = aft_index_touch(&j->index, touch);
-    if (o->timestamp_ms < t->ts || o->timestamp_ms > t->ts + j->config.window_ms) {
+    if (o->timestamp_ms < aft_touch_ts(t) ||
+        o->timestamp_ms > aft_touch_ts(t) + j->config.window_ms) {
         j->counts.fates.outside_window++;
         return AFT_OK;
     }
-    struct afti_found base = {.touch = touch, .decision = t->id, .time = t->ts, .shown = t->ts};
+    struct afti_found base = {.touch = touch,
+                              .decision = aft_touch_id(t),
+                              .time = aft_touch_ts(t),
+                              .shown = aft_touch_ts(t)};
     AFT_TRY(afti_impression_of(j, touch, &v, &base.offset, e));
     named(j, &v, o, &base, kind, &any);
     if (!any) {
@@ -207,11 +211,11 @@ opened_by_offset(struct aft_joiner *j, size_t *n, struct aft_error *e)
     *n = 0;
     for (size_t i = 0; i < j->change_n; i++) {
         const struct aft_touch *t = aft_index_touch(&j->index, j->change[i].touch);
-        struct aft_redo_record rec;
+        struct aft_redo_record rec = {.offset = 0};
         if (!(t->flags & AFT_TOUCH_OPENED))
             continue;
-        AFT_TRY(
-            aft_segments_read(&j->segments, (struct aft_place){t->segment, t->offset}, &rec, e));
+        if (j->change_n > 1) /* one alone is in order */
+            AFT_TRY(aft_segments_read(&j->segments, aft_touch_place(t), &rec, e));
         AFTI_ROOM(j->ranked, *n + 1, j->ranked_cap);
         j->ranked[(*n)++] = (struct afti_ranked){
             .a = (uint64_t)rec.offset, .b = j->change[i].touch, .c = (uint32_t)i};

@@ -22,12 +22,13 @@ static void
 one_touch(struct aft_digester *d, const struct aft_joiner *j, const struct aft_touch *t)
 {
     bool live = t->flags & AFT_TOUCH_LIVE;
-    bool to_open = !(t->flags & AFT_TOUCH_DEFERRED) && t->e + j->config.open_after_ms >= j->fired;
-    if (!live && !to_open && afti_settle_of(j, t->ts) < j->fired)
+    bool to_open =
+        !(t->flags & AFT_TOUCH_DEFERRED) && aft_touch_e(t) + j->config.open_after_ms >= j->fired;
+    if (!live && !to_open && afti_settle_of(j, aft_touch_ts(t)) < j->fired)
         return;
-    hash(d, t->id);
-    number(d, t->ts);
-    number(d, t->e);
+    hash(d, aft_touch_id(t));
+    number(d, aft_touch_ts(t));
+    number(d, aft_touch_e(t));
     number(d, live ? t->flags &
                          (AFT_TOUCH_LIVE | AFT_TOUCH_OPENED | AFT_TOUCH_ACTIVE | AFT_TOUCH_DEFERRED)
                    : t->flags & AFT_TOUCH_DEFERRED);

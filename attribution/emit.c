@@ -1,37 +1,40 @@
 /* emit.c - an example: the impression as it was received, with the credit so far and what changed; numbered and chained.
  *
  * hash after n + 1 examples = aft_hash128(body of example n, hash after n), starting from {0, 0}.
+ * The impression's bytes are spliced into the example; only its credit is encoded anew (wire/splice.c).
  * With emit_rewarded_only, an example without any reward and any change is not emitted and gets no number.
  */
 #include "attribution/inner.h"
 
-/* rewards sums an example's items' cells; false when all rewards and changes are zero. */
+/* rewards sums an example's items' cells and sets their changes; false when all of them are zero. */
 static bool
-rewards(const struct aft_joiner *j, uint64_t touch, const int64_t *deltas,
-        int64_t out[AFT_SHOWN_MAX])
+rewards(const struct aft_joiner *j, const struct aft_touch *t, const int64_t *deltas,
+        struct aft_item_credit *out)
 {
     bool any = false;
-    memset(out, 0, AFT_SHOWN_MAX * sizeof *out);
-    for (const struct aft_cell *c =
-             aft_index_cells(&j->index, aft_index_touch(&j->index, touch)->cells);
-         c; c = aft_index_cells(&j->index, c->next))
+    memset(out, 0, t->items * sizeof *out);
+    for (const struct aft_cell *c = aft_index_cells(&j->index, t->cells); c;
+         c = aft_index_cells(&j->index, c->next))
         if (c->kind != AFT_CELL_CLICK)
-            out[c->item] = (int64_t)((uint64_t)out[c->item] + (uint64_t)c->micro);
-    for (uint32_t i = 0; i < AFT_SHOWN_MAX; i++)
-        any |= out[i] != 0 || (deltas && deltas[i] != 0);
+            out[c->item].reward_micro =
+                (int64_t)((uint64_t)out[c->item].reward_micro + (uint64_t)c->micro);
+    for (uint32_t i = 0; (t->cells || deltas) && i < t->items; i++) {
+        out[i].delta_micro = deltas ? deltas[i] : 0;
+        any |= out[i].reward_micro != 0 || out[i].delta_micro != 0;
+    }
     return any;
 }
 
 /* components of one item, by the names of their kinds (a kind's index is its rank), none zero. */
 static bool
-components(struct aft_joiner *j, uint64_t touch, uint32_t item, struct aft_example_item *out)
+components(struct aft_joiner *j, const struct aft_touch *t, uint32_t item,
+           struct aft_item_credit *out)
 {
     struct aft_component *c = NULL;
     uint32_t n = 0;
     uint8_t kinds[AFT_COMPONENTS_MAX];
-    for (const struct aft_cell *cell =
-             aft_index_cells(&j->index, aft_index_touch(&j->index, touch)->cells);
-         cell; cell = aft_index_cells(&j->index, cell->next)) {
+    for (const struct aft_cell *cell = aft_index_cells(&j->index, t->cells); cell;
+         cell = aft_index_cells(&j->index, cell->next)) {
         if (cell->item != item || cell->kind == AFT_CELL_CLICK || cell->unit == 0)
             continue;
         if (!c && !(c = aft_arena_take(&j->scratch, j->config.kinds_n * sizeof *c)))
@@ -49,9 +52,10 @@ components(struct aft_joiner *j, uint64_t touch, uint32_t item, struct aft_examp
     return true;
 }
 
+/* ---- the long way: an impression whose lists stand in several blocks is decoded and written anew */
 static bool
-items(struct aft_joiner *j, uint64_t touch, const struct aft_impression *v, const int64_t *deltas,
-      const int64_t *reward, struct aft_example *x)
+items(struct aft_joiner *j, const struct aft_impression *v, const struct aft_item_credit *credit,
+      struct aft_example *x)
 {
     struct aft_example_item *to = aft_arena_take(&j->scratch, (v->slate_n + 1) * sizeof *to);
     if (!to)
@@ -65,10 +69,10 @@ items(struct aft_joiner *j, uint64_t touch, const struct aft_impression *v, cons
                                           .has_marginal = s->has_marginal,
                                           .features = s->features,
                                           .raw_features = s->raw_features,
-                                          .reward_micro = reward[i],
-                                          .delta_micro = deltas ? deltas[i] : 0};
-        if (!components(j, touch, i, &to[i]))
-            return false;
+                                          .reward_micro = credit[i].reward_micro,
+                                          .delta_micro = credit[i].delta_micro,
+                                          .components = credit[i].components,
+                                          .components_n = credit[i].components_n};
     }
     x->items = to;
     x->items_n = v->slate_n;
@@ -94,28 +98,60 @@ example_of(const struct aft_impression *v)
                                 .raw_design = v->raw_design};
 }
 
+static enum aft_err
+encode_decoded(struct aft_joiner *j, const struct aft_splice *s, struct aft_bytes body,
+               struct aft_error *e)
+{
+    struct aft_impression v;
+    AFT_TRY(aft_decode_impression(body, &j->scratch, &v, e));
+    AFT_ASSERT(v.slate_n == s->items_n);
+    struct aft_example x = example_of(&v);
+    x.seq = s->seq;
+    x.phase = s->phase;
+    x.fire_ms = s->fire_ms;
+    x.cause = s->cause;
+    if (!items(j, &v, s->items, &x))
+        return AFT_FAIL(e, AFT_E_LIMIT,
+                        "an example is too large for its memory: raise no limit, report it");
+    aft_encode_example(&j->example, &x);
+    return AFT_OK;
+}
+
+static enum aft_err
+encode(struct aft_joiner *j, const struct aft_splice *s, const struct aft_touch *t,
+       struct aft_error *e)
+{
+    struct aft_redo_record rec;
+    AFT_TRY(aft_segments_read(&j->segments, aft_touch_place(t), &rec, e));
+    aft_buffer_reset(&j->example);
+    if (rec.kind == AFT_REDO_IMPRESSION && (aft_splice_example(&j->example, rec.payload, s) ||
+                                            encode_decoded(j, s, rec.payload, e) == AFT_OK))
+        return AFT_OK;
+    return afti_unreadable(t, e);
+}
+
 enum aft_err
 afti_emit(struct aft_joiner *j, enum aft_phase phase, int64_t fire, uint64_t touch,
           struct aft_bytes cause, const int64_t *deltas, struct aft_error *e)
 {
-    int64_t reward[AFT_SHOWN_MAX];
-    struct aft_impression v;
-    int64_t offset;
-    if (j->replaying || (!rewards(j, touch, deltas, reward) && j->config.emit_rewarded_only))
+    struct aft_item_credit credit[AFT_SHOWN_MAX];
+    const struct aft_touch *t = aft_index_touch(&j->index, touch);
+    if (j->replaying || (!rewards(j, t, deltas, credit) && j->config.emit_rewarded_only))
         return AFT_OK;
-    AFT_TRY(afti_impression_of(j, touch, &v, &offset, e));
-    struct aft_example x = example_of(&v);
-    x.seq = j->seq;
-    x.phase = phase;
-    x.fire_ms = fire;
-    x.cause = cause;
-    if (!items(j, touch, &v, deltas, reward, &x))
-        return AFT_FAIL(e, AFT_E_LIMIT,
-                        "an example is too large for its memory: raise no limit, report it");
-    aft_buffer_reset(&j->example);
-    aft_encode_example(&j->example, &x);
+    struct aft_splice s = {.seq = j->seq,
+                           .phase = phase,
+                           .fire_ms = fire,
+                           .cause = cause,
+                           .items = credit,
+                           .items_n = t->items};
+    aft_arena_reset(&j->scratch);
+    for (uint32_t i = 0; t->cells && i < t->items; i++)
+        if (!components(j, t, i, &credit[i]))
+            return AFT_FAIL(e, AFT_E_LIMIT,
+                            "an example is too large for its memory: raise no limit, report it");
+    AFT_TRY(encode(j, &s, t, e));
     j->hash = aft_hash128(aft_buffer_bytes(&j->example), j->hash);
     j->seq++;
     j->counts.examples++;
-    return j->out.example(j->out.ctx, x.seq, aft_buffer_bytes(&j->example), j->hash, e);
+    return j->out.example(j->out.ctx, s.seq, aft_buffer_bytes(&j->example), j->hash, e);
 }

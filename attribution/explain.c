@@ -74,13 +74,14 @@ passed_over(struct aft_joiner *j, const struct afti_ledger *l, int64_t outcome_e
         const struct aft_touch *t = aft_index_touch(&j->index, n);
         struct aft_impression other;
         uint64_t same;
-        if (t->e < outcome_e - j->config.window_ms)
+        if (aft_touch_e(t) < outcome_e - j->config.window_ms)
             return;
-        if (t->ts > outcome_e || credited(l, t->id) || !impression_held(j, t->id, &same, &other))
+        if (aft_touch_ts(t) > outcome_e || credited(l, aft_touch_id(t)) ||
+            !impression_held(j, aft_touch_id(t), &same, &other))
             continue;
         struct aft_explained_credit none = {.held = true,
                                             .decision_id = other.decision_id,
-                                            .shown_ms = t->ts,
+                                            .shown_ms = aft_touch_ts(t),
                                             .clicked_ms = INT64_MIN};
         sink->credit(sink->ctx, &none);
     }
@@ -131,9 +132,9 @@ aft_joiner_explain_decision(struct aft_joiner *j, struct aft_bytes id,
         .known = true,
         .opened = t->flags & AFT_TOUCH_OPENED,
         .seen = t->flags & AFT_TOUCH_ACTIVE,
-        .shown_ms = t->ts,
+        .shown_ms = aft_touch_ts(t),
         .offset = offset,
-        .settles_ms = afti_settle_of(j, t->ts),
+        .settles_ms = afti_settle_of(j, aft_touch_ts(t)),
         .user_id = v.user_id,
         .items = v.slate_n,
     };
@@ -141,7 +142,7 @@ aft_joiner_explain_decision(struct aft_joiner *j, struct aft_bytes id,
          c = aft_index_cells(&j->index, c->next)) {
         if (c->kind == AFT_CELL_CLICK)
             continue;
-        const struct afti_credit sum = {.decision = t->id,
+        const struct afti_credit sum = {.decision = aft_touch_id(t),
                                         .item = c->item,
                                         .kind = c->kind,
                                         .unit = c->unit,

@@ -33,7 +33,10 @@ struct afti_activation { /* open of a deferred decision, once seen */
     uint32_t segment; /* of its record */
 };
 struct afti_timers {
-    uint64_t open, settle;  /* cursors: touches below have fired, or have no such timer here */
+    uint64_t open, settle; /* cursors: touches below have fired, or have no such timer here */
+    uint64_t open_seen,
+        settle_seen; /* the cursor's touch + 1 whose timer fires at .._fire; 0: not looked at */
+    int64_t open_fire, settle_fire;
     uint64_t orphan;        /* cursor on waiting */
     struct afti_late *late; /* a heap by (fire, touch) */
     size_t late_n, late_cap;
@@ -125,6 +128,7 @@ struct aft_joiner {
     /* the cut in hand */
     bool cut, cut_erased, erased;
     uint64_t cut_first, cut_last;
+    size_t cut_bytes;
     struct aft_buffer cut_record, rider;
     struct aft_step step;
     struct aft_error cut_error;
@@ -175,6 +179,7 @@ afti_settle_of(const struct aft_joiner *j, int64_t ts)
 enum aft_err afti_touches(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind,
                           struct aft_error *e) AFT_MUST_CHECK;
 bool afti_repeats(struct aft_joiner *j, uint8_t kind, uint64_t touch, uint8_t item);
+enum aft_err afti_unreadable(const struct aft_touch *t, struct aft_error *e);
 /* afti_impression_of: a touch's impression, decoded into j->scratch (slices live until the next read, append or decoding). */
 enum aft_err afti_impression_of(struct aft_joiner *j, uint64_t touch, struct aft_impression *out,
                                 int64_t *offset, struct aft_error *e) AFT_MUST_CHECK;

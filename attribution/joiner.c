@@ -7,7 +7,7 @@
 
 #include "attribution/inner.h"
 
-enum { ARENA_BYTES = 256 << 20, AHEAD = 8 };
+enum { ARENA_BYTES = 256 << 20, AHEAD = 2 };
 
 void *
 afti_grow(void *p, size_t size, size_t want, size_t *cap)
@@ -112,15 +112,17 @@ read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, s
         AFT_TRY(aft_decode_impression(body, &j->scratch, &i, e));
         v->ts = i.timestamp_ms;
         v->deferred = i.deferred;
+        v->items = (uint8_t)i.slate_n;
         v->id = aft_id_of(i.decision_id);
         v->user = aft_id_of(i.user_id);
-        aft_index_expect(&j->index, v->id, v->user);
+        AFT_INDEX_EXPECT_IMPRESSION(&j->index, v->id, v->user);
     } else {
         struct aft_outcome o;
         AFT_TRY(aft_decode_outcome(body, &j->scratch, &o, e));
         v->ts = o.timestamp_ms;
         v->id = aft_id_of(o.outcome_id);
         v->user = aft_id_of(o.user_id);
+        AFT_INDEX_EXPECT_OUTCOME(&j->index, v->id, v->user);
     }
     const int64_t most = INT64_C(1)
                          << 47; /* the year 6429: sums of times stay far inside 64 bits */
@@ -201,6 +203,16 @@ aft_joiner_reached(struct aft_joiner *j, enum aft_log_kind log, int64_t next_off
 
 /* ---- running */
 
+/* expect: the newest touch of the user of an outcome to come is on its way from memory while this one is worked on. */
+static void
+expect(struct aft_joiner *j)
+{
+    const struct afti_event *v = afti_log_ahead(&j->logs[AFT_OUTCOMES], AHEAD);
+    uint64_t n;
+    if (v && aft_index_newest(&j->index, v->user, &n))
+        AFT_INDEX_EXPECT_TOUCH(&j->index, n);
+}
+
 static enum aft_err
 process(struct aft_joiner *j, enum aft_log_kind log, struct aft_error *e)
 {
@@ -208,15 +220,13 @@ process(struct aft_joiner *j, enum aft_log_kind log, struct aft_error *e)
     struct afti_event *v = afti_log_take(&j->logs[log], &event);
     AFT_INVARIANT(I1, !afti_passed(j, log, v->e, v->offset));
     AFT_INVARIANT(I2, v->e >= j->fired);
-    const struct afti_event *soon = afti_log_ahead(&j->logs[log], AHEAD);
-    if (soon)
-        aft_index_expect_user(&j->index, soon->user);
     AFT_TRY(afti_timers_run(j, v->e, e));
     aft_arena_reset(&j->arena);
     if (v->body.p && v->e != v->ts)
         j->counts.late++;
     if (log == AFT_OUTCOMES) {
         j->counts.outcomes++;
+        expect(j);
         AFT_TRY(afti_outcome(j, v, e));
     } else if (v->body.p) {
         j->counts.impressions++;

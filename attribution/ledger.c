@@ -37,7 +37,10 @@ put_hash(struct aft_buffer *b, struct aft_hash128 h)
 static bool
 get_hash(struct aft_reader *r, struct aft_hash128 *h)
 {
-    return aft_get_le64(r, &h->low) && aft_get_le64(r, &h->high);
+    if (!aft_get_le64(r, &h->low) || !aft_get_le64(r, &h->high))
+        return false;
+    *h = aft_id_from(*h);
+    return true;
 }
 
 void

@@ -97,13 +97,14 @@ afti_impression(struct aft_joiner *j, const struct afti_event *v, struct aft_err
     if (j->index.live >= j->config.open_max)
         return AFT_FAIL(
             e, AFT_E_CONFIG,
-            "%llu impressions are open, as many as join.max.open allows: raise it (about 100 "
-            "bytes of memory each), or shorten join.window",
+            "%llu impressions are open, as many as join.max.open allows: raise it (at most "
+            "85 bytes of memory each), or shorten join.window",
             (unsigned long long)j->index.live);
     struct aft_place at = afti_append(j, AFT_REDO_IMPRESSION, v, v->body, AFT_ABSENT);
-    struct aft_touch t = {.id = v->id, .ts = v->ts, .e = v->e, .segment = at.segment};
-    t.offset = at.offset & 0xffffff;
-    t.flags = v->deferred ? AFT_TOUCH_LIVE | AFT_TOUCH_DEFERRED : AFT_TOUCH_LIVE | AFT_TOUCH_ACTIVE;
+    struct aft_touch t =
+        aft_touch_make(v->id, v->ts, v->e,
+                       AFT_TOUCH_LIVE | (v->deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE), at);
+    t.items = v->items;
     n = aft_index_add(&j->index, &t, &v->user);
     if (v->e != v->ts)
         afti_timers_late(j, n);
@@ -230,10 +231,10 @@ wipe_touch(struct aft_joiner *j, uint64_t n)
     if (t->flags & AFT_TOUCH_WIPED)
         return;
     t->flags |= AFT_TOUCH_WIPED;
-    hash_bytes(payload, t->id);
-    aft_store_le64(payload + 16, (uint64_t)t->ts);
+    hash_bytes(payload, aft_touch_id(t));
+    aft_store_le64(payload + 16, (uint64_t)aft_touch_ts(t));
     payload[24] = (t->flags & AFT_TOUCH_DEFERRED) != 0;
-    afti_wipe_later(j, (struct aft_place){t->segment, t->offset}, AFT_REDO_ERASED,
+    afti_wipe_later(j, aft_touch_place(t), AFT_REDO_ERASED,
                     (struct aft_bytes){payload, sizeof payload});
 }
 
@@ -250,7 +251,7 @@ erase_touches(struct aft_joiner *j, const struct afti_event *v, struct aft_error
             continue;
         AFTI_ROOM(j->ranked, live + 1, j->ranked_cap);
         j->ranked[live++] =
-            (struct afti_ranked){.a = (uint64_t)t->ts ^ (UINT64_C(1) << 63), .b = n};
+            (struct afti_ranked){.a = (uint64_t)aft_touch_ts(t) ^ (UINT64_C(1) << 63), .b = n};
     }
     if (live > 1)
         afti_sort(j->ranked, live); /* by ts, then offset: what its example goes by */

@@ -16,6 +16,7 @@ struct afti_event {
     struct aft_log_mark before; /* this log's state before this record */
     struct afti_slab *slab;
     bool deferred;
+    uint8_t items; /* of the slate */
 };
 
 struct afti_tick {
@@ -55,7 +56,7 @@ void afti_log_reached(struct afti_log *l, int64_t next_offset);
  * time shown, AFTI_NONE when nothing was. */
 int64_t afti_log_effective(const struct afti_log *l, int64_t ts);
 
-/* afti_log_add puts a record in its place (bytes are copied) and moves the watermark. e, offset, ts, body, id, user, deferred are
+/* afti_log_add puts a record in its place (bytes are copied) and moves the watermark. e, offset, ts, body, id, user, deferred, items are
  * given; the rest is set here. */
 void afti_log_add(struct afti_log *l, const struct afti_event *v);
 /* afti_log_pass: the same, but for a record that takes no place (it was processed before a restart). */

@@ -18,7 +18,7 @@ damaged(uint64_t segment, const char *what, struct aft_error *e)
 static struct aft_hash128
 hash_at(const uint8_t *p)
 {
-    return (struct aft_hash128){aft_load_le64(p), aft_load_le64(p + 8)};
+    return aft_id_from((struct aft_hash128){aft_load_le64(p), aft_load_le64(p + 8)});
 }
 
 /* ---- one record; false: its payload makes no sense */
@@ -27,12 +27,12 @@ static void
 add_touch(struct aft_joiner *j, const struct aft_touch *t, const struct aft_hash128 *user)
 {
     uint64_t n = aft_index_add(&j->index, t, user);
-    if (t->e != t->ts)
+    if (t->late != 0)
         afti_timers_late(j, n);
 }
 
 static bool
-again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_touch t)
+again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at)
 {
     struct aft_impression v;
     struct aft_error ignored;
@@ -40,24 +40,27 @@ again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct a
     if (aft_decode_impression(r->payload, &j->scratch, &v, &ignored) != AFT_OK)
         return false;
     struct aft_hash128 user = aft_id_of(v.user_id);
-    t.id = aft_id_of(v.decision_id);
-    t.ts = v.timestamp_ms;
-    t.flags = v.deferred ? AFT_TOUCH_LIVE | AFT_TOUCH_DEFERRED : AFT_TOUCH_LIVE | AFT_TOUCH_ACTIVE;
+    struct aft_hash128 id = aft_id_of(v.decision_id);
     uint64_t other;
-    if (aft_index_find(&j->index, t.id, &other))
+    if (!aft_touch_fits(v.timestamp_ms, r->e) || aft_index_find(&j->index, id, &other))
         return false;
+    unsigned flags = AFT_TOUCH_LIVE | (v.deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
+    struct aft_touch t = aft_touch_make(id, v.timestamp_ms, r->e, flags, at);
+    t.items = (uint8_t)v.slate_n;
     add_touch(j, &t, &user);
     return true;
 }
 
 static bool
-again_erased(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_touch t)
+again_erased(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at)
 {
     if (r->payload.n < AFT_ERASED_BYTES)
         return false;
-    t.id = hash_at(r->payload.p);
-    t.ts = (int64_t)aft_load_le64(r->payload.p + 16);
-    t.flags = AFT_TOUCH_WIPED | (r->payload.p[24] ? AFT_TOUCH_DEFERRED : 0);
+    int64_t ts = (int64_t)aft_load_le64(r->payload.p + 16);
+    unsigned flags = AFT_TOUCH_WIPED | (r->payload.p[24] ? AFT_TOUCH_DEFERRED : 0);
+    if (!aft_touch_fits(ts, r->e))
+        return false;
+    struct aft_touch t = aft_touch_make(hash_at(r->payload.p), ts, r->e, flags, at);
     add_touch(j, &t, NULL);
     return true;
 }
@@ -125,15 +128,13 @@ static enum aft_err
 again(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
       struct aft_error *e)
 {
-    struct aft_touch t = {.e = r->e, .segment = at.segment};
-    t.offset = at.offset & 0xffffff;
     AFT_TRY(afti_timers_run(j, r->e, e));
     switch (r->kind) {
     case AFT_REDO_IMPRESSION:
-        return again_impression(j, r, t) ? AFT_OK
-                                         : damaged(at.segment, "holds a bad impression", e);
+        return again_impression(j, r, at) ? AFT_OK
+                                          : damaged(at.segment, "holds a bad impression", e);
     case AFT_REDO_ERASED:
-        return again_erased(j, r, t) ? AFT_OK : damaged(at.segment, "holds a bad erasure", e);
+        return again_erased(j, r, at) ? AFT_OK : damaged(at.segment, "holds a bad erasure", e);
     case AFT_REDO_OUTCOME:
     case AFT_REDO_WAITING:
         return again_outcome(j, r, at, e);

@@ -15,7 +15,6 @@
 
 #include "attribution/inner.h"
 
-enum { AHEAD = 16 };
 enum source { NOBODY, OPEN, SETTLE, LATE, ACTIVATION };
 
 struct due {
@@ -28,6 +27,7 @@ void
 afti_timers_init(struct afti_timers *t, uint64_t first_touch)
 {
     t->open = t->settle = first_touch;
+    t->open_seen = t->settle_seen = 0;
     t->orphan = 0;
     t->late_n = 0;
     t->activation_head = t->activation_tail = 0;
@@ -51,7 +51,8 @@ void
 afti_timers_late(struct aft_joiner *j, uint64_t touch)
 {
     struct afti_timers *t = &j->timers;
-    struct afti_late v = {afti_settle_of(j, aft_index_touch(&j->index, touch)->ts), touch};
+    struct afti_late v = {afti_settle_of(j, aft_touch_ts(aft_index_touch(&j->index, touch))),
+                          touch};
     AFTI_ROOM(t->late, t->late_n + 1, t->late_cap);
     size_t i = t->late_n++;
     for (; i > 0 && sooner(&v, &t->late[(i - 1) / 2]); i = (i - 1) / 2)
@@ -100,22 +101,38 @@ consider(struct due *d, enum source source, int64_t fire, uint64_t born)
         *d = (struct due){source, fire, born};
 }
 
-static struct due
-next_due(struct aft_joiner *j)
+/* look_at_cursors: when the timers of both cursors' touches fire, looked at once a touch. */
+static void
+look_at_cursors(struct aft_joiner *j)
 {
     const struct aft_index *x = &j->index;
     struct afti_timers *t = &j->timers;
+    if (t->open_seen != t->open + 1) {
+        while (t->open < x->tail && (aft_index_touch(x, t->open)->flags & AFT_TOUCH_DEFERRED))
+            t->open++;
+        t->open_seen = t->open < x->tail ? t->open + 1 : 0;
+        if (t->open_seen)
+            t->open_fire = aft_touch_e(aft_index_touch(x, t->open)) + j->config.open_after_ms;
+    }
+    if (t->settle_seen != t->settle + 1) {
+        while (t->settle < x->tail && aft_index_touch(x, t->settle)->late != 0)
+            t->settle++;
+        t->settle_seen = t->settle < x->tail ? t->settle + 1 : 0;
+        if (t->settle_seen)
+            t->settle_fire = afti_settle_of(j, aft_touch_ts(aft_index_touch(x, t->settle)));
+    }
+}
+
+static struct due
+next_due(struct aft_joiner *j)
+{
+    struct afti_timers *t = &j->timers;
     struct due d = {NOBODY, 0, 0};
-    while (t->open < x->tail && (aft_index_touch(x, t->open)->flags & AFT_TOUCH_DEFERRED))
-        t->open++;
-    while (t->settle < x->tail &&
-           aft_index_touch(x, t->settle)->e != aft_index_touch(x, t->settle)->ts)
-        t->settle++;
-    if (t->open < x->tail)
-        consider(&d, OPEN, aft_index_touch(x, t->open)->e + j->config.open_after_ms, 4 * t->open);
-    if (t->settle < x->tail)
-        consider(&d, SETTLE, afti_settle_of(j, aft_index_touch(x, t->settle)->ts),
-                 4 * t->settle + 1);
+    look_at_cursors(j);
+    if (t->open_seen)
+        consider(&d, OPEN, t->open_fire, 4 * t->open);
+    if (t->settle_seen)
+        consider(&d, SETTLE, t->settle_fire, 4 * t->settle + 1);
     if (t->late_n)
         consider(&d, LATE, t->late[0].fire, 4 * t->late[0].touch + 1);
     if (t->activation_head < t->activation_tail) {
@@ -130,10 +147,13 @@ static enum aft_err
 open_touch(struct aft_joiner *j, int64_t fire, uint64_t n, struct aft_error *e)
 {
     struct aft_touch *t = aft_index_touch(&j->index, n);
-    int64_t rewards[AFT_SHOWN_MAX] = {0};
+    int64_t rewards[AFT_SHOWN_MAX];
     if (t->flags & AFT_TOUCH_OPENED)
         return AFT_OK;
     t->flags |= AFT_TOUCH_OPENED;
+    if (!t->cells)
+        return afti_emit(j, AFT_OPEN, fire, n, AFT_ABSENT, NULL, e);
+    memset(rewards, 0, t->items * sizeof rewards[0]);
     for (const struct aft_cell *c = aft_index_cells(&j->index, t->cells); c;
          c = aft_index_cells(&j->index, c->next))
         if (c->kind != AFT_CELL_CLICK)
@@ -191,7 +211,6 @@ fire_one(struct aft_joiner *j, const struct due *d, struct aft_error *e)
         break;
     case SETTLE:
         n = t->settle++;
-        aft_index_expect_drop(&j->index, n + AHEAD);
         break;
     case LATE:
         n = pop_late(t);
@@ -202,7 +221,7 @@ fire_one(struct aft_joiner *j, const struct due *d, struct aft_error *e)
     case NOBODY:
         AFT_NEVER();
     }
-    return act(j, d->fire, n, aft_index_touch(&j->index, n)->id, d->source != OPEN, e);
+    return act(j, d->fire, n, aft_touch_id(aft_index_touch(&j->index, n)), d->source != OPEN, e);
 }
 
 static void

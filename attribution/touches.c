@@ -28,22 +28,37 @@ afti_repeats(struct aft_joiner *j, uint8_t kind, uint64_t touch, uint8_t item)
 }
 
 enum aft_err
-afti_impression_of(struct aft_joiner *j, uint64_t touch, struct aft_impression *out,
-                   int64_t *offset, struct aft_error *e)
+afti_unreadable(const struct aft_touch *t, struct aft_error *e)
 {
-    const struct aft_touch *t = aft_index_touch(&j->index, touch);
-    struct aft_redo_record rec;
-    AFT_TRY(aft_segments_read(&j->segments, (struct aft_place){t->segment, t->offset}, &rec, e));
-    aft_arena_reset(&j->scratch);
-    *offset = rec.offset;
-    if (rec.kind == AFT_REDO_IMPRESSION &&
-        aft_decode_impression(rec.payload, &j->scratch, out, e) == AFT_OK)
-        return AFT_OK;
     return AFT_FAIL(
         e, AFT_E_CORRUPT,
         "an impression of segment %u cannot be read again: restore a checkpoint, or rebuild "
         "the state from the logs",
         t->segment);
+}
+
+enum aft_err
+afti_impression_of(struct aft_joiner *j, uint64_t touch, struct aft_impression *out,
+                   int64_t *offset, struct aft_error *e)
+{
+    const struct aft_touch *t = aft_index_touch(&j->index, touch);
+    struct aft_redo_record rec;
+    AFT_TRY(aft_segments_read(&j->segments, aft_touch_place(t), &rec, e));
+    aft_arena_reset(&j->scratch);
+    *offset = rec.offset;
+    if (rec.kind == AFT_REDO_IMPRESSION &&
+        aft_decode_impression(rec.payload, &j->scratch, out, e) == AFT_OK)
+        return AFT_OK;
+    return afti_unreadable(t, e);
+}
+
+/* candidate: may this touch be credited with an outcome of that time? */
+static bool
+candidate(const struct aft_joiner *j, const struct aft_touch *t, int64_t outcome_ms)
+{
+    int64_t ts = aft_touch_ts(t);
+    return (t->flags & AFT_TOUCH_LIVE) && (t->flags & AFT_TOUCH_ACTIVE) && ts <= outcome_ms &&
+           ts >= outcome_ms - j->config.window_ms;
 }
 
 /* in_window puts the user's live touches with ts <= outcome <= ts + window into j->ranked, by (ts, number). */
@@ -56,17 +71,38 @@ in_window(struct aft_joiner *j, struct aft_hash128 user, int64_t outcome_ms)
     uint64_t at;
     for (bool more = aft_index_newest(x, user, &at); more; more = aft_index_before(x, at, &at)) {
         const struct aft_touch *t = aft_index_touch(x, at);
-        if (t->e < oldest) /* ts <= e, and e only falls from here */
+        if (aft_touch_e(t) < oldest) /* ts <= e, and e only falls from here */
             break;
-        if ((t->flags & AFT_TOUCH_LIVE) && (t->flags & AFT_TOUCH_ACTIVE) && t->ts >= oldest &&
-            t->ts <= outcome_ms) {
-            AFTI_ROOM(j->ranked, n + 1, j->ranked_cap);
-            j->ranked[n++] = (struct afti_ranked){.a = ascending(t->ts), .b = at};
-        }
+        if (!candidate(j, t, outcome_ms))
+            continue;
+        AFTI_ROOM(j->ranked, n + 1, j->ranked_cap);
+        j->ranked[n++] = (struct afti_ranked){.a = ascending(aft_touch_ts(t)), .b = at};
     }
     if (n > 1)
         afti_sort(j->ranked, n);
     return n;
+}
+
+/* latest is the last of what in_window finds, without walking further than it takes: once a touch is found, those whose e is not
+ * above its ts are not later (of one ts, the greater number is, and numbers only fall from here). */
+static bool
+latest(const struct aft_joiner *j, struct aft_hash128 user, int64_t outcome_ms, uint64_t *touch)
+{
+    const struct aft_index *x = &j->index;
+    int64_t best = outcome_ms - j->config.window_ms - 1;
+    bool found = false;
+    uint64_t at;
+    for (bool more = aft_index_newest(x, user, &at); more; more = aft_index_before(x, at, &at)) {
+        const struct aft_touch *t = aft_index_touch(x, at);
+        if (aft_touch_e(t) <= best)
+            break;
+        if (!candidate(j, t, outcome_ms) || aft_touch_ts(t) <= best)
+            continue;
+        best = aft_touch_ts(t);
+        *touch = at;
+        found = true;
+    }
+    return found;
 }
 
 static bool
@@ -98,6 +134,13 @@ add_found(struct aft_joiner *j, const struct aft_kind *rule, const struct aft_ou
     j->found[j->found_n++] = f;
 }
 
+/* needs_record: is there more to know of a touch than the index holds? Offsets order the clicked ones alone. */
+static bool
+needs_record(const struct aft_kind *rule)
+{
+    return rule->match != AFT_MATCH_USER || rule->rule == AFT_RULE_SHAPLEY || rule->prefer_clicked;
+}
+
 /* items_of adds what one touch has to offer, from the bottom of the slate to the top (or the reverse). One is enough when `one`. */
 static enum aft_err
 items_of(struct aft_joiner *j, uint64_t touch, const struct aft_outcome *o, uint8_t kind,
@@ -105,9 +148,10 @@ items_of(struct aft_joiner *j, uint64_t touch, const struct aft_outcome *o, uint
 {
     const struct aft_kind *rule = &j->config.kinds[kind];
     const struct aft_touch *t = aft_index_touch(&j->index, touch);
-    struct aft_impression v = {0};
-    struct afti_found f = {.touch = touch, .decision = t->id, .shown = t->ts};
-    AFT_TRY(afti_impression_of(j, touch, &v, &f.offset, e));
+    struct aft_impression v = {.slate_n = t->items};
+    struct afti_found f = {.touch = touch, .decision = aft_touch_id(t), .shown = aft_touch_ts(t)};
+    if (needs_record(rule))
+        AFT_TRY(afti_impression_of(j, touch, &v, &f.offset, e));
     bool top_first = rule->rule == AFT_RULE_LAST_TOUCH && !rule->prefer_clicked;
     for (uint32_t k = 0; k < v.slate_n; k++) {
         uint32_t i = top_first ? k : v.slate_n - 1 - k;
@@ -158,10 +202,16 @@ enum aft_err
 afti_touches(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind, struct aft_error *e)
 {
     const struct aft_kind *rule = &j->config.kinds[kind];
-    size_t n = in_window(j, aft_id_of(o->user_id), o->timestamp_ms);
+    struct aft_hash128 user = aft_id_of(o->user_id);
+    uint64_t newest;
     bool last = rule->rule == AFT_RULE_LAST_TOUCH && !rule->prefer_clicked;
     bool first = rule->rule == AFT_RULE_FIRST_TOUCH && !rule->prefer_clicked;
     j->found_n = 0;
+    if (last && latest(j, user, o->timestamp_ms, &newest))
+        AFT_TRY(items_of(j, newest, o, kind, e));
+    if (last && j->found_n)
+        return AFT_OK;
+    size_t n = in_window(j, user, o->timestamp_ms);
     for (size_t i = 0; i < n; i++) {
         uint64_t touch = j->ranked[last ? n - 1 - i : i].b;
         AFT_TRY(items_of(j, touch, o, kind, e));

@@ -56,8 +56,8 @@ static const struct row {
     {"softmax", 0, NOTHING, EXPLORER, "softmax", NULL},
     {"squarecb", 0, NOTHING, EXPLORER, "squarecb", NULL},
     {"gamma_scale", 0, VALUE, SETTING, "policy.gamma", NULL},
-    {"regcb", 0, NOTHING, EXPLORER, "regcb", NULL},
-    {"regcbopt", 0, NOTHING, EXPLORER, "regcb_opt", NULL},
+    {"regcb", 0, NOTHING, EXPLORER, "regcb-elim", NULL},
+    {"regcbopt", 0, NOTHING, EXPLORER, "regcb-opt", NULL},
     {"lambda", 0, VALUE, NONE, "policy.temperature is 1 / lambda, on log-odds", NULL},
     {"learning_rate", 'l', VALUE, NONE, "the flow has no rate to tune", NULL},
     {"power_t", 0, VALUE, NONE, "the flow has no rate to tune", NULL},
@@ -442,7 +442,7 @@ import_config_write(const struct import *m, struct import_options *o, FILE *out)
         m->source, m->low, m->high - m->low);
     fputs("learner.model=flow\n", out);
     if (!o->explorer && o->epsilon)
-        setting(o, "policy.explore", "epsilon_greedy");
+        setting(o, "policy.explore", "epsilon");
     for (uint32_t i = 0; i < o->settings_n; i++)
         try_setting(o, o->settings[i], out);
     if (crosses.n > 2) {

@@ -2,8 +2,10 @@
  * (learn_files.c), published to a container file of snapshot records. Out: the snapshot; counts on stdout. */
 #include "cmd/learn.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "wire/wire_avro.h"
 
@@ -77,11 +79,25 @@ gather(const struct cmd_line *line, struct learn_job *l)
 }
 
 static enum aft_err
+learn(struct learn_job *l, const char *greedy, struct aft_error *e)
+{
+    if (!greedy)
+        return learn_files(l, e);
+    l->greedy = fopen(greedy, "w");
+    if (!l->greedy)
+        return AFT_FAIL(e, AFT_E_IO, "%s: %s", greedy, strerror(errno));
+    enum aft_err err = learn_files(l, e);
+    if (fclose(l->greedy) != 0 && err == AFT_OK)
+        err = AFT_FAIL(e, AFT_E_IO, "%s: %s", greedy, strerror(errno));
+    return err;
+}
+
+static enum aft_err
 run(struct learn_job *l, struct cmd_line *line, const char *snapshot, struct aft_error *e)
 {
     AFT_TRY(aft_config_check(line->config, e));
     l->settings = aft_config_learner(line->config);
-    AFT_TRY(learn_files(l, e));
+    AFT_TRY(learn(l, cmd_given(line, "greedy", 0), e));
     AFT_TRY(publish(l, line->config, snapshot, e));
     report(l, line->json);
     return AFT_OK;
@@ -95,11 +111,13 @@ cmd_learn(int argc, char **argv)
          "examples of one partition, a container file (again for more; the "
          "order names the partitions)"},
         {"snapshot", "FILE", "write the (unsigned) snapshot records to FILE"},
+        {"greedy", "FILE",
+         "write which candidate (0, 1, ..) the model put on top before it learned each decision"},
     };
     struct cmd_line line;
     struct learn_job l = {.n = 0};
     struct aft_error e;
-    int code = cmd_parse(argc, argv, own, 2, &line);
+    int code = cmd_parse(argc, argv, own, 3, &line);
     if (code >= 0)
         return code;
     const char *snapshot = cmd_given(&line, "snapshot", 0);

@@ -2,6 +2,8 @@
 #ifndef AFT_CMD_LEARN_H
 #define AFT_CMD_LEARN_H
 
+#include <stdio.h>
+
 #include "cmd/cmd.h"
 
 enum { LEARN_FILES_MAX = 64 };
@@ -14,6 +16,8 @@ struct learn_job {
     struct aft_end ends[LEARN_FILES_MAX]; /* what was learned */
     int64_t decisions;                    /* OPEN examples */
     double seconds;                       /* reading, decoding, learning */
+    FILE *
+        greedy; /* or NULL; a line each OPEN example: which candidate the model put on top before it learned it, -1: none */
 };
 
 /* learn_files: all examples of all files in the order (fire, file, seq), as one round. Where every file is in the order of fire by

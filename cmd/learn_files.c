@@ -12,7 +12,7 @@
 
 #include "wire/wire_avro.h"
 
-enum { BATCH = 4096, BATCH_BYTES = 8 << 20, ROSTER_BYTES = 32 << 20, ARENA_BYTES = 64 << 20 };
+enum { BATCH = 4096, BATCH_BYTES = 1 << 20, ROSTER_BYTES = 32 << 20, ARENA_BYTES = 64 << 20 };
 
 struct source {
     const char *path;
@@ -76,6 +76,13 @@ next_of(struct merge *m, struct source *s, bool first, struct aft_error *e)
     return AFT_OK;
 }
 
+static void
+say_greedy(struct learn_job *j)
+{
+    uint32_t greedy = aft_learner_greedy(j->learner);
+    fprintf(j->greedy, "%lld\n", greedy == AFT_NOWHERE ? -1LL : (long long)greedy);
+}
+
 static enum aft_err
 learn_next(struct merge *m, struct source *s, struct aft_error *e)
 {
@@ -87,6 +94,8 @@ learn_next(struct merge *m, struct source *s, struct aft_error *e)
     s->end->hash = aft_hash128(body, s->end->hash);
     AFT_TRY(aft_learner_learn(m->job->learner, &x, e));
     m->job->decisions += s->phase == AFT_OPEN;
+    if (m->job->greedy && s->phase == AFT_OPEN)
+        say_greedy(m->job);
     s->end->next_seq++;
     s->left--;
     return next_of(m, s, false, e);
@@ -242,6 +251,10 @@ learn_files(struct learn_job *j, struct aft_error *e)
     double from = seconds_now();
     AFT_TRY(aft_learner_new(j->settings, &j->learner, e));
     AFT_TRY(merged(j, &unordered, e));
+    if (unordered && j->greedy)
+        return AFT_FAIL(
+            e, AFT_E_FAILED,
+            "--greedy wants files in the order of fire, as `join` and `import` write them");
     if (unordered)
         AFT_TRY(sorted(j, e));
     j->seconds = seconds_now() - from;

@@ -65,7 +65,7 @@ struct aft_task_status {
     bool follows;  /* muted, beside the owner */
     uint64_t checked_seq; /* of a follower: its chain was compared with the published one up to here */
     int64_t next_offset[2], watermark_ms[2], consumed[2];
-    int64_t end_offset[2];       /* -1: nobody answered */
+    int64_t end_offset[2];       /* as last heard; -1: not yet */
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
     int64_t
         wrong_partition[2]; /* records whose key belongs to another partition: they match little */
@@ -76,7 +76,7 @@ struct aft_task_status {
 };
 /* aft_task_committed: committed_offset alone; cheap. */
 void aft_task_committed(const struct aft_task *t, int64_t out[2]);
-/* with_digest: the state's digest costs a pass over the index. The ends of both logs are asked for from the broker. */
+/* with_digest: the state's digest costs a pass over the index. Nobody is asked: it never waits. */
 void aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *out);
 
 /* ---- learning */
@@ -97,6 +97,8 @@ enum aft_err aft_learning_finish(struct aft_learning *l, struct aft_error *e) AF
 void aft_learning_close(struct aft_learning *l);
 struct aft_learning_status {
     int64_t epoch, round, snapshots, last_snapshot_round;
+    int64_t deltas;          /* of the snapshots */
+    uint64_t snapshot_bytes; /* of the last one */
     uint64_t pending;
     struct aft_learner_stats learner;
     struct aft_digest digest;

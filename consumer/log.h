@@ -88,6 +88,9 @@ struct aft_log_ops {
     enum aft_err (*read)(struct aft_log_reader *r, struct aft_record_in *out, uint32_t max,
                          int timeout_ms, uint32_t *n, bool *at_end, struct aft_error *e);
     void (*reader_close)(struct aft_log_reader *r);
+    /* heard_end: the partition's end as this reader last heard of it from whoever fetches for it; nobody is asked. -1: not heard
+     * yet. May be NULL where range costs nothing. */
+    int64_t (*heard_end)(const struct aft_log_reader *r);
     /* append: AFT_E_AGAIN when the queue is full (poll, then try again). After a record that could not be written, none is written until
      * its failure was told; the append that tells it fails too. */
     enum aft_err (*append)(struct aft_log *l, const struct aft_append *a, struct aft_error *e);

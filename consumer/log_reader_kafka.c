@@ -92,6 +92,17 @@ afti_kafka_reader_close(struct aft_log_reader *r)
     free(r);
 }
 
+/* heard_end: every fetch response tells the end; librdkafka keeps it. */
+int64_t
+afti_kafka_heard_end(const struct aft_log_reader *r)
+{
+    int64_t begin, end = -1;
+    if (rd_kafka_get_watermark_offsets(r->kafka->consumer, r->topic->name, r->partition, &begin,
+                                       &end) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return -1;
+    return end < r->next ? r->at_end ? r->next : -1 : end;
+}
+
 /* fetch: what is queued, or the first that comes in timeout_ms (librdkafka's own wait is for a full batch). */
 static void
 fetch(struct aft_log_reader *r, uint32_t max, int timeout_ms)
@@ -167,14 +178,30 @@ bytes_of(const void *p, size_t n)
     return (struct aft_bytes){p, p ? n : 0};
 }
 
+/* Messages lie where another core wrote them: a few ahead are on their way while this one is read. */
+enum { MESSAGES_AHEAD = 6, LINE = 64, MESSAGE_LINES = 4 };
+static inline __attribute__((always_inline)) void
+expect_message(const struct aft_log_reader *r, size_t i)
+{
+    if (i >= r->messages_n)
+        return;
+    const char *m = (const char *)r->messages[i];
+    for (int k = 0; k < MESSAGE_LINES; k++)
+        __builtin_prefetch(m + k * LINE);
+}
+
 /* records: messages to out. Headers go to one array that is made large enough first. */
 static uint32_t
 records(struct aft_log_reader *r, struct aft_record_in *out)
 {
     size_t all = 0;
     uint32_t n = 0;
-    for (size_t i = 0; i < r->messages_n; i++)
+    for (size_t i = 0; i < MESSAGES_AHEAD; i++)
+        expect_message(r, i);
+    for (size_t i = 0; i < r->messages_n; i++) {
+        expect_message(r, i + MESSAGES_AHEAD);
         all += r->messages[i]->err ? 0 : headers_of(r->messages[i], NULL);
+    }
     if (all > r->headers_cap) {
         free(r->headers);
         r->headers_cap = all;
@@ -195,7 +222,7 @@ records(struct aft_log_reader *r, struct aft_record_in *out)
                                     .timestamp_ms = rd_kafka_message_timestamp(m, &kind),
                                     .key = bytes_of(m->key, m->key_len),
                                     .value = bytes_of(m->payload, m->len)};
-        o->headers_n = (uint32_t)headers_of(m, h);
+        o->headers_n = all ? (uint32_t)headers_of(m, h) : 0;
         o->headers = o->headers_n ? h : NULL;
         h += o->headers_n;
         r->next = m->offset + 1;

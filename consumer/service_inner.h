@@ -19,8 +19,10 @@
 #define AFTI_STATUS_MS 2000   /* how often a status goes to the board */
 #define AFTI_RETRY_MS 2000    /* before something that failed is tried again */
 #define AFTI_TROUBLE_MS 10000 /* the same trouble is said again after so long */
-#define AFTI_FENCED_MS \
-    90000 /* a newer owner and no rebalance for so long: we are not part of the group that works */
+/* A newer owner and no rebalance for so long: it was one that woke late (stopped before its EPOCH, gone from the group since), and the group
+ * still means us: we take it back. So often in a row: somebody outside our group works on it. */
+#define AFTI_FENCED_MS 10000
+#define AFTI_FENCED_TIMES 5u
 
 struct aft_service {
     bool standby;       /* run --standby */
@@ -50,14 +52,23 @@ struct afti_trouble {
     bool now;
 };
 
+/* When and how often somebody newer took what the group gave us. */
+struct afti_fence {
+    int64_t since_ms, last_ms; /* since_ms 0: it is ours */
+    uint32_t times;
+};
+/* afti_fenced: it happened; false when it happened too often. afti_fence_waits: it is not yet time to take it back. */
+bool afti_fenced(struct afti_fence *f, int64_t now_ms);
+bool afti_fence_waits(struct afti_fence *f, int64_t now_ms);
+
 /* ---- the worker, between service_worker.c and service_standby.c */
 struct afti_held {
     int32_t partition;
     struct aft_store *store;
     struct aft_task *task; /* NULL: closed, to be opened again at reopen_ms */
-    int64_t reopen_ms, status_ms,
-        fenced_ms;   /* fenced_ms: since when somebody newer owns it; 0: nobody does */
-    int64_t told[2]; /* offsets the group knows */
+    int64_t reopen_ms, status_ms;
+    struct afti_fence fence;
+    int64_t told[2];                  /* offsets the group knows */
     int64_t erased, erased_committed; /* users, at the last look; surely in the state on disk */
     uint64_t commits;                 /* at the last look */
     int64_t beat_ms;                  /* when we gave a sign last */

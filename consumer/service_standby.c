@@ -50,7 +50,8 @@ afti_standby_let_go(struct afti_worker *w, struct afti_held *h, bool drain)
 {
     afti_held_close(w, h, drain);
     h->ours = h->assigned = false;
-    h->fenced_ms = h->taken_ms = 0;
+    h->fence = (struct afti_fence){0};
+    h->taken_ms = 0;
     h->life_ms = afti_now(w->s);
 }
 

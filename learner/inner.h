@@ -81,6 +81,11 @@ struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up
     float max;
     uint32_t seen;
 };
+/* One row's part of a flow's step: c of its crosses; own: of its first column, the row's own weight. */
+struct afti_row {
+    float *g, *step;
+    float value, scale, c, own, phi;
+};
 enum { AFTI_PLANES = 2, AFTI_ITEM_ROWS = AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1 };
 struct afti_grid { /* for bilinear kinds; grid.c */
     float
@@ -91,52 +96,56 @@ struct afti_grid { /* for bilinear kinds; grid.c */
         fold; /* rows_cap x members: a member's row times the context at hand, where stamp says so */
     uint32_t *stamp, now;
     uint64_t epoch;  /* a new one whenever a fold may have changed */
-    uint32_t *stale; /* rows_cap: folds to be made */
     float *x, *norm; /* the context at hand: values, N; columns_cap of each */
-    uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* of each shared term */
-    bool ready;                                            /* x holds terms.shared[] */
-    uint32_t at[AFTI_ITEM_ROWS];                           /* the rows of the item at hand */
+    uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];      /* of each shared term */
+    uint64_t column_hash[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* the term that it was */
+    bool ready, normed;                /* x holds terms.shared[]; norm their N */
+    uint32_t at[AFTI_ITEM_ROWS];       /* the rows of the item at hand */
+    uint32_t position[AFTI_ITEM_ROWS]; /* 0: the constant; i: terms.own[i - 1] */
     float value[AFTI_ITEM_ROWS], scale[AFTI_ITEM_ROWS];
     uint32_t n;
+    struct afti_row part[AFTI_ITEM_ROWS];
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
-    struct afti_entry *entry[AFT_CANDIDATES_MAX];   /* of the candidates that are known */
-    struct afti_shape *filling[AFT_CANDIDATES_MAX]; /* shapes to be filled */
-    uint32_t filling_n;
-    struct aft_walk walk;
+    struct afti_entry *entry[AFT_CANDIDATES_MAX]; /* of the candidates that are known */
 };
 /* ---- known candidates; catalogue.c */
-struct
-    afti_shape { /* rows, and what one unit at each is worth to `member` in this epoch of the grid */
-    uint64_t hash, epoch;
-    uint32_t n, member;
-    const uint32_t *rows;
-    double *by;
+struct afti_shape {
+    uint64_t hash, epoch; /* by[] is of this epoch of the grid, and of `member` */
+    uint32_t n, member;   /* n: a multiple of 4 */
+    const uint32_t *rows; /* AFT_NOWHERE: not there yet, or beyond the arm's terms */
+    float *by;            /* what one unit at each is worth */
 };
 struct afti_entry_terms { /* what is seldom needed */
     uint32_t *at;         /* the row of each, AFT_NOWHERE: none yet */
     struct aft_term *own; /* the first is its identity */
 };
-struct
-    afti_entry { /* in 64 bytes with ten values: what a score needs of an arm is one line of memory */
-    struct afti_shape *shape;
-    struct afti_entry_terms *terms;
+/* What a score needs of an arm: in one line of memory with twelve values. */
+struct afti_entry {
+    uint32_t shape;          /* its number in the catalogue */
     uint32_t identity, seen; /* its row; rows in the dictionary when all this was resolved */
     uint16_t own_n;
     bool good, missing; /* good: its terms can be learned; missing: some have no row yet */
-    float value[];      /* shape->n, room for own_n - 1 */
+    float value[];      /* as many as the shape has rows; 0 where there is none */
 };
 struct afti_catalogue {
     uint64_t revision; /* of what it holds; 0: nothing */
     bool live;         /* the example at hand is under it */
     struct aft_arena arena;
-    struct afti_entry **v; /* by number; NULL: not made */
-    uint32_t cap, shapes_n, shapes_cap;
-    struct afti_shape **shapes; /* open addressing */
+    struct afti_entry **v;           /* by number; NULL: not made */
+    struct afti_entry_terms **terms; /* of the same */
+    uint32_t cap, shapes_n, shapes_cap, table_n;
+    struct afti_shape *shapes;
+    uint32_t *table; /* open addressing: numbers of shapes + 1 */
 };
 struct afti_place { /* for linear kinds; linear.c: the item at hand */
     struct aft_sparse x;
     uint32_t block; /* AFT_NOWHERE: none yet */
+    uint32_t from;  /* columns that the block had before this item */
+    /* bayes-full: N of each column, and its prior's variance where N is 1 */
+    struct afti_scale scale[AFT_LINEAR_COLUMNS];
+    double prior[AFT_LINEAR_COLUMNS];
+    uint32_t known; /* columns that have a prior */
 };
 struct afti_table {
     const struct afti_kind *kind;
@@ -144,15 +153,18 @@ struct afti_table {
     struct aft_weights weights;
     struct afti_grid grid;
     struct afti_place place;
+    double rate;   /* vw */
+    double memory; /* bayes-full: half is forgotten in so many examples; 0: nothing */
     struct afti_catalogue catalogue;
-    const struct afti_entry *entry; /* whose terms terms.own are, or NULL */
+    const struct afti_entry_terms *known; /* whose terms terms.own are, or NULL */
     int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */
 };
 
 /* ---- a member: one model of the learner's kind. Its weights are number `index` of those in the table. */
 struct afti_member {
     uint32_t index;
-    double q, t;            /* flow: Q, T */
+    double q, t;            /* flow, bayes: Q, T; vw: S, T */
+    double low, high;       /* vw: the labels' range */
     struct aft_ridge ridge; /* ridge: A, b of its blocks */
 };
 
@@ -172,18 +184,32 @@ struct afti_kind {
     void (*learn)(struct afti_table *t, struct afti_member *m, double weight, double label);
     void (*revise)(struct afti_table *t, struct afti_member *m, double weight, double before,
                    double after);
+    /* Into bilinear.v before a snapshot; NULL: it has its covariances already. */
+    void (*variances)(const struct afti_table *t, const struct afti_member *m);
     /* What was learned so far counts `keep` of what it did, in (0, 1). */
     void (*forget)(struct afti_table *t, struct afti_member *m, double keep);
     /* What a member keeps beside weights and planes <-> bytes. */
     void (*encode)(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out);
     bool (*decode)(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+    /* What they share beside weights <-> bytes; NULL: nothing. */
+    void (*encode_shared)(const struct afti_table *t, struct aft_image *image);
+    bool (*decode_shared)(struct afti_table *t, struct aft_reader *r);
 };
 const struct afti_kind *afti_kind_of(enum aft_model_kind kind);
 
+/* What was published last: what the next delta is made from. */
+struct afti_published {
+    struct aft_image plane[2]; /* WEIGHTS, LEARNER */
+    struct aft_digest digest;
+    struct aft_arm_status *arms; /* without ids */
+    uint32_t arms_n;
+    bool there;
+};
+
 struct aft_learner {
     struct aft_learner_settings settings;
-    struct aft_digest configuration, parent;
-    bool has_parent;
+    struct aft_digest configuration;
+    struct afti_published published;
     struct afti_table table;
     struct afti_member members[AFT_MEMBERS_MAX];
     uint32_t members_n;
@@ -248,31 +274,73 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
-void afti_grid_folds(const struct aft_bilinear *m, const float *x, const uint32_t *index,
-                     uint32_t n, float *fold); /* its kernel */
+struct afti_sums {
+    const float *w, *x; /* a member's row 0, the context */
+    uint32_t stride, n;
+    size_t row; /* floats from a row to the next */
+    struct afti_entry *const *entry;
+    const struct afti_shape *shapes;
+    double constant;
+};
+void afti_grid_sums(const struct afti_sums *s, double *score); /* its kernel */
+/* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
+static inline bool
+afti_grid_identity(const struct afti_table *t, uint32_t i)
+{
+    return t->grid.position[i] == 1;
+}
+static inline float
+afti_grid_norm(const struct afti_grid *g, uint32_t row, uint32_t column)
+{
+    float r = g->rows[row].max, c = g->columns[column].max;
+    return (r > 0 ? r : 1) * (c > 0 ? c : 1);
+}
 /* afti_grid_steps: room for the steps of the rows at hand. afti_grid_move: w += u x step, row by row. */
 void afti_grid_steps(struct afti_table *t);
 void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
 /* Scales and planes <-> bytes. */
-void afti_grid_encode(const struct afti_table *t, struct aft_buffer *out);
+void afti_grid_encode(const struct afti_table *t, struct aft_image *image);
 bool afti_grid_decode(struct afti_table *t, struct aft_reader *r);
 
-/* ---- flow.c. One row's part of a step: c of its crosses; own: of its first column, the row's own weight. */
-struct afti_row {
-    float *g, *step;
-    float value, scale, c, own, phi;
+/* ---- flow.c; its kernel */
+struct afti_context {
+    const float *x, *norm;
+    uint32_t stride;
 };
-float afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint32_t stride,
-                    float *used); /* its kernel */
+float afti_flow_rows(const struct afti_row *rows, uint32_t n, const struct afti_context *x,
+                     float *used);
 void afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
 void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
                       double after);
+void afti_flow_variances(const struct afti_table *t, const struct afti_member *m);
 void afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep);
-void afti_flow_variances(const struct afti_table *t);
 void afti_flow_encode(const struct afti_table *t, const struct afti_member *m,
                       struct aft_buffer *out);
 bool afti_flow_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
 
+/* ---- the other kinds: vw.c, bayes.c (encoded as the flow), bayes_full.c */
+void afti_vw_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_vw_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                    double after);
+void afti_vw_variances(const struct afti_table *t, const struct afti_member *m);
+void afti_vw_encode(const struct afti_table *t, const struct afti_member *m,
+                    struct aft_buffer *out);
+bool afti_vw_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+void afti_bayes_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_bayes_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                       double after);
+void afti_bayes_variances(const struct afti_table *t, const struct afti_member *m);
+void afti_full_item(struct afti_table *t, bool grow);
+void afti_full_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
+void afti_full_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
+                      double after);
+void afti_full_forget(struct afti_table *t, struct afti_member *m, double keep);
+void afti_full_encode(const struct afti_table *t, const struct afti_member *m,
+                      struct aft_buffer *out);
+bool afti_full_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
+void afti_full_encode_shared(const struct afti_table *t, struct aft_image *image);
+bool afti_full_decode_shared(struct afti_table *t, struct aft_reader *r);
+float afti_scale_see(struct afti_scale *s, float size); /* N from now on, with |x| = size seen */
 /* ---- forget.c. afti_forget: to the event time reached. afti_age: what an impression shown then is to be learned with, besides its weight. */
 void afti_forget(struct aft_learner *l);
 double afti_age(const struct aft_learner *l, int64_t shown_ms);
@@ -291,8 +359,13 @@ enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_e
 /* afti_item_candidate: the first candidate with that arm; AFT_NOWHERE: none. */
 uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
 
+/* snapshot.c. afti_published_take: the planes as they are now, their digest, and what the arms' counts are. */
+void afti_published_take(const struct aft_learner *l, struct afti_published *out);
+void afti_published_deinit(struct afti_published *p);
+
+bool afti_get_finite(struct aft_reader *r, double *out);
 /* The LEARNER plane: everything but the weights. */
-void afti_state_encode(const struct aft_learner *l, struct aft_buffer *out);
+void afti_state_encode(const struct aft_learner *l, struct aft_image *image);
 enum aft_err afti_state_decode(struct aft_learner *l, struct aft_bytes b,
                                struct aft_error *e) AFT_MUST_CHECK;
 

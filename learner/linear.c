@@ -17,6 +17,7 @@ block_of(struct afti_table *t, bool grow)
     } else if (m->blocks_n == 0) {
         at = grow ? aft_linear_add_block(m) : AFT_NOWHERE;
     }
+    t->place.from = at == AFT_NOWHERE ? 0 : aft_linear_block(m, at, 0)->d;
     if (at != AFT_NOWHERE && grow)
         aft_linear_block_grow(m, at, aft_linear_columns(m));
     return at;

@@ -266,12 +266,6 @@ afti_ridge_encode(const struct afti_table *t, const struct afti_member *m, struc
     }
 }
 
-static bool
-get_finite(struct aft_reader *r, double *out)
-{
-    return aft_get_double(r, out) && isfinite(*out);
-}
-
 bool
 afti_ridge_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r)
 {
@@ -285,10 +279,10 @@ afti_ridge_decode(const struct afti_table *t, struct afti_member *m, struct aft_
                aft_get_le64(r, &updates);
         b->updates = good ? (int64_t)updates : 0;
         for (uint32_t i = 0; good && i < d; i++)
-            good = get_finite(r, &b->b[i]);
+            good = afti_get_finite(r, &b->b[i]);
         for (uint32_t i = 0; good && i < d; i++)
             for (uint32_t j = 0; good && j <= i; j++)
-                good = get_finite(r, &b->a[(size_t)i * b->stride + j]);
+                good = afti_get_finite(r, &b->a[(size_t)i * b->stride + j]);
     }
     return good;
 }

@@ -20,6 +20,8 @@ aft_learner_settings_default(struct aft_learner_settings *s)
     s->weighting = AFT_WEIGHTING_CAPPED;
     s->weight_cap = 20;
     s->lambda = 1;
+    s->rate = 0.5;
+    s->memory = 50000;
     s->reward_scale = 1;
 }
 
@@ -50,6 +52,11 @@ aft_learner_set(struct aft_learner_settings *s, const char *key, const char *val
     }
     if (strcmp(key, "learner.lambda") == 0)
         return aft_set_number(key, value, 1e-6, 1e9, &s->lambda, e);
+    if (strcmp(key, "learner.rate") == 0)
+        return aft_set_number(key, value, 1e-6, 100, &s->rate, e);
+    if (strcmp(key, "learner.memory") == 0)
+        return strcmp(value, "0") == 0 ? (s->memory = 0, AFT_OK)
+                                       : aft_set_number(key, value, 1, 1e15, &s->memory, e);
     if (strcmp(key, "learner.reward.scale") == 0)
         return aft_set_number(key, value, 1e-9, 1e9, &s->reward_scale, e);
     return aft_policy_set(&s->policy, key, value, known, e);
@@ -85,8 +92,10 @@ merge_one(void *ctx, const char *key, const char *value)
     if (strcmp(key, "learner.model") == 0) {
         own_duration(m, "learner.half.life", m->s->half_life_ms);
         own_number(m, "learner.lambda", m->s->lambda);
+        own_number(m, "learner.memory", m->s->memory);
     }
     if (strcmp(key, "learner.scope") == 0) {
+        own_number(m, "learner.rate", m->s->rate);
         m->each(m->ctx, "learner.reduction", aft_word_of(reductions, 2, (int)m->s->reduction));
         own_number(m, "learner.reward.scale", m->s->reward_scale);
     }

@@ -15,6 +15,8 @@
 
 #define MAGIC 0x314c4641u
 
+enum { ARMS = 1, POLICIES, MEMBER = 16 }; /* sections of the image; grid.c has those between */
+
 static void
 put_name(struct aft_buffer *out, struct aft_bytes name)
 {
@@ -23,8 +25,9 @@ put_name(struct aft_buffer *out, struct aft_bytes name)
 }
 
 static void
-put_counted(const struct aft_learner *l, struct aft_buffer *out)
+put_counted(const struct aft_learner *l, struct aft_image *image)
 {
+    struct aft_buffer *out = &image->bytes;
     aft_put_le32(out, AFTI_COUNTS);
     for (int i = 0; i < AFTI_COUNTS; i++)
         aft_put_le64(out, (uint64_t)l->counts[i]);
@@ -32,6 +35,7 @@ put_counted(const struct aft_learner *l, struct aft_buffer *out)
     for (int i = 0; i < AFTI_SUMS; i++)
         aft_put_double(out, l->sums[i]);
     aft_put_le32(out, l->arms.index.n);
+    aft_image_section(image, ARMS, AFT_GRAIN);
     for (uint32_t i = 0; i < l->arms.index.n; i++) {
         const struct afti_arm *a = &l->arms.v[i];
         put_name(out, a->id);
@@ -40,6 +44,7 @@ put_counted(const struct aft_learner *l, struct aft_buffer *out)
         aft_put_le64(out, (uint64_t)a->reward_micro);
         aft_put_le64(out, (uint64_t)a->first_seen_ms);
     }
+    aft_image_section(image, POLICIES, AFT_GRAIN);
     aft_put_le32(out, l->scoreboard.n);
     for (uint32_t i = 0; i < l->scoreboard.n; i++) {
         const struct afti_policy *p = &l->scoreboard.v[i];
@@ -54,22 +59,24 @@ put_counted(const struct aft_learner *l, struct aft_buffer *out)
 }
 
 static void
-put_model(const struct aft_learner *l, struct aft_buffer *out)
+put_model(const struct aft_learner *l, struct aft_image *image)
 {
     const struct afti_table *t = &l->table;
-    for (uint32_t i = 0; i < l->members_n; i++)
-        t->kind->encode(t, &l->members[i], out);
-    if (aft_model_traits(t->weights.kind)->bilinear)
-        afti_grid_encode(t, out);
+    for (uint32_t i = 0; i < l->members_n; i++) {
+        aft_image_section(image, MEMBER + i, AFT_GRAIN);
+        t->kind->encode(t, &l->members[i], &image->bytes);
+    }
+    if (t->kind->encode_shared)
+        t->kind->encode_shared(t, image);
 }
 
 void
-afti_state_encode(const struct aft_learner *l, struct aft_buffer *out)
+afti_state_encode(const struct aft_learner *l, struct aft_image *image)
 {
-    aft_put_le32(out, MAGIC);
-    aft_put_raw(out, (struct aft_bytes){l->configuration.b, sizeof l->configuration.b});
-    put_counted(l, out);
-    put_model(l, out);
+    aft_put_le32(&image->bytes, MAGIC);
+    aft_put_raw(&image->bytes, (struct aft_bytes){l->configuration.b, sizeof l->configuration.b});
+    put_counted(l, image);
+    put_model(l, image);
 }
 
 /* ---- reading: every get says whether the bytes were there and sound */
@@ -82,8 +89,8 @@ get_i64(struct aft_reader *r, int64_t *out)
     return good;
 }
 
-static bool
-get_finite(struct aft_reader *r, double *out)
+bool
+afti_get_finite(struct aft_reader *r, double *out)
 {
     return aft_get_double(r, out) && isfinite(*out);
 }
@@ -105,7 +112,7 @@ get_sums(struct aft_learner *l, struct aft_reader *r)
         good = get_i64(r, &l->counts[i]);
     good = good && aft_get_le32(r, &n) && n == AFTI_SUMS;
     for (int i = 0; good && i < AFTI_SUMS; i++)
-        good = get_finite(r, &l->sums[i]);
+        good = afti_get_finite(r, &l->sums[i]);
     return good;
 }
 
@@ -136,10 +143,10 @@ get_scoreboard(struct aft_learner *l, struct aft_reader *r)
             get_name(r, &name) ? afti_scoreboard_of(&l->scoreboard, name) : NULL;
         if (!p || l->scoreboard.n != i + 1)
             return false;
-        good = get_i64(r, &p->decisions) && get_i64(r, &p->items) && get_finite(r, &p->clicks) &&
-               get_finite(r, &p->value);
+        good = get_i64(r, &p->decisions) && get_i64(r, &p->items) &&
+               afti_get_finite(r, &p->clicks) && afti_get_finite(r, &p->value);
         for (int j = 0; good && j < AFTI_CROSS; j++)
-            good = get_finite(r, &p->cross[j]);
+            good = afti_get_finite(r, &p->cross[j]);
     }
     return good;
 }
@@ -148,13 +155,10 @@ static bool
 get_model(struct aft_learner *l, struct aft_reader *r)
 {
     struct afti_table *t = &l->table;
-    bool bilinear = aft_model_traits(t->weights.kind)->bilinear, good = true;
+    bool good = true;
     for (uint32_t i = 0; good && i < l->members_n; i++)
         good = t->kind->decode(t, &l->members[i], r);
-    if (!bilinear)
-        return good;
-    return good && t->weights.bilinear.cells == 1u << l->settings.policy.bits &&
-           afti_grid_decode(t, r);
+    return good && (!t->kind->decode_shared || t->kind->decode_shared(t, r));
 }
 
 enum aft_err

@@ -1,4 +1,5 @@
-/* decide.c - one decision: eligible candidates -> log-weights -> Plackett-Luce with a floor -> slate with its probabilities.
+/* decide.c - one decision: eligible candidates -> log-weights -> Plackett-Luce with a floor -> slate with its probabilities;
+ * where topics count, the sequence of sequence.c instead.
  *
  * The log-weights are rounded to float32 before they are used: what is logged (out->log_weights, design.epsilon) is exactly
  * what was
@@ -13,6 +14,11 @@
 #include "policy/inner.h"
 
 enum { MARGINAL_MAX = 256 };
+
+struct drawn {
+    uint32_t slate[AFT_SLATE_MAX], k, marginals; /* the first so many slots have a marginal */
+    double p[AFT_SLATE_MAX], marginal[AFT_SLATE_MAX];
+};
 
 struct aft_scratch *
 aft_scratch_new(void)
@@ -54,37 +60,65 @@ eligible(struct aft_scratch *s, const struct aft_request *r, uint32_t *n, struct
     return AFT_OK;
 }
 
+/* Plackett-Luce: closed forms. */
 static void
-probabilities(struct aft_scratch *s, uint32_t n, const uint32_t *slate, struct aft_decision *out)
+draw_plain(struct aft_scratch *s, uint32_t n, const struct aft_design *design, struct drawn *d)
 {
-    double p[AFT_SLATE_MAX], prefix = 1;
-    aft_pl_conditionals(s->w, n, slate, out->n, p);
+    struct aft_bytes key = design->key;
+    aft_pl_weights(s->log_w, n, design->epsilon, s->w);
+    aft_pl_draw(s->w, s->index, n, aft_hash64(key, 0), d->k, d->slate);
+    aft_pl_conditionals(s->w, n, d->slate, d->k, d->p);
     aft_pl_rests(s->w, n, s->rest);
-    for (uint32_t l = 0; l < out->n; l++) {
-        struct aft_slot *slot = &out->slots[l];
-        prefix *= p[l];
-        *slot = (struct aft_slot){
-            .candidate = s->index[slate[l]], .propensity = p[l], .prefix = prefix};
-        slot->has_marginal = l < 2 || (l == 2 && n <= MARGINAL_MAX);
-        if (slot->has_marginal)
-            slot->marginal = aft_pl_marginal(s->w, s->rest, n, slate[l], l);
-        AFT_INVARIANT(I1, p[l] > 0 && p[l] <= 1);
-    }
+    for (; d->marginals < d->k && d->marginals < (n <= MARGINAL_MAX ? 3 : 2); d->marginals++)
+        d->marginal[d->marginals] =
+            aft_pl_marginal(s->w, s->rest, n, d->slate[d->marginals], d->marginals);
 }
 
-enum aft_err
-aft_decide(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-           struct aft_decision *out, struct aft_error *e)
+static void
+draw_diverse(const struct aft_policy_settings *set, struct aft_scratch *s, uint32_t n,
+             const struct aft_design *design, struct drawn *d)
 {
-    const struct aft_policy_settings *set = &m->plan.settings;
-    uint32_t n = 0, slate[AFT_SLATE_MAX];
-    bool uniform = r->baseline || m->uniform || set->explore == AFT_EXPLORE_UNIFORM;
-    AFT_TRY(eligible(s, r, &n, e));
-    out->n = r->k < n ? r->k : n;
-    if (uniform)
+    aft_pl_weights(s->log_w, n, 0, s->w);
+    struct afti_sequence q = {.w = s->w,
+                              .topic = s->topic,
+                              .wanted = s->wanted,
+                              .n = n,
+                              .epsilon = design->epsilon,
+                              .repeat = set->diversity,
+                              .uncovered = set->coverage_factor};
+    afti_sequence_draw(&q, s->index, aft_hash64(design->key, 0), d->k, d->slate);
+    afti_sequence_conditionals(&q, d->slate, d->k, d->p);
+    d->marginals = afti_sequence_marginals(&q, d->slate, d->k, d->marginal);
+}
+
+static void
+report(const struct aft_scratch *s, const struct drawn *d, struct aft_decision *out)
+{
+    double prefix = 1;
+    for (uint32_t l = 0; l < d->k; l++) {
+        prefix *= d->p[l];
+        out->slots[l] = (struct aft_slot){.candidate = s->index[d->slate[l]],
+                                          .propensity = d->p[l],
+                                          .prefix = prefix,
+                                          .has_marginal = l < d->marginals};
+        if (l < d->marginals)
+            out->slots[l].marginal = d->marginal[l];
+        AFT_INVARIANT(I1, d->p[l] > 0 && d->p[l] <= 1);
+    }
+    out->n = d->k;
+}
+
+/* s->log_w of the eligible, as float32, and out->log_weights of all. */
+static enum aft_err
+weigh(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r, uint32_t n,
+      uint32_t k, bool uniform, struct aft_error *e)
+{
+    if (uniform) {
         memset(s->log_w, 0, n * sizeof *s->log_w);
-    else
-        AFT_TRY(afti_log_weights(m, s, r, n, out->n, e));
+    } else {
+        AFT_TRY(afti_log_weights(m, s, r, n, k, e));
+        AFT_TRY(afti_raise(m, s, r, n, e));
+    }
     for (uint32_t i = 0; i < r->candidates_n; i++)
         s->out[i] = -INFINITY;
     for (uint32_t i = 0; i < n; i++) {
@@ -94,15 +128,36 @@ aft_decide(const struct aft_model *m, struct aft_scratch *s, const struct aft_re
         s->out[s->index[i]] = (float)s->log_w[i];
         s->log_w[i] = (double)s->out[s->index[i]];
     }
+    return AFT_OK;
+}
+
+enum aft_err
+aft_decide(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+           struct aft_decision *out, struct aft_error *e)
+{
+    const struct aft_policy_settings *set = &m->plan.settings;
+    uint32_t n = 0, k;
+    bool uniform = r->baseline || m->uniform || m->law.uniform;
+    AFT_TRY(eligible(s, r, &n, e));
+    k = afti_slots_of(m, r);
+    struct drawn d = {.k = k < n ? k : n};
+    AFT_TRY(weigh(m, s, r, n, d.k, uniform, e));
+    bool diverse = !uniform && afti_diverse(set);
     out->design = (struct aft_design){
-        .kind = uniform ? AFT_LITERAL("uniform") : AFT_LITERAL("plackett_luce"),
+        .kind = uniform   ? AFT_LITERAL("uniform")
+                : diverse ? AFT_LITERAL("diverse")
+                          : AFT_LITERAL("plackett_luce"),
         .temperature = !uniform && set->explore == AFT_EXPLORE_SOFTMAX ? set->temperature : 1,
-        .epsilon = uniform ? 0 : set->epsilon,
-        .k = (int32_t)r->k,
+        .epsilon = uniform ? 0 : afti_floor_of(m, n),
+        .k = (int32_t)k,
         .key = r->key};
-    aft_pl_weights(s->log_w, n, out->design.epsilon, s->w);
-    aft_pl_draw(s->w, s->index, n, aft_hash64(r->key, 0), out->n, slate);
-    probabilities(s, n, slate, out);
+    if (diverse)
+        afti_topics(m, s, r, n);
+    if (diverse)
+        draw_diverse(set, s, n, &out->design, &d);
+    else
+        draw_plain(s, n, &out->design, &d);
+    report(s, &d, out);
     out->propensity_kind = !uniform && set->explore == AFT_EXPLORE_THOMPSON
                                ? AFT_PROPENSITY_EXACT_GIVEN_DRAWS
                                : AFT_PROPENSITY_EXACT;

@@ -26,11 +26,9 @@ aft_epsilon_greedy(const double *score, uint32_t n, double epsilon, double *p)
 void
 aft_softmax(const double *score, uint32_t n, double lambda, double *p)
 {
-    double top = lambda * score[0], sum = 0;
-    for (uint32_t i = 1; i < n; i++)
-        top = lambda * score[i] > top ? lambda * score[i] : top;
+    double top = score[first_best(score, n)], sum = 0;
     for (uint32_t i = 0; i < n; i++) {
-        double d = lambda * score[i] - top;
+        double d = lambda * (score[i] - top); /* never above 0, so nothing overflows but to less */
         p[i] = d < -700 ? 0 : aft_exp(d);
         sum += p[i];
     }

@@ -106,6 +106,20 @@ plan_name(const struct aft_features_plan *p, uint64_t hash)
     return p->names[at].hash ? p->names[at] : (struct aft_plan_name){hash, -1, -1};
 }
 
+/* What the plan says of a name: of itself, else of its namespace. */
+static struct aft_plan_name
+plan_of(const struct aft_features_plan *p, struct aft_bytes name)
+{
+    struct aft_plan_name n = plan_name(p, aft_hash64(name, 0));
+    if (n.side >= 0 || p->sides_n == 0)
+        return n;
+    const uint8_t *end = name.n ? memchr(name.p, '^', name.n) : NULL;
+    struct aft_bytes space =
+        end ? (struct aft_bytes){name.p, (size_t)(end - name.p)} : AFT_LITERAL("^");
+    n.side = plan_name(p, aft_hash64(space, 0)).side;
+    return n;
+}
+
 struct aft_known *
 aft_name_known(const struct aft_features_plan *p, struct aft_known names[AFT_NAMES],
                struct aft_bytes name, bool of_arm)
@@ -113,7 +127,7 @@ aft_name_known(const struct aft_features_plan *p, struct aft_known names[AFT_NAM
     struct aft_known *k = aft_known_find(names, AFT_NAMES, name);
     if (k || !(k = aft_known_take(names, AFT_NAMES, name)))
         return k;
-    struct aft_plan_name n = plan_name(p, aft_hash64(name, 0));
+    struct aft_plan_name n = plan_of(p, name);
     k->name = n.hash;
     k->term = mix(n.hash, of_arm ? ARM : CONTEXT);
     k->side = n.side;
@@ -153,8 +167,8 @@ encode(const struct aft_features_plan *p, struct aft_known *names, struct aft_fe
             return AFT_FAIL(e, AFT_E_VALUE, "feature %.*s is not finite: leave it out instead",
                             (int)x->name.n, (const char *)x->name.p);
         struct aft_known *k = names ? aft_name_known(p, names, x->name, area == ARM) : NULL;
-        struct aft_plan_name n = k ? (struct aft_plan_name){k->name, k->side, k->bucket}
-                                   : plan_name(p, aft_hash64(x->name, 0));
+        struct aft_plan_name n =
+            k ? (struct aft_plan_name){k->name, k->side, k->bucket} : plan_of(p, x->name);
         struct aft_term t =
             k && x->type == AFT_FEATURE_NUMBER && k->bucket < 0
                 ? (struct aft_term){k->term, x->number, true, (uint16_t)(k - names + 1)}
@@ -162,8 +176,10 @@ encode(const struct aft_features_plan *p, struct aft_known *names, struct aft_fe
         if (t.value == 0)
             continue;
         out->v[out->n++] = t;
-        if (n.side >= 0)
+        if (n.side >= 0) {
+            out->next[out->n - 1] = out->side[n.side];
             out->side[n.side] = (uint16_t)out->n;
+        }
     }
     return AFT_OK;
 }
@@ -216,21 +232,37 @@ slot_term(int32_t slot)
     return (struct aft_term){mix((uint64_t)slot, SLOT), slot > 0 ? 1 : 0, false, 0};
 }
 
-/* A side of a pair: *own says whether it is the arm's. value 0: absent. */
-static struct aft_term
-side_term(int16_t side, const struct aft_encoded *context, const struct aft_encoded *arm,
-          int32_t slot, bool *own)
+/* The terms of a side of a pair: a list of the arm or the context (v, by `next`), or one alone. */
+struct side {
+    const struct aft_encoded *of;
+    struct aft_term alone; /* of == NULL */
+    uint16_t at;           /* index + 1, 0: no more */
+    bool own;              /* the arm's */
+};
+
+static struct side
+side_of_pair(int16_t side, const struct aft_encoded *context, const struct aft_encoded *arm,
+             int32_t slot)
 {
-    *own = false;
     if (side == AFT_SIDE_SLOT)
-        return slot_term(slot);
-    *own = true;
+        return (struct side){.alone = slot_term(slot), .at = 1};
     if (side == AFT_SIDE_ARM)
-        return arm ? arm->v[0] : (struct aft_term){0};
-    if (arm && arm->side[side])
-        return arm->v[arm->side[side] - 1];
-    *own = false;
-    return context->side[side] ? context->v[context->side[side] - 1] : (struct aft_term){0};
+        return (struct side){.alone = arm ? arm->v[0] : (struct aft_term){0}, .at = 1, .own = true};
+    bool own = arm && arm->side[side];
+    const struct aft_encoded *of = own ? arm : context;
+    return (struct side){.of = of, .at = of->side[side], .own = own};
+}
+
+static const struct aft_term *
+term_at(const struct side *s, uint16_t at)
+{
+    return s->of ? &s->of->v[at - 1] : &s->alone;
+}
+
+static uint16_t
+after(const struct side *s, uint16_t at)
+{
+    return s->of ? s->of->next[at - 1] : 0;
 }
 
 static bool
@@ -241,6 +273,20 @@ pair_term(const struct aft_term *l, const struct aft_term *r, struct aft_term *o
         return false;
     *out = (struct aft_term){mix(l->hash, r->hash + PAIR), v, l->number || r->number, 0};
     return true;
+}
+
+/* All products of one declared pair; n terms stand in out before it. Returns how many stand there then. Of a side with itself
+ * the order of two terms is that of their hashes: features come in any order. */
+static uint32_t
+pair_terms(const struct side *l, const struct side *r, bool same, struct aft_term *out, uint32_t n)
+{
+    for (uint16_t i = l->at; i; i = after(l, i))
+        for (uint16_t j = same ? i : r->at; j && n < AFT_TERMS_MAX; j = after(r, j)) {
+            const struct aft_term *a = term_at(l, i), *b = term_at(r, j);
+            bool turn = same && a->hash > b->hash;
+            n += pair_term(turn ? b : a, turn ? a : b, out + n);
+        }
+    return n;
 }
 
 uint32_t
@@ -254,12 +300,11 @@ aft_terms_shared(const struct aft_features_plan *p, const struct aft_encoded *co
     if (slot > 0)
         out[n++] = slot_term(slot);
     for (uint32_t i = 0; i < p->settings.interactions_n; i++) {
-        bool own = false;
         if (p->left[i] == AFT_SIDE_ARM || p->right[i] == AFT_SIDE_ARM)
             continue;
-        struct aft_term l = side_term(p->left[i], context, NULL, slot, &own);
-        struct aft_term r = side_term(p->right[i], context, NULL, slot, &own);
-        n += pair_term(&l, &r, out + n);
+        struct side l = side_of_pair(p->left[i], context, NULL, slot);
+        struct side r = side_of_pair(p->right[i], context, NULL, slot);
+        n = pair_terms(&l, &r, p->left[i] == p->right[i], out, n);
     }
     return n;
 }
@@ -272,13 +317,12 @@ aft_terms_own(const struct aft_features_plan *p, const struct aft_encoded *conte
     uint32_t first = with_identity ? 0 : 1, n = arm->n - first;
     memcpy(out, arm->v + first, n * sizeof *out);
     for (uint32_t i = 0; i < p->settings.interactions_n; i++) {
-        bool own_l = false, own_r = false;
         if (!with_identity && (p->left[i] == AFT_SIDE_ARM || p->right[i] == AFT_SIDE_ARM))
             continue;
-        struct aft_term l = side_term(p->left[i], context, arm, slot, &own_l);
-        struct aft_term r = side_term(p->right[i], context, arm, slot, &own_r);
-        if ((own_l && own_r) || (crosses && (own_l || own_r)))
-            n += pair_term(&l, &r, out + n);
+        struct side l = side_of_pair(p->left[i], context, arm, slot);
+        struct side r = side_of_pair(p->right[i], context, arm, slot);
+        if ((l.own && r.own) || (crosses && (l.own || r.own)))
+            n = pair_terms(&l, &r, p->left[i] == p->right[i], out, n);
     }
     return n;
 }

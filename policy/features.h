@@ -4,6 +4,9 @@
  *   text, true flag    hash(name, value), 1                         (false, empty and zero: no term)
  *   arm identity       hash("arm", id), 1                            slot l > 0: hash("slot", l), 1
  *   declared pair      hash(left, right), left's value x right's     ("arm" and "slot" may stand on either side)
+ * A side of a pair names one feature, or a namespace: "user" is the feature user and all features "user^...", "^" all that have
+ * no '^' in their name; then the pair is every product of the one side with the other (of a side with itself: each once, squares
+ * too), up to AFT_PAIRS_MAX a decision and an arm. A feature that a pair names itself does not count for its namespace.
  * A context's x and a candidate's x are different terms; in a pair with the arm a name means the candidate's where it has it,
  * else the
  * context's. Slot 0 is the reference: it has no term, so a score without a slot is a score at the top.
@@ -15,7 +18,10 @@
 #include "policy/policy.h"
 
 #define AFT_SIDES_MAX (2 * AFT_INTERACTIONS_MAX + AFT_BUCKETS_MAX)
-#define AFT_TERMS_MAX (AFT_FEATURES_MAX + AFT_INTERACTIONS_MAX + 2)
+#define AFT_PAIRS_MAX 2048u
+#define AFT_ENCODED_MAX (AFT_FEATURES_MAX + 2) /* terms of one context or one arm, without pairs */
+/* what aft_terms_shared and aft_terms_own write at most; pairs past it are left out */
+#define AFT_TERMS_MAX (AFT_ENCODED_MAX + AFT_PAIRS_MAX)
 
 struct aft_term {
     uint64_t hash;
@@ -39,9 +45,10 @@ enum { AFT_SIDE_ARM = -1, AFT_SIDE_SLOT = -2 };
 
 /* One context or one arm, encoded. For an arm the identity is v[0]. */
 struct aft_encoded {
-    struct aft_term v[AFT_TERMS_MAX];
+    struct aft_term v[AFT_ENCODED_MAX];
     uint32_t n;
-    uint16_t side[AFT_SIDES_MAX]; /* index + 1 of the term that stands for a side, 0: absent */
+    uint16_t side[AFT_SIDES_MAX]; /* index + 1 of the last term that stands for a side, 0: absent */
+    uint16_t next[AFT_ENCODED_MAX]; /* index + 1 of the one before it for the same side */
 };
 
 void aft_features_plan_init(struct aft_features_plan *p, const struct aft_policy_settings *s);
@@ -58,7 +65,7 @@ enum aft_err aft_encode_arm(const struct aft_features_plan *p, struct aft_bytes 
  * aft_terms_own: the rest: the arm's features, its identity (with_identity), pairs with a side of the arm; `crosses` = false
  * leaves
  * out pairs of an arm's side with a context's (a bilinear model has them all by itself).
- * Both return how many terms they wrote; out has room for AFT_TERMS_MAX + AFT_INTERACTIONS_MAX. */
+ * Both return how many terms they wrote; out has room for AFT_TERMS_MAX. */
 uint32_t aft_terms_shared(const struct aft_features_plan *p, const struct aft_encoded *context,
                           int32_t slot, struct aft_term *out);
 uint32_t aft_terms_own(const struct aft_features_plan *p, const struct aft_encoded *context,

@@ -1,36 +1,68 @@
 /* inner.h - what the files of policy/ share. Not for other folders.
  *
- *   settings.c  text <-> settings            features.c  nouns -> terms (hash, value)
+ *   settings.c, settings_lists.c  text <-> settings               features.c  nouns -> terms (hash, value)
  *   slate.c     log-weights -> slate         explore.c   scores -> pmf
  *   dict.c      hash -> index                linear.c, bilinear.c, format.c   the weights of a model and their bytes
- *   snapshot_set.c  records -> a whole set   model.c     a whole set -> a model
+ *   delta.c     images and what changed      snapshot_*.c   snapshot_inner.h     model.c   a whole set -> a model
  *   plain.c, quadratic.c  fast ways to the same scores
- *   score.c     a model's view of a request -> log-weights       tally.c     values -> shares, Thompson
- *                      decide.c   all of it for one decision
+ *   score.c     a model's view of a request -> means, variances   law.c   those -> log-weights, by the policy
+ *   tally.c     values -> shares, Thompson    inside.c, sequence.c   what is done inside the draw
+ *   decide.c    all of it for one decision
  */
 #ifndef AFT_POLICY_INNER_H
 #define AFT_POLICY_INNER_H
 
 #include "policy/policy.h"
 
+/* A pmf's logarithm where it is zero: the floor is all that is left. */
+#define AFTI_LOG_ZERO (-80.0)
+
+/* What the settings come to when so much has matured (law.c). */
+struct afti_law {
+    double matured, epsilon, gamma,
+        width;    /* floor; SquareCB's; of UCB's and Thompson's deviations */
+    bool uniform; /* every decision, whatever the model says */
+};
+
 struct aft_model {
     struct aft_features_plan plan;
     bool uniform;
+    struct afti_law law;
     int64_t round;
     char id[65]; /* "" for the uniform one */
     struct aft_weights weights;
     float quantiles[4096];      /* the normal law at (i + 1/2) / 4096, for Thompson's draws */
     struct aft_digest identity; /* of the set: settings and weights */
-    double *forms;              /* a small per-arm model's blocks: quadratic.c; or NULL */
+    float *forms;               /* a small per-arm model's blocks: quadratic.c; or NULL */
 };
 
-/* quadratic.c: x' C x as one product with the triangle of x x'. */
+/* settings_lists.c: the settings that are lists, and families of named numbers. */
+struct afti_named {
+    struct aft_named_number *v;
+    uint32_t *n, cap;
+    double low, high;
+    bool whole;
+};
+enum aft_err afti_set_named(struct afti_named *f, const char *key, const char *name,
+                            const char *value, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_set_interactions(struct aft_policy_settings *s, const char *value,
+                                   struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_set_buckets(struct aft_policy_settings *s, const char *key, const char *name,
+                              const char *value, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_set_topics(struct aft_policy_settings *s, const char *key, const char *value,
+                             struct aft_error *e) AFT_MUST_CHECK;
+void afti_print_interactions(const struct aft_policy_settings *s, char *out, size_t size);
+void afti_print_edges(const struct aft_buckets *b, char *out, size_t size);
+void afti_print_topics(const struct aft_policy_settings *s, char *out, size_t size);
+
+/* quadratic.c: x' C x as the square of L' x, C = L L'. A form has afti_form_size(d) floats. */
 #define AFTI_FORM_COLUMNS 128u
-size_t afti_form_size(uint32_t columns);
+size_t afti_form_size(uint32_t d);
 /* afti_forms_make: where the model is one and wants variances. */
 void afti_forms_make(struct aft_model *m);
-/* afti_form_triangle: the products x[i] x[j], j <= i, of d values. */
-void afti_form_triangle(const double *x, uint32_t d, double *z);
+/* afti_form_scaled: x divided by what it returns. afti_form_square: of such an x; times the square of that it is x' C x. */
+double afti_form_scaled(const double *x, uint32_t d, float *out);
+double afti_form_square(const float *form, const float *x, uint32_t d);
 double afti_form_dot(const double *a, const double *b, size_t n);
 /* slate.c's and plain.c's kernels */
 double afti_pl_pairs(const double *w, const double *rest, const double *inverse, uint32_t n);
@@ -56,6 +88,7 @@ struct afti_catalogue {
 };
 
 #define AFTI_DIRECTIONS 64u
+#define AFTI_RANKS 16u /* the greedy mass goes at most so deep; at least AFT_SLATE_MAX */
 
 struct aft_scratch {
     struct aft_encoded context, arm;
@@ -64,10 +97,13 @@ struct aft_scratch {
     uint32_t member;                    /* whose scores are being made */
     uint32_t index[AFT_CANDIDATES_MAX]; /* eligible candidates */
     double log_w[AFT_CANDIDATES_MAX], w[AFT_CANDIDATES_MAX], rest[AFT_CANDIDATES_MAX];
-    double mean[AFT_CANDIDATES_MAX], variance[AFT_CANDIDATES_MAX];
+    double mean[AFT_CANDIDATES_MAX + 8], variance[AFT_CANDIDATES_MAX + 8];
     double value[AFT_CANDIDATES_MAX + 8], tally[AFT_CANDIDATES_MAX],
         normal[AFT_CANDIDATES_MAX + AFTI_DIRECTIONS + 16];
     float out[AFT_CANDIDATES_MAX];
+    double pmf[AFT_CANDIDATES_MAX], low[AFT_CANDIDATES_MAX], high[AFT_CANDIDATES_MAX];
+    uint64_t topic[AFT_CANDIDATES_MAX];
+    uint32_t wanted[AFT_CANDIDATES_MAX];
     double shared_apply[AFT_LINEAR_COLUMNS], own_apply[AFT_LINEAR_COLUMNS];
     uint32_t start[AFT_CANDIDATES_MAX + 1]; /* a candidate's places */
     /* these grow to the largest request, or to the model */
@@ -76,9 +112,8 @@ struct aft_scratch {
     double *direction; /* deviation of each candidate along each direction that some share */
     size_t direction_cap;
     uint32_t directions;
-    uint32_t best[AFT_SLATE_MAX + 1]; /* of the draw before */
-    bool joint;                       /* gram holds their covariance */
-    double *gram;                     /* GRAM_MAX x GRAM_MAX, once asked for */
+    bool joint;   /* gram holds their covariance */
+    double *gram; /* GRAM_MAX x GRAM_MAX, once asked for */
     float *x, *x2;
     size_t x_cap;
     struct afti_fold {
@@ -93,7 +128,7 @@ struct aft_scratch {
     struct aft_walk walk;
     struct afti_catalogue catalogue;
     double form_x[AFTI_FORM_COLUMNS + 8];
-    double form_z[AFTI_FORM_COLUMNS * (AFTI_FORM_COLUMNS + 1) / 2 + 16];
+    float form_x32[AFTI_FORM_COLUMNS];
 };
 
 /* A row of a bilinear model times the context, made at most once a decision. */
@@ -104,16 +139,63 @@ struct afti_fold *afti_fold(const struct aft_bilinear *b, struct aft_scratch *s,
 bool afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                       uint32_t n, double start);
 
-/* tally.c. afti_spread: `mass` over the best k of s->value[0 .. n), into s->tally[]. afti_thompson: draws and tally. */
+/* tally.c. afti_spread: `mass` over the best k (<= AFTI_RANKS) of s->value[0 .. n), into s->tally[]. afti_thompson: draws and tally. */
 #define AFTI_GRAM_MAX 128u
 double afti_deviation(double variance);
+bool afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best);
+void afti_own_values(const double *mean, const double *deviation, const double *normal, uint32_t n,
+                     double *value);
 void afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass);
+/* afti_lead: a pmf of who leads; the best others follow. Into s->tally[]. */
+void afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k);
 void afti_thompson(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                    uint32_t n, uint32_t k);
 
-/* afti_log_weights: fills s->log_w[0 .. n) for the eligible s->index[0 .. n). */
+/* score.c. afti_moments: as member s->member sees it, s->mean[0 .. n), and s->variance[0 .. n) where wanted, of the eligible
+ * s->index[0 .. n); all of them finite.
+ * gram: and how they vary together, where that is not by themselves (s->joint, s->directions). */
+struct afti_want {
+    bool variance, gram;
+};
+enum aft_err afti_moments(const struct aft_model *m, struct aft_scratch *s,
+                          const struct aft_request *r, uint32_t n, struct afti_want want,
+                          struct aft_error *e) AFT_MUST_CHECK;
+
+/* law.c. afti_wants: what a law reads of a model. afti_law_of: when `matured` examples have settled. afti_log_weights: fills
+ * s->log_w[0 .. n) for the eligible s->index[0 .. n). afti_floor_of: the epsilon of a decision among n. */
+struct afti_want afti_wants(const struct aft_policy_settings *s);
+struct afti_law afti_law_of(const struct aft_policy_settings *s, double matured);
 enum aft_err afti_log_weights(const struct aft_model *m, struct aft_scratch *s,
                               const struct aft_request *r, uint32_t n, uint32_t k,
                               struct aft_error *e) AFT_MUST_CHECK;
+double afti_floor_of(const struct aft_model *m, uint32_t n);
+
+/* inside.c: what is done to the weights inside the draw, so that it is in the probabilities. afti_raise: repetition, then the
+ * least exposure; in s->log_w. afti_diverse: whether slates need a sequence. afti_topics: then, s->topic and s->wanted. */
+enum aft_err afti_raise(const struct aft_model *m, struct aft_scratch *s,
+                        const struct aft_request *r, uint32_t n,
+                        struct aft_error *e) AFT_MUST_CHECK;
+uint32_t afti_slots_of(const struct aft_model *m, const struct aft_request *r);
+bool afti_diverse(const struct aft_policy_settings *s);
+void afti_topics(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+                 uint32_t n);
+
+/* sequence.c: a slate whose weights depend on the topics above. w: as of Plackett-Luce without a floor. */
+struct afti_sequence {
+    const double *w;
+    const uint64_t *topic;  /* 0: none */
+    const uint32_t *wanted; /* index + 1 of the declared topic that it is of; 0: none */
+    uint32_t n;
+    double epsilon, repeat, uncovered;
+};
+void afti_sequence_draw(const struct afti_sequence *q, const uint32_t *index, uint64_t key,
+                        uint32_t k, uint32_t *slate);
+void afti_sequence_conditionals(const struct afti_sequence *q, const uint32_t *slate, uint32_t k,
+                                double *p);
+/* By enumeration: how many of the k slots got theirs. */
+uint32_t afti_sequence_marginals(const struct afti_sequence *q, const uint32_t *slate, uint32_t k,
+                                 double *marginal);
+/* slate.c: the exponential variable of candidate `index` in the race named by `key`. */
+double afti_race(uint64_t key, uint32_t index);
 
 #endif

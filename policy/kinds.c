@@ -4,8 +4,19 @@
 static const struct aft_model_traits kinds[] = {
     [AFT_MODEL_RIDGE] = {"ridge", false, false},
     [AFT_MODEL_FLOW] = {"flow", true, true},
+    [AFT_MODEL_FLOW_SQUARED] = {"flow-squared", true, false},
+    [AFT_MODEL_VW] = {"vw", true, false},
+    [AFT_MODEL_BAYES] = {"bayes", true, true},
+    [AFT_MODEL_BAYES_FULL] = {"bayes-full", false, true},
 };
-static const struct aft_word words[] = {{"ridge", AFT_MODEL_RIDGE}, {"flow", AFT_MODEL_FLOW}};
+static const struct aft_word words[] = {
+    {"ridge", AFT_MODEL_RIDGE},
+    {"flow", AFT_MODEL_FLOW},
+    {"flow-squared", AFT_MODEL_FLOW_SQUARED},
+    {"vw", AFT_MODEL_VW},
+    {"bayes", AFT_MODEL_BAYES},
+    {"bayes-full", AFT_MODEL_BAYES_FULL},
+};
 
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof *(a)))
 _Static_assert(COUNT(words) == COUNT(kinds), "each kind has its word");

@@ -1,19 +1,19 @@
 /* model.c - a whole, verified set -> a model that decides. Allocates; what it returns is immutable. Any thread.
  *
- * The settings come from the manifest, so an engine needs no configuration of its own. The WEIGHTS parts, put together in
- * order, are
- * the bytes of policy/format.c.
+ * The settings come from the manifest, so an engine needs no configuration of its own. The WEIGHTS plane holds the bytes of
+ * policy/format.c.
  */
 #include <stdlib.h>
 
 #include "policy/inner.h"
 
 static struct aft_model *
-model_new(const struct aft_policy_settings *s)
+model_new(const struct aft_policy_settings *s, double matured)
 {
     struct aft_model *m = calloc(1, sizeof *m);
     AFT_ASSERT(m);
     aft_features_plan_init(&m->plan, s);
+    m->law = afti_law_of(s, matured);
     for (int i = 0; i < 4096; i++)
         m->quantiles[i] = (float)aft_normal_quantile((i + 0.5) / 4096);
     return m;
@@ -25,7 +25,7 @@ aft_model_uniform(void)
     struct aft_policy_settings s;
     aft_policy_settings_default(&s);
     s.explore = AFT_EXPLORE_UNIFORM;
-    struct aft_model *m = model_new(&s);
+    struct aft_model *m = model_new(&s, 0);
     m->uniform = true;
     return m;
 }
@@ -72,19 +72,21 @@ read_settings(const struct aft_manifest *f, struct aft_policy_settings *s, struc
     return AFT_OK;
 }
 
-static enum aft_err
-read_weights(const struct aft_snapshot_set *set, int32_t parts, struct aft_model *m,
-             struct aft_error *e)
+/* What the learner has seen the end of; a manifest that does not say: nothing yet. */
+static double
+matured_of(const struct aft_manifest *f)
 {
-    struct aft_buffer all = {0};
-    for (int32_t i = 0; i < parts; i++) {
-        enum aft_plane plane;
-        struct aft_bytes part = aft_snapshot_set_part(set, i, &plane);
-        if (plane == AFT_PLANE_WEIGHTS)
-            aft_put_raw(&all, part);
-    }
-    enum aft_err err = aft_weights_decode(aft_buffer_bytes(&all), &m->weights, e);
-    aft_buffer_deinit(&all);
+    for (uint32_t i = 0; i < f->counts_n; i++)
+        if (aft_same(f->counts[i].name, AFT_LITERAL("settled")) && f->counts[i].count > 0)
+            return (double)f->counts[i].count;
+    return 0;
+}
+
+static enum aft_err
+read_weights(const struct aft_snapshot_set *set, struct aft_model *m, struct aft_error *e)
+{
+    enum aft_err err =
+        aft_weights_decode(aft_snapshot_set_plane(set, AFT_PLANE_WEIGHTS), &m->weights, e);
     if (err == AFT_OK && m->weights.kind != m->plan.settings.model)
         err =
             AFT_FAIL(e, AFT_E_MALFORMED, "the snapshot's settings and weights are of other models");
@@ -99,10 +101,10 @@ aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out, struct 
     if (!f)
         return AFT_FAIL(e, AFT_E_AGAIN, "no whole snapshot has been read yet");
     AFT_TRY(read_settings(&f->manifest, &settings, e));
-    struct aft_model *m = model_new(&settings);
+    struct aft_model *m = model_new(&settings, matured_of(&f->manifest));
     m->round = f->round;
     aft_hex(f->manifest.digest.b, sizeof f->manifest.digest.b, m->id);
-    enum aft_err err = read_weights(s, f->parts, m, e);
+    enum aft_err err = read_weights(s, m, e);
     if (err != AFT_OK) {
         aft_model_free(m);
         return err;

@@ -42,6 +42,22 @@ worth(const struct aft_model *m, struct aft_scratch *s, uint32_t at)
     return b && at < b->d ? b->theta[at] : 0;
 }
 
+/* Of many at once. */
+static void
+worths(const struct aft_model *m, struct aft_scratch *s, const uint32_t *at, uint32_t n,
+       double *out)
+{
+    const struct aft_linear *l = &m->weights.linear;
+    if (bilinear(m) || l->blocks_n == 0) {
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = worth(m, s, at[i]);
+        return;
+    }
+    const struct aft_linear_block *b = aft_linear_block(l, 0, s->member);
+    for (uint32_t i = 0; i < n; i++) /* AFT_NOWHERE is beyond d, too */
+        out[i] = at[i] < b->d ? b->theta[at[i]] : 0;
+}
+
 /* A linear dictionary that is full shares its last columns by hash: not for us. */
 static bool
 has_room(const struct aft_model *m)
@@ -226,10 +242,10 @@ by_revision(const struct aft_model *m, struct aft_scratch *s, const struct aft_r
         resolve(m, s, r);
     if (!c->usable)
         return false;
-    for (uint32_t j = 0; j < c->rows; j++)
-        c->by[j] = worth(m, s, c->place[j]);
+    worths(m, s, c->place, c->rows, c->by);
+    worths(m, s, c->identity, c->n, c->sum);
     for (uint32_t i = 0; i < c->stride; i++)
-        c->sum[i] = start + (i < c->n ? worth(m, s, c->identity[i]) : 0);
+        c->sum[i] = start + (i < c->n ? c->sum[i] : 0);
     afti_plain_rows(c->value, c->by, c->rows, c->stride, c->sum);
     for (uint32_t i = 0; i < n; i++)
         s->mean[i] = c->sum[s->index[i]];

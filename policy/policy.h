@@ -11,16 +11,36 @@
 
 /* ---- settings: what an engine needs to know to decide; they travel in the manifest as strings (the configuration's own keys) */
 enum aft_explore {
-    AFT_EXPLORE_UNIFORM, /* the randomised baseline */
-    AFT_EXPLORE_EPSILON_GREEDY,
+    AFT_EXPLORE_UNIFORM,        /* the randomised baseline */
+    AFT_EXPLORE_FIRST,          /* uniform until so much has matured, greedy from then on */
+    AFT_EXPLORE_EPSILON_GREEDY, /* constant, or decaying with what has matured */
     AFT_EXPLORE_SOFTMAX, /* Plackett-Luce over score / temperature, floored in weight space: the default */
+    AFT_EXPLORE_SQUARECB,
+    AFT_EXPLORE_SQUARECB_ELIM,
+    AFT_EXPLORE_REGCB_ELIM,
+    AFT_EXPLORE_REGCB_OPT,
+    AFT_EXPLORE_BAGGING, /* votes of the model's members */
+    AFT_EXPLORE_COVER,
+    AFT_EXPLORE_UCB,
     AFT_EXPLORE_LINUCB,
     AFT_EXPLORE_THOMPSON /* tally of keyed draws, floored: exact given the draws */
 };
-enum aft_model_kind { AFT_MODEL_RIDGE, AFT_MODEL_FLOW };
+/* Of widths: the whole covariance, or its diagonal alone. */
+enum aft_covariance { AFT_COVARIANCE_FULL, AFT_COVARIANCE_DIAGONAL };
+enum aft_model_kind {
+    AFT_MODEL_RIDGE,
+    AFT_MODEL_FLOW,
+    AFT_MODEL_FLOW_SQUARED,
+    AFT_MODEL_VW,
+    AFT_MODEL_BAYES,
+    AFT_MODEL_BAYES_FULL
+};
 enum aft_scope { AFT_SCOPE_SHARED, AFT_SCOPE_PER_ARM };
 
 #define AFT_INTERACTIONS_MAX 64
+#define AFT_EXPOSURES_MAX 32
+#define AFT_DEVICES_MAX 8
+#define AFT_TOPICS_MAX 16
 #define AFT_BUCKETS_MAX 32
 #define AFT_BUCKET_EDGES_MAX 32
 struct
@@ -31,6 +51,10 @@ struct aft_buckets { /* a number becomes one-hot of the interval it falls in */
     char name[64];
     double edges[AFT_BUCKET_EDGES_MAX]; /* ascending */
     uint32_t n;
+};
+struct aft_named_number { /* of an arm, of a device */
+    char name[64];
+    double value;
 };
 struct aft_policy_settings {
     uint32_t bits; /* features.bits */
@@ -43,6 +67,15 @@ struct aft_policy_settings {
     enum aft_explore explore;
     double epsilon, temperature, alpha; /* floor; softmax; width of UCB and Thompson */
     uint32_t draws;                     /* Thompson's tally */
+    /* docs/POLICIES.md has the formulas; "matured" counts settled examples, so that nothing runs ahead of what is known */
+    double epsilon_decay, epsilon_min, first, gamma, gamma_power, c0, reward_min, reward_max;
+    enum aft_covariance covariance;
+    /* inside the draw */
+    double min_exposure, diversity, coverage_factor, repetition;
+    struct aft_named_number exposures[AFT_EXPOSURES_MAX], slots[AFT_DEVICES_MAX];
+    uint32_t exposures_n, slots_n;
+    char topic_feature[64], repetition_feature[64], coverage[AFT_TOPICS_MAX][64];
+    uint32_t coverage_n;
 };
 
 /* aft_policy_settings_default: the defaults of the configuration. aft_policy_set: one key of the configuration ("policy.epsilon",
@@ -68,6 +101,7 @@ const char *aft_word_of(const struct aft_word *words, uint32_t n, int value);
 
 /* ---- a model: immutable, shared by any number of threads */
 struct aft_model;
+struct aft_snapshot_set; /* policy/snapshot.h */
 /* aft_model_uniform: knows nothing; every decision is uniform over the eligible, with true probabilities. */
 struct aft_model *aft_model_uniform(void);
 void aft_model_free(struct aft_model *m);
@@ -75,21 +109,7 @@ struct aft_bytes
 aft_model_snapshot_id(const struct aft_model *m); /* hex digest, or absent for the uniform one */
 int64_t aft_model_round(const struct aft_model *m);
 
-/* A snapshot arrives in records (parts, then the manifest). The set collects them and turns a whole, verified one into a model;
- * whatever is torn, forged or older than what it has is refused and counted. */
-struct aft_snapshot_set;
-struct aft_snapshot_set *aft_snapshot_set_new(void);
-void aft_snapshot_set_free(struct aft_snapshot_set *s);
-/* aft_snapshot_set_key: only sets signed by this Ed25519 public key are taken from now on. */
-void aft_snapshot_set_key(struct aft_snapshot_set *s, const uint8_t public[32]);
-/* aft_snapshot_set_add: a record's canonical body (copied). *whole = true: a new verified set is there. AFT_E_MALFORMED,
- * AFT_E_VALUE (wrong digest, wrong signature, older round): the record is refused, the set before stands. */
-enum aft_err aft_snapshot_set_add(struct aft_snapshot_set *s, struct aft_bytes body, bool *whole,
-                                  struct aft_error *e) AFT_MUST_CHECK;
-/* aft_snapshot_set_manifest: of the newest whole set (NULL: none); lives until the next add. aft_snapshot_set_part: its parts. */
-const struct aft_snapshot_record *aft_snapshot_set_manifest(const struct aft_snapshot_set *s);
-struct aft_bytes aft_snapshot_set_part(const struct aft_snapshot_set *s, int32_t part,
-                                       enum aft_plane *plane);
+/* aft_model_load: what a set serves (policy/snapshot.h) -> a model. AFT_E_AGAIN: nothing yet. */
 enum aft_err aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out,
                             struct aft_error *e) AFT_MUST_CHECK;
 
@@ -98,13 +118,17 @@ struct aft_request {
     struct aft_features context;
     const struct aft_candidate *candidates; /* one with a mask is not eligible */
     uint32_t candidates_n;
-    uint32_t k;           /* slots wanted, 1 .. AFT_SLATE_MAX; fewer eligible: a shorter slate */
+    uint32_t
+        k; /* slots wanted, 1 .. AFT_SLATE_MAX; fewer eligible, or policy.slots.<device>: a shorter slate */
     struct aft_bytes key; /* what the draw is keyed by: normally the decision id */
     bool baseline;        /* decide uniformly at random, whatever the model says */
     /* 0, or a number of the caller's choice, by which it promises: whenever this scratch has seen the same revision with the same
      * `candidates` and `candidates_n`, ids and features (not masks) were what they are now, bytes and all. They are then resolved
      * once a snapshot, and a decision no longer reads them. A change of anything wants a new number. Results are the same. */
     uint64_t revision;
+    /* NULL, or how often each candidate was shown to this user lately (candidates_n of them, finite, >= 0); instead of the feature
+     * that policy.repetition.feature names. They may change while the revision stays. */
+    const float *recent;
 };
 struct aft_slot {
     uint32_t candidate; /* index into candidates */
@@ -132,10 +156,12 @@ enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
                         struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the parts, for the learner and for off-policy evaluation: the same code that serves */
+#include "policy/delta.h"
 #include "policy/design.h"
 #include "policy/features.h"
 #include "policy/lanes.h"
 #include "policy/names.h"
+#include "policy/snapshot.h"
 #include "policy/weights.h"
 
 #endif

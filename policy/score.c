@@ -1,21 +1,10 @@
-/* score.c - what a model thinks of the eligible candidates of one request -> log-weights. One thread a scratch.
- *
- *   softmax         score / temperature
- *   epsilon-greedy, LinUCB, Thompson: a pmf, as its logarithm (a weight of zero as -80: the floor is all that is left of it).
- * All are then floored and drawn by the same code (decide.c), so conditional, prefix and marginal probabilities are exact for
- * all.
+/* score.c - what a model thinks of the eligible candidates of one request: a mean for each, and what the law asks for besides:
+ * a variance, and how the candidates vary together. One thread a scratch.
  */
 #include <math.h>
 #include <stdlib.h>
 
 #include "policy/inner.h"
-
-static const double log_zero = -80;
-
-/* What is wanted besides the mean. */
-struct want {
-    bool variance, gram;
-};
 
 static void *
 grown(void *p, size_t *cap, size_t want, size_t size)
@@ -57,17 +46,32 @@ dot_sparse(const struct aft_sparse *x, const double *y, uint32_t d)
     return sum;
 }
 
+/* y = C x, or with what is on C's diagonal alone. */
+static void
+apply(const struct aft_model *m, const struct aft_linear_block *b, const struct aft_sparse *x,
+      double *y)
+{
+    if (m->plan.settings.covariance == AFT_COVARIANCE_FULL) {
+        aft_linear_apply(b, x, y);
+        return;
+    }
+    memset(y, 0, b->stride * sizeof *y);
+    for (uint32_t i = 0; i < x->n; i++)
+        if (x->column[i] < b->d)
+            y[x->column[i]] = b->cov[(size_t)x->column[i] * b->stride + x->column[i]] * x->value[i];
+}
+
 /* ---- one block for all arms: x = shared + own, so x'Cx = s'Cs + 2 s'Co + o'Co, and s'C is made once */
 static enum aft_err
 linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-              uint32_t n, struct want want, struct aft_error *e)
+              uint32_t n, struct afti_want want, struct aft_error *e)
 {
     static const struct aft_linear_block nothing = {0};
     const struct aft_linear *l = &m->weights.linear;
     const struct aft_linear_block *b = l->blocks_n ? aft_linear_block(l, 0, s->member) : &nothing;
     double base = aft_linear_score(b, &s->shared), common = s->shared.unknown / l->lambda;
     if (want.variance) {
-        aft_linear_apply(b, &s->shared, s->shared_apply);
+        apply(m, b, &s->shared, s->shared_apply);
         common += dot_sparse(&s->shared, s->shared_apply, b->d);
     }
     if (!want.variance && afti_plain_means(m, s, r, n, 0)) {
@@ -86,7 +90,7 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
         if (!want.variance)
             continue;
         double cross = dot_sparse(&s->own, s->shared_apply, b->d);
-        aft_linear_apply(b, &s->own, s->own_apply);
+        apply(m, b, &s->own, s->own_apply);
         s->variance[a] = common + 2 * cross + dot_sparse(&s->own, s->own_apply, b->d) +
                          s->own.unknown / l->lambda;
         s->value[a] = cross;
@@ -107,17 +111,18 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
 
 /* ---- a block an arm; an arm that nobody has learned has the prior */
 static double
-own_variance(const struct aft_linear *l, const struct aft_linear_block *b, struct aft_scratch *s)
+own_variance(const struct aft_model *m, const struct aft_linear_block *b, struct aft_scratch *s)
 {
+    const struct aft_linear *l = &m->weights.linear;
     double beyond = s->own.unknown;
     for (uint32_t i = 0; i < s->own.n; i++)
         if (s->own.column[i] >= b->d)
             beyond += s->own.value[i] * s->own.value[i];
-    aft_linear_apply(b, &s->own, s->own_apply);
+    apply(m, b, &s->own, s->own_apply);
     return beyond / l->lambda + dot_sparse(&s->own, s->own_apply, b->d);
 }
 
-/* Every arm sees the context alone: x x' is made once (quadratic.c), and theta is as long as x. */
+/* Every arm sees the context alone (quadratic.c), and theta is as long as x. */
 static void
 per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
               uint32_t n)
@@ -131,7 +136,7 @@ per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft
         s->form_x[s->shared.column[i]] = s->shared.value[i];
     for (uint32_t i = 0; i < columns; i++)
         square += s->form_x[i] * s->form_x[i];
-    afti_form_triangle(s->form_x, columns, s->form_z);
+    double scale = afti_form_scaled(s->form_x, columns, s->form_x32);
     for (uint32_t a = 0; a < n; a++) {
         struct aft_known *id = aft_arm_known(s->ids, r->candidates[s->index[a]].arm_id);
         uint32_t k = aft_known_place(id, &l->arms);
@@ -145,7 +150,7 @@ per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft
             beyond += s->form_x[i] * s->form_x[i];
         s->mean[a] = afti_form_dot(b->theta, s->form_x, b->d + (8 - b->d % 8) % 8);
         s->variance[a] = beyond / l->lambda +
-                         afti_form_dot(m->forms + k * size, s->form_z, afti_form_size(b->d));
+                         scale * scale * afti_form_square(m->forms + k * size, s->form_x32, b->d);
     }
 }
 
@@ -165,7 +170,7 @@ context_alone(const struct aft_model *m, struct aft_scratch *s, const struct aft
 
 static enum aft_err
 linear_per_arm(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-               uint32_t n, struct want want, struct aft_error *e)
+               uint32_t n, struct afti_want want, struct aft_error *e)
 {
     static const struct aft_linear_block nothing = {0};
     const struct aft_linear *l = &m->weights.linear;
@@ -187,14 +192,14 @@ linear_per_arm(const struct aft_model *m, struct aft_scratch *s, const struct af
         aft_linear_resolve(l, s->terms, t, &s->own);
         s->mean[a] = aft_linear_score(b, &s->own);
         if (want.variance)
-            s->variance[a] = own_variance(l, b, s);
+            s->variance[a] = own_variance(m, b, s);
     }
     return AFT_OK;
 }
 
 static enum aft_err
 linear_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-               uint32_t n, struct want want, struct aft_error *e)
+               uint32_t n, struct afti_want want, struct aft_error *e)
 {
     uint32_t t = aft_terms_shared(&m->plan, &s->context, 0, s->terms);
     s->shared.n = 0;
@@ -312,7 +317,7 @@ bilinear_begin(const struct aft_bilinear *b, struct aft_scratch *s)
 
 static enum aft_err
 bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-                 uint32_t n, struct want want, struct aft_error *e)
+                 uint32_t n, struct afti_want want, struct aft_error *e)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
     double unknown = bilinear_context(m, s), prior = unknown;
@@ -368,41 +373,24 @@ remember(const struct aft_model *m, struct aft_scratch *s)
 }
 
 enum aft_err
-afti_log_weights(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-                 uint32_t n, uint32_t k, struct aft_error *e)
+afti_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+             uint32_t n, struct afti_want want, struct aft_error *e)
 {
-    const struct aft_policy_settings *set = &m->plan.settings;
-    bool ts = set->explore == AFT_EXPLORE_THOMPSON;
     bool flow = aft_model_traits(m->weights.kind)->bilinear;
-    struct want want = {ts || set->explore == AFT_EXPLORE_LINUCB,
-                        ts && (flow || (set->scope == AFT_SCOPE_SHARED && n <= AFTI_GRAM_MAX))};
+    /* per arm, a linear model's arms vary by themselves */
+    want.gram &= flow || (m->plan.settings.scope == AFT_SCOPE_SHARED && n <= AFTI_GRAM_MAX);
     if (want.gram && n <= AFTI_GRAM_MAX && !s->gram)
         s->gram = malloc(sizeof(double) * AFTI_GRAM_MAX * AFTI_GRAM_MAX);
     AFT_ASSERT(!want.gram || n > AFTI_GRAM_MAX || s->gram);
-    s->member = m->weights.first;
     s->places_n = 0;
     s->directions = 0;
     s->joint = want.gram && !flow;
     remember(m, s);
     AFT_TRY(aft_encode_context_known(&m->plan, s->context_names, r->context, &s->context, e));
     AFT_TRY(flow ? bilinear_moments(m, s, r, n, want, e) : linear_moments(m, s, r, n, want, e));
-    if (set->explore == AFT_EXPLORE_SOFTMAX) {
-        for (uint32_t i = 0; i < n; i++)
-            s->log_w[i] = s->mean[i] / set->temperature;
-        return AFT_OK;
-    }
-    memset(s->tally, 0, n * sizeof *s->tally);
-    for (uint32_t j = 0; j <= k; j++)
-        s->best[j] = j;
-    if (ts) {
-        afti_thompson(m, s, r, n, k);
-    } else {
-        for (uint32_t i = 0; i < n; i++)
-            s->value[i] =
-                s->mean[i] + (want.variance ? set->alpha * afti_deviation(s->variance[i]) : 0);
-        afti_spread(s, n, k, 1);
-    }
     for (uint32_t i = 0; i < n; i++)
-        s->log_w[i] = s->tally[i] > 0 ? aft_log(s->tally[i]) : log_zero;
+        if (!(fabs(s->mean[i]) < 1e30) || (want.variance && !(s->variance[i] < 1e60)))
+            return AFT_FAIL(e, AFT_E_VALUE, "candidate %u scores %g: a feature is far too large",
+                            s->index[i], s->mean[i]);
     return AFT_OK;
 }

@@ -1,24 +1,34 @@
 /* settings.c - the policy's settings: one table from which the parser and the printer come. Pure. Any thread.
- *
- *   "days_since_enrol*topic, device*format"  ->  interactions        "7,14,30,60"  ->  edges of a bucketed number
  * Invariant: I1 what aft_policy_settings_each prints, aft_policy_set reads back to the same settings.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "policy/policy.h"
+#include "policy/inner.h"
 
 static const struct aft_word explore_words[] = {
-    {"uniform", AFT_EXPLORE_UNIFORM},   {"epsilon_greedy", AFT_EXPLORE_EPSILON_GREEDY},
-    {"softmax", AFT_EXPLORE_SOFTMAX},   {"linucb", AFT_EXPLORE_LINUCB},
+    {"uniform", AFT_EXPLORE_UNIFORM},
+    {"first", AFT_EXPLORE_FIRST},
+    {"epsilon_greedy", AFT_EXPLORE_EPSILON_GREEDY}, /* the first of several names is printed */
+    {"epsilon", AFT_EXPLORE_EPSILON_GREEDY},
+    {"softmax", AFT_EXPLORE_SOFTMAX},
+    {"squarecb", AFT_EXPLORE_SQUARECB},
+    {"squarecb-elim", AFT_EXPLORE_SQUARECB_ELIM},
+    {"regcb-elim", AFT_EXPLORE_REGCB_ELIM},
+    {"regcb-opt", AFT_EXPLORE_REGCB_OPT},
+    {"bagging", AFT_EXPLORE_BAGGING},
+    {"cover", AFT_EXPLORE_COVER},
+    {"ucb", AFT_EXPLORE_UCB},
+    {"linucb", AFT_EXPLORE_LINUCB},
     {"thompson", AFT_EXPLORE_THOMPSON},
 };
+static const struct aft_word covariance_words[] = {{"full", AFT_COVARIANCE_FULL},
+                                                   {"diagonal", AFT_COVARIANCE_DIAGONAL}};
 static const struct aft_word scope_words[] = {{"shared", AFT_SCOPE_SHARED},
                                               {"per_arm", AFT_SCOPE_PER_ARM}};
 
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof *(a)))
-#define BUCKET_PREFIX "features.buckets."
 
 void
 aft_policy_settings_default(struct aft_policy_settings *s)
@@ -32,6 +42,16 @@ aft_policy_settings_default(struct aft_policy_settings *s)
     s->temperature = 0.1;
     s->alpha = 0.5;
     s->draws = 64;
+    s->epsilon_min = 1e-3;
+    s->first = 1000;
+    s->gamma = 10;
+    s->gamma_power = 0.5;
+    s->c0 = 0.1;
+    s->reward_max = 1;
+    s->diversity = 1;
+    s->coverage_factor = 0.1;
+    strcpy(s->topic_feature, "topic");
+    strcpy(s->repetition_feature, "recent_exposures");
 }
 
 const char *
@@ -47,7 +67,7 @@ enum aft_err
 aft_set_word(const struct aft_word *words, uint32_t n, const char *key, const char *value, int *out,
              struct aft_error *e)
 {
-    char allowed[160] = "";
+    char allowed[256] = "";
     size_t used = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (strcmp(words[i].text, value) == 0) {
@@ -85,157 +105,113 @@ set_count(const char *key, const char *value, double high, uint32_t *out, struct
     return AFT_OK;
 }
 
-static const char *
-skip_spaces(const char *p)
-{
-    while (*p == ' ' || *p == '\t')
-        p++;
-    return p;
-}
-
-/* One name of an interaction: up to a '*', ',' or the end, spaces around it dropped. False when empty or too long. */
-static bool
-take_name(const char **p, char out[64])
-{
-    const char *start = skip_spaces(*p), *q = start;
-    while (*q && *q != '*' && *q != ',')
-        q++;
-    *p = q;
-    while (q > start && (q[-1] == ' ' || q[-1] == '\t'))
-        q--;
-    size_t n = (size_t)(q - start);
-    if (n == 0 || n >= 64)
-        return false;
-    memcpy(out, start, n);
-    out[n] = 0;
-    return true;
-}
-
-static enum aft_err
-set_interactions(struct aft_policy_settings *s, const char *value, struct aft_error *e)
-{
-    struct aft_interaction found[AFT_INTERACTIONS_MAX];
-    uint32_t n = 0;
-    memset(found, 0, sizeof found);
-    const char *p = skip_spaces(value);
-    while (*p) {
-        if (n == AFT_INTERACTIONS_MAX)
-            return AFT_FAIL(e, AFT_E_CONFIG, "features.interactions: at most %d",
-                            AFT_INTERACTIONS_MAX);
-        bool good = take_name(&p, found[n].left) && *p++ == '*' && take_name(&p, found[n].right);
-        if (!good || (*p && *p != ','))
-            return AFT_FAIL(e, AFT_E_CONFIG,
-                            "features.interactions: write pairs of feature names of at most 63 "
-                            "bytes, like \"days_since_enrol*topic, device*format\"");
-        p = skip_spaces(*p ? p + 1 : p);
-        n++;
-    }
-    memcpy(s->interactions, found, sizeof found);
-    s->interactions_n = n;
-    return AFT_OK;
-}
-
-static enum aft_err
-parse_edges(const char *key, const char *value, struct aft_buckets *b, struct aft_error *e)
-{
-    for (const char *p = skip_spaces(value); *p;) {
-        char *end;
-        double v = aft_number(p, &end);
-        bool good = end != p && isfinite(v) && b->n < AFT_BUCKET_EDGES_MAX &&
-                    (b->n == 0 || v > b->edges[b->n - 1]);
-        p = skip_spaces(end);
-        if (!good || (*p && *p != ','))
-            return AFT_FAIL(e, AFT_E_CONFIG,
-                            "%s=%.60s: must be 1 to %d ascending numbers, like 7,14,30,60", key,
-                            value, AFT_BUCKET_EDGES_MAX);
-        b->edges[b->n++] = v;
-        p = skip_spaces(*p ? p + 1 : p);
-    }
-    return AFT_OK;
-}
-
-/* Buckets are kept sorted by name; an empty value takes a declaration back. */
-static enum aft_err
-set_buckets(struct aft_policy_settings *s, const char *key, const char *value, struct aft_error *e)
-{
-    const char *name = key + strlen(BUCKET_PREFIX);
-    struct aft_buckets b = {.n = 0};
-    if (!*name || strlen(name) >= sizeof b.name)
-        return AFT_FAIL(e, AFT_E_CONFIG, "%.80s: name a feature of at most 63 bytes", key);
-    memcpy(b.name, name, strlen(name));
-    AFT_TRY(parse_edges(key, value, &b, e));
-    uint32_t i = 0;
-    while (i < s->buckets_n && strcmp(s->buckets[i].name, name) < 0)
-        i++;
-    bool there = i < s->buckets_n && strcmp(s->buckets[i].name, name) == 0;
-    if (b.n == 0) {
-        if (there)
-            memmove(s->buckets + i, s->buckets + i + 1, (--s->buckets_n - i) * sizeof b);
-        return AFT_OK;
-    }
-    if (!there) {
-        if (s->buckets_n == AFT_BUCKETS_MAX)
-            return AFT_FAIL(e, AFT_E_CONFIG, "%.80s: at most %d bucketed features", key,
-                            AFT_BUCKETS_MAX);
-        memmove(s->buckets + i + 1, s->buckets + i, (s->buckets_n++ - i) * sizeof b);
-    }
-    s->buckets[i] = b;
-    return AFT_OK;
-}
-
 /* ---- the table */
-enum type { BITS, INTERACTIONS, MODEL, SCOPE, ALPHA, DRAWS, EPSILON, EXPLORE, TEMPERATURE };
-static const struct {
+enum type { BITS, MODEL, NUMBER, COUNT_OF, WORD, NAME, INTERACTIONS, TOPICS };
+static const struct row {
     const char *key;
     enum type type;
+    size_t at; /* of the field; of a word: an enum */
+    double low, high;
+    const struct aft_word *words;
+    uint32_t words_n;
 } table[] = {
-    {"features.bits", BITS},
-    {"features.interactions", INTERACTIONS},
-    {"learner.model", MODEL},
-    {"learner.scope", SCOPE},
-    {"policy.alpha", ALPHA},
-    {"policy.draws", DRAWS},
-    {"policy.epsilon", EPSILON},
-    {"policy.explore", EXPLORE},
-    {"policy.temperature", TEMPERATURE},
+#define AT(field) offsetof(struct aft_policy_settings, field)
+#define WORDS(field, list) WORD, AT(field), 0, 0, list, COUNT(list)
+    {"features.bits", BITS, AT(bits), 8, 24, NULL, 0},
+    {"features.interactions", INTERACTIONS, 0, 0, 0, NULL, 0},
+    {"learner.model", MODEL, AT(model), 0, 0, NULL, 0},
+    {"learner.scope", WORDS(scope, scope_words)},
+    {"policy.alpha", NUMBER, AT(alpha), 0, 100, NULL, 0},
+    {"policy.c0", NUMBER, AT(c0), 0, 1e6, NULL, 0},
+    {"policy.covariance", WORDS(covariance, covariance_words)},
+    {"policy.coverage", TOPICS, 0, 0, 0, NULL, 0},
+    {"policy.coverage.factor", NUMBER, AT(coverage_factor), 0, 1, NULL, 0},
+    {"policy.diversity", NUMBER, AT(diversity), 0, 1, NULL, 0},
+    {"policy.diversity.feature", NAME, AT(topic_feature), 0, 0, NULL, 0},
+    {"policy.draws", COUNT_OF, AT(draws), 1, 4096, NULL, 0},
+    /* below 1e-6 the closed forms lose their digits, and support is a word only */
+    {"policy.epsilon", NUMBER, AT(epsilon), 1e-6, 1, NULL, 0},
+    {"policy.epsilon.decay", NUMBER, AT(epsilon_decay), 0, 10, NULL, 0},
+    {"policy.epsilon.min", NUMBER, AT(epsilon_min), 1e-6, 1, NULL, 0},
+    {"policy.explore", WORDS(explore, explore_words)},
+    {"policy.first", NUMBER, AT(first), 0, 1e15, NULL, 0},
+    {"policy.gamma", NUMBER, AT(gamma), 0, 1e12, NULL, 0},
+    {"policy.gamma.power", NUMBER, AT(gamma_power), 0, 10, NULL, 0},
+    {"policy.min.exposure", NUMBER, AT(min_exposure), 0, 1, NULL, 0},
+    {"policy.repetition", NUMBER, AT(repetition), 0, 1000, NULL, 0},
+    {"policy.repetition.feature", NAME, AT(repetition_feature), 0, 0, NULL, 0},
+    {"policy.reward.max", NUMBER, AT(reward_max), 1e-9, 1e9, NULL, 0},
+    {"policy.reward.min", NUMBER, AT(reward_min), -1e9, 0, NULL, 0},
+    {"policy.temperature", NUMBER, AT(temperature), 1e-6, 1e6, NULL, 0},
 };
 
-static enum aft_err
-set_typed(struct aft_policy_settings *s, uint32_t row, const char *value, struct aft_error *e)
+/* Families of keys, one member a name; `after`: the row that they follow in the order of keys. */
+enum family { BUCKETS, EXPOSURES, SLOTS };
+static const struct {
+    const char *prefix, *after;
+    enum family family;
+} families[] = {
+    {"features.buckets.", "features.bits", BUCKETS},
+    {"policy.min.exposure.", "policy.min.exposure", EXPOSURES},
+    {"policy.slots.", "policy.reward.min", SLOTS},
+};
+
+static struct afti_named
+named_of(struct aft_policy_settings *s, enum family f)
 {
-    const char *key = table[row].key;
+    if (f == SLOTS)
+        return (struct afti_named){s->slots, &s->slots_n, AFT_DEVICES_MAX, 1, AFT_SLATE_MAX, true};
+    return (struct afti_named){s->exposures, &s->exposures_n, AFT_EXPOSURES_MAX, 0, 1, false};
+}
+
+static enum aft_err
+set_name(const char *key, const char *value, char *out, struct aft_error *e)
+{
+    if (!*value || strlen(value) >= 64)
+        return AFT_FAIL(e, AFT_E_CONFIG, "%s=%.60s: name a feature of at most 63 bytes", key,
+                        value);
+    memset(out, 0, 64);
+    memcpy(out, value, strlen(value));
+    return AFT_OK;
+}
+
+static enum aft_err
+set_typed(struct aft_policy_settings *s, const struct row *r, const char *value,
+          struct aft_error *e)
+{
+    char *at = (char *)s + r->at;
     const struct aft_word *models;
     uint32_t models_n;
+    double v = 0;
     int word = 0;
-    switch (table[row].type) {
+    switch (r->type) {
     case BITS:
-        AFT_TRY(set_count(key, value, 24, &s->bits, e));
-        if (s->bits < 8)
-            return AFT_FAIL(e, AFT_E_CONFIG, "%s=%s: must be from 8 to 24", key, value);
+    case COUNT_OF: {
+        uint32_t n = 0;
+        AFT_TRY(aft_set_number(r->key, value, r->low, r->high, &v, e));
+        AFT_TRY(set_count(r->key, value, r->high, &n, e));
+        memcpy(at, &n, sizeof n);
         return AFT_OK;
-    case INTERACTIONS:
-        return set_interactions(s, value, e);
+    }
+    case NUMBER:
+        AFT_TRY(aft_set_number(r->key, value, r->low, r->high, &v, e));
+        memcpy(at, &v, sizeof v);
+        return AFT_OK;
     case MODEL:
         models = aft_model_words(&models_n);
-        AFT_TRY(aft_set_word(models, models_n, key, value, &word, e));
-        s->model = (enum aft_model_kind)word;
+        AFT_TRY(aft_set_word(models, models_n, r->key, value, &word, e));
+        memcpy(at, &word, sizeof word);
         return AFT_OK;
-    case SCOPE:
-        AFT_TRY(aft_set_word(scope_words, COUNT(scope_words), key, value, &word, e));
-        s->scope = (enum aft_scope)word;
+    case WORD:
+        AFT_TRY(aft_set_word(r->words, r->words_n, r->key, value, &word, e));
+        memcpy(at, &word, sizeof word);
         return AFT_OK;
-    case ALPHA:
-        return aft_set_number(key, value, 0, 100, &s->alpha, e);
-    case DRAWS:
-        return set_count(key, value, 4096, &s->draws, e);
-    case EPSILON: /* below 1e-6 the closed forms lose their digits, and support is a word only */
-        return aft_set_number(key, value, 1e-6, 1, &s->epsilon, e);
-    case EXPLORE:
-        AFT_TRY(aft_set_word(explore_words, COUNT(explore_words), key, value, &word, e));
-        s->explore = (enum aft_explore)word;
-        return AFT_OK;
-    case TEMPERATURE:
-        return aft_set_number(key, value, 1e-6, 1e6, &s->temperature, e);
+    case NAME:
+        return set_name(r->key, value, at, e);
+    case INTERACTIONS:
+        return afti_set_interactions(s, value, e);
+    case TOPICS:
+        return afti_set_topics(s, r->key, value, e);
     }
     AFT_NEVER();
 }
@@ -245,83 +221,92 @@ aft_policy_set(struct aft_policy_settings *s, const char *key, const char *value
                struct aft_error *e)
 {
     *known = true;
-    if (strncmp(key, BUCKET_PREFIX, strlen(BUCKET_PREFIX)) == 0)
-        return set_buckets(s, key, value, e);
     for (uint32_t i = 0; i < COUNT(table); i++)
         if (strcmp(table[i].key, key) == 0)
-            return set_typed(s, i, value, e);
+            return set_typed(s, &table[i], value, e);
+    for (uint32_t i = 0; i < COUNT(families); i++) {
+        size_t n = strlen(families[i].prefix);
+        if (strncmp(key, families[i].prefix, n) != 0)
+            continue;
+        if (families[i].family == BUCKETS)
+            return afti_set_buckets(s, key, key + n, value, e);
+        struct afti_named f = named_of(s, families[i].family);
+        return afti_set_named(&f, key, key + n, value, e);
+    }
     *known = false;
     return AFT_OK;
 }
 
 static void
-print_interactions(const struct aft_policy_settings *s, char *out, size_t size)
+print_typed(const struct aft_policy_settings *s, const struct row *r, char *out, size_t size)
 {
-    size_t used = 0;
-    out[0] = 0;
-    for (uint32_t i = 0; i < s->interactions_n; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%s*%s", i ? ", " : "",
-                                 s->interactions[i].left, s->interactions[i].right);
-    AFT_ASSERT(used < size);
-}
-
-static void
-print_edges(const struct aft_buckets *b, char *out, size_t size)
-{
-    size_t used = 0;
-    for (uint32_t i = 0; i < b->n; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%.17g", i ? "," : "", b->edges[i]);
-    AFT_ASSERT(used < size);
-}
-
-static void
-print_typed(const struct aft_policy_settings *s, enum type type, char *out, size_t size)
-{
-    switch (type) {
+    const char *at = (const char *)s + r->at;
+    uint32_t n = 0;
+    double v = 0;
+    switch (r->type) {
     case BITS:
-        snprintf(out, size, "%u", s->bits);
+    case COUNT_OF:
+        memcpy(&n, at, sizeof n);
+        snprintf(out, size, "%u", n);
         return;
-    case INTERACTIONS:
-        print_interactions(s, out, size);
+    case NUMBER:
+        memcpy(&v, at, sizeof v);
+        snprintf(out, size, "%.17g", v);
         return;
     case MODEL:
         snprintf(out, size, "%s", aft_model_traits(s->model)->name);
         return;
-    case SCOPE:
-        snprintf(out, size, "%s", aft_word_of(scope_words, COUNT(scope_words), (int)s->scope));
+    case WORD:
+        memcpy(&n, at, sizeof n);
+        snprintf(out, size, "%s", aft_word_of(r->words, r->words_n, (int)n));
         return;
-    case ALPHA:
-        snprintf(out, size, "%.17g", s->alpha);
+    case NAME:
+        snprintf(out, size, "%s", at);
         return;
-    case DRAWS:
-        snprintf(out, size, "%u", s->draws);
+    case INTERACTIONS:
+        afti_print_interactions(s, out, size);
         return;
-    case EPSILON:
-        snprintf(out, size, "%.17g", s->epsilon);
-        return;
-    case EXPLORE:
-        snprintf(out, size, "%s",
-                 aft_word_of(explore_words, COUNT(explore_words), (int)s->explore));
-        return;
-    case TEMPERATURE:
-        snprintf(out, size, "%.17g", s->temperature);
+    case TOPICS:
+        afti_print_topics(s, out, size);
         return;
     }
     AFT_NEVER();
+}
+
+/* Where the settings are printed to. */
+struct printing {
+    char value[AFT_INTERACTIONS_MAX * 130 + 1], key[128];
+    void (*each)(void *ctx, const char *key, const char *value);
+    void *ctx;
+};
+
+static void
+print_family(const struct aft_policy_settings *s, uint32_t at, struct printing *p)
+{
+    struct aft_policy_settings *all = (struct aft_policy_settings *)(uintptr_t)s; /* only read */
+    bool buckets = families[at].family == BUCKETS;
+    struct afti_named f = named_of(all, families[at].family);
+    for (uint32_t i = 0; i < (buckets ? s->buckets_n : *f.n); i++) {
+        snprintf(p->key, sizeof p->key, "%s%s", families[at].prefix,
+                 buckets ? s->buckets[i].name : f.v[i].name);
+        if (buckets)
+            afti_print_edges(&s->buckets[i], p->value, sizeof p->value);
+        else
+            snprintf(p->value, sizeof p->value, "%.17g", f.v[i].value);
+        p->each(p->ctx, p->key, p->value);
+    }
 }
 
 void
 aft_policy_settings_each(const struct aft_policy_settings *s,
                          void (*each)(void *ctx, const char *key, const char *value), void *ctx)
 {
-    char value[AFT_INTERACTIONS_MAX * 130 + 1], key[96];
+    struct printing p = {.each = each, .ctx = ctx};
     for (uint32_t i = 0; i < COUNT(table); i++) {
-        print_typed(s, table[i].type, value, sizeof value);
-        each(ctx, table[i].key, value);
-        for (uint32_t b = 0; table[i].type == BITS && b < s->buckets_n; b++) {
-            snprintf(key, sizeof key, BUCKET_PREFIX "%s", s->buckets[b].name);
-            print_edges(&s->buckets[b], value, sizeof value);
-            each(ctx, key, value);
-        }
+        print_typed(s, &table[i], p.value, sizeof p.value);
+        each(ctx, table[i].key, p.value);
+        for (uint32_t f = 0; f < COUNT(families); f++)
+            if (strcmp(families[f].after, table[i].key) == 0)
+                print_family(s, f, &p);
     }
 }

@@ -40,6 +40,14 @@ exponential(uint64_t bits)
     return -aft_log(((double)bits + 0.5) * 0x1p-52);
 }
 
+double
+afti_race(uint64_t key, uint32_t index)
+{
+    uint64_t pair[2];
+    race_pair(key, index / 2, pair);
+    return exponential(pair[index & 1]);
+}
+
 /* Most candidates lose by far: -log u > 1 - u, so no logarithm is needed to see it. The margin is far above all rounding. */
 static bool
 too_late(uint64_t bits, double w, double bar)
@@ -77,18 +85,29 @@ aft_pl_draw(const double *w, const uint32_t *index, uint32_t n, uint64_t key, ui
     }
 }
 
+/* Four lanes, so that no addition waits for the one before; w[n ..] up to a multiple of 4: zero. */
+static double
+sum_of(const double *w, uint32_t n)
+{
+    aft_wide sum = {0}, x;
+    for (uint32_t i = 0; i < n; i += 4) {
+        memcpy(&x, w + i, sizeof x);
+        sum += x;
+    }
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
 void
 aft_pl_conditionals(const double *w, uint32_t n, const uint32_t *slate, uint32_t k, double *p)
 {
+    double left[AFT_CANDIDATES_MAX + 4];
+    AFT_ASSERT(n <= AFT_CANDIDATES_MAX);
+    memcpy(left, w, n * sizeof *left);
+    memset(left + n, 0, 4 * sizeof *left);
     for (uint32_t l = 0; l < k; l++) {
-        double left = 0;
-        for (uint32_t i = 0; i < n; i++) {
-            bool above = false;
-            for (uint32_t m = 0; m < l; m++)
-                above |= slate[m] == i;
-            left += above ? 0 : w[i];
-        }
-        p[l] = w[slate[l]] / left;
+        double q = w[slate[l]] / sum_of(left, n);
+        p[l] = q < 1 ? q : 1;
+        left[slate[l]] = 0;
     }
 }
 

@@ -1,7 +1,7 @@
 /* index.c - touches, users and credit cells. Outcomes: index_outcomes.c.
  *
- * Invariants: I1 head <= n < tail, tail - head <= cap, cap a power of two; I2 `before` leads to smaller numbers alone; I3 ids holds
- * exactly the live touches; I4 a user's newest is its greatest number ever added.
+ * Invariants: I1 head <= n < tail, and each has its chunk; I2 `before` leads to smaller numbers alone; I3 every live touch is in ids,
+ * and none below `gone` is live; I4 a user's newest is its greatest number ever added.
  */
 #include "state/index.h"
 
@@ -9,7 +9,8 @@
 
 #include "state/index_inner.h"
 
-enum { CAP_MIN = 1024 };
+enum { CAP_MIN = 1024, CHUNKS_MIN = 16 };
+#define CHUNK (UINT64_C(1) << AFT_TOUCH_CHUNK_BITS)
 
 void *
 afti_ring_widen(void *ring, size_t size, uint64_t head, uint64_t tail, uint64_t *cap)
@@ -29,98 +30,107 @@ aft_index_init(struct aft_index *x, uint64_t first_touch, uint64_t first_outcome
 {
     *x = (struct aft_index){.head = first_touch,
                             .tail = first_touch,
+                            .gone = first_touch,
                             .seen_head = first_outcome,
                             .seen_tail = first_outcome};
-    aft_table_clear(&x->ids, 0);
-    aft_table_clear(&x->user_ids, 0);
-    aft_table_clear(&x->seen_ids, 0);
     aft_table_clear(&x->waiting_ids, 0);
 }
 
 void
 aft_index_deinit(struct aft_index *x)
 {
-    free(x->touch);
-    free(x->users);
+    for (uint64_t i = 0; i < x->chunks; i++)
+        free(x->chunk[i]);
+    free(x->chunk);
+    free(x->spare);
     free(x->cells);
     free(x->seen);
     free(x->waiting);
-    aft_table_deinit(&x->ids);
-    aft_table_deinit(&x->user_ids);
-    aft_table_deinit(&x->seen_ids);
+    aft_ids_deinit(&x->ids);
+    aft_users_deinit(&x->users);
+    aft_ids_deinit(&x->seen_ids);
     aft_table_deinit(&x->waiting_ids);
     *x = (struct aft_index){0};
 }
 
 size_t
+aft_index_touch_memory(const struct aft_index *x)
+{
+    uint64_t held = x->spare != NULL;
+    for (uint64_t i = 0; i < x->chunks; i++)
+        held += x->chunk[i] != NULL;
+    return held * CHUNK * sizeof(struct aft_touch) + x->chunks * sizeof *x->chunk +
+           aft_ids_memory(&x->ids) + aft_users_memory(&x->users);
+}
+
+size_t
 aft_index_memory(const struct aft_index *x)
 {
-    return x->cap * sizeof *x->touch + x->users_cap * sizeof *x->users +
-           x->cells_cap * sizeof *x->cells + x->seen_cap * sizeof *x->seen +
-           x->waiting_cap * sizeof *x->waiting +
-           (x->ids.cap + x->user_ids.cap + x->seen_ids.cap + x->waiting_ids.cap) * 8;
+    return aft_index_touch_memory(x) + x->cells_cap * sizeof *x->cells +
+           x->seen_cap * sizeof *x->seen + x->waiting_cap * sizeof *x->waiting +
+           aft_ids_memory(&x->seen_ids) + x->waiting_ids.cap * 8;
 }
 
-static struct aft_user *
-user_of(const struct aft_index *x, struct aft_hash128 id)
+/* ---- chunks */
+static void
+widen_directory(struct aft_index *x)
 {
-    uint32_t at;
-    for (struct aft_probe p = aft_probe(&x->user_ids, id.low); aft_probe_next(&p, &at);)
-        if (aft_same_id(x->users[at].id, id))
-            return &x->users[at];
-    return NULL;
+    uint64_t wide = x->chunks ? x->chunks * 2 : CHUNKS_MIN;
+    struct aft_touch **to = calloc(wide, sizeof(struct aft_touch *));
+    AFT_ASSERT(to != NULL);
+    uint64_t first = x->head >> AFT_TOUCH_CHUNK_BITS;
+    for (uint64_t i = first; i < first + x->chunks; i++)
+        to[i & (wide - 1)] = x->chunk[i & (x->chunks - 1)];
+    free(x->chunk);
+    x->chunk = to;
+    x->chunks = wide;
 }
 
-/* make_room forgets users whose touches are all gone, and doubles when that frees less than a quarter. */
 static void
 make_room(struct aft_index *x)
 {
-    uint64_t kept = 0;
-    for (uint64_t i = 0; i < x->users_n; i++)
-        if (x->users[i].newest >= x->head)
-            x->users[kept++] = x->users[i];
-    x->users_n = kept;
-    if (kept + kept / 3 >= x->users_cap) {
-        x->users_cap = x->users_cap ? x->users_cap * 2 : CAP_MIN;
-        x->users = realloc(x->users, x->users_cap * sizeof *x->users);
-        AFT_ASSERT(x->users != NULL && x->users_cap < UINT32_MAX);
-    }
-    aft_table_clear(&x->user_ids, kept);
-    for (uint64_t i = 0; i < kept; i++)
-        aft_table_put(&x->user_ids, x->users[i].id.low, (uint32_t)i);
+    uint64_t at = x->tail >> AFT_TOUCH_CHUNK_BITS;
+    if (at - (x->head >> AFT_TOUCH_CHUNK_BITS) >= x->chunks)
+        widen_directory(x);
+    struct aft_touch **chunk = &x->chunk[at & (x->chunks - 1)];
+    if (*chunk)
+        return;
+    *chunk = x->spare ? x->spare : malloc(CHUNK * sizeof **chunk);
+    x->spare = NULL;
+    AFT_ASSERT(*chunk != NULL);
 }
 
-/* chain makes n its user's newest touch and returns how far back the one before it is. */
-static uint32_t
-chain(struct aft_index *x, struct aft_hash128 id, uint64_t n)
+static void
+let_go(struct aft_index *x, uint64_t chunk)
 {
-    struct aft_user *u = user_of(x, id);
-    if (u) {
-        uint64_t before = u->newest;
-        AFT_INVARIANT(I4, before < n);
-        u->newest = n;
-        return before >= x->head ? (uint32_t)(n - before) : 0;
-    }
-    if (x->users_n == x->users_cap)
-        make_room(x);
-    x->users[x->users_n] = (struct aft_user){id, n};
-    aft_table_put(&x->user_ids, id.low, (uint32_t)x->users_n++);
-    return 0;
+    struct aft_touch **at = &x->chunk[chunk & (x->chunks - 1)];
+    if (x->spare)
+        free(*at);
+    else
+        x->spare = *at;
+    *at = NULL;
 }
 
+/* ---- touches */
 uint64_t
 aft_index_add(struct aft_index *x, const struct aft_touch *t, const struct aft_hash128 *user)
 {
-    if (x->tail - x->head == x->cap)
-        x->touch = afti_ring_widen(x->touch, sizeof *x->touch, x->head, x->tail, &x->cap);
-    uint64_t n = x->tail++;
+    uint64_t n = x->tail, before;
+    if (x->chunks == 0 || (n & (CHUNK - 1)) == 0)
+        make_room(x);
+    x->tail++;
     struct aft_touch *to = aft_index_touch(x, n);
     *to = *t;
-    to->cells = 0;
-    to->before = user ? chain(x, *user, n) : 0;
+    to->cells = to->before = 0;
+    if (user && aft_users_put(&x->users, *user, n, x->head, &before)) {
+        AFT_INVARIANT(I4, before < n && n - before <= UINT32_MAX);
+        to->before = (uint32_t)(n - before);
+    }
     if (t->flags & AFT_TOUCH_LIVE) {
-        aft_table_put(&x->ids, t->id.low, (uint32_t)n);
+        aft_ids_put(&x->ids, t->id_low, n, x->gone);
         x->live++;
+    } else if (x->gone == n) {
+        x->gone++;
     }
     return n;
 }
@@ -129,9 +139,12 @@ bool
 aft_index_find(const struct aft_index *x, struct aft_hash128 id, uint64_t *n)
 {
     uint32_t low;
-    for (struct aft_probe p = aft_probe(&x->ids, id.low); aft_probe_next(&p, &low);) {
+    for (struct aft_ids_probe p = aft_ids_probe(&x->ids, id.low); aft_ids_next(&p, &low);) {
         *n = aft_widen(low, x->tail);
-        if (aft_same_id(aft_index_touch(x, *n)->id, id))
+        if (*n < x->gone || *n >= x->tail)
+            continue;
+        const struct aft_touch *t = aft_index_touch(x, *n);
+        if (t->id_low == id.low && t->id_high == id.high && (t->flags & AFT_TOUCH_LIVE))
             return true;
     }
     return false;
@@ -140,25 +153,29 @@ aft_index_find(const struct aft_index *x, struct aft_hash128 id, uint64_t *n)
 bool
 aft_index_newest(const struct aft_index *x, struct aft_hash128 user, uint64_t *n)
 {
-    const struct aft_user *u = user_of(x, user);
-    *n = u ? u->newest : 0;
-    return u && u->newest >= x->head;
+    uint32_t low;
+    *n = 0;
+    if (!aft_users_newest(&x->users, user, &low))
+        return false;
+    *n = aft_widen(low, x->tail);
+    return *n >= x->head && *n < x->tail;
 }
 
 void
 aft_index_drop(struct aft_index *x, uint64_t n)
 {
     struct aft_touch *t = aft_index_touch(x, n);
-    bool there = aft_table_remove(&x->ids, t->id.low, (uint32_t)n);
-    AFT_INVARIANT(I3, there && (t->flags & AFT_TOUCH_LIVE));
+    AFT_INVARIANT(I3, n >= x->gone && (t->flags & AFT_TOUCH_LIVE));
     while (t->cells) {
         uint32_t at = t->cells;
         t->cells = x->cells[at - 1].next;
         x->cells[at - 1].next = x->cells_free;
         x->cells_free = at;
     }
-    t->flags &= (uint8_t)~AFT_TOUCH_LIVE;
+    t->flags &= 255 & ~AFT_TOUCH_LIVE;
     x->live--;
+    while (x->gone < x->tail && !(aft_index_touch(x, x->gone)->flags & AFT_TOUCH_LIVE))
+        x->gone++;
 }
 
 static uint32_t
@@ -199,8 +216,10 @@ void
 aft_index_trim(struct aft_index *x, uint64_t segment)
 {
     while (x->head < x->tail && aft_index_touch(x, x->head)->segment < segment) {
-        AFT_ASSERT(!(aft_index_touch(x, x->head)->flags & AFT_TOUCH_LIVE));
+        AFT_INVARIANT(I3, x->head < x->gone);
         x->head++;
+        if ((x->head & (CHUNK - 1)) == 0)
+            let_go(x, (x->head - 1) >> AFT_TOUCH_CHUNK_BITS);
     }
     while (x->waiting_head < x->waiting_tail &&
            aft_index_waiting(x, x->waiting_head)->at.segment < segment) {

@@ -1,14 +1,16 @@
 /* index.h - what the joiner knows in memory: touches, users, outcomes, waiting outcomes, credit. A cache of the segments.
  *
- * Rings by dense 64-bit numbers (never reused); a ring holds numbers head .. tail - 1, fewer than 2^32. Ids are known by their
- * 128-bit hash alone: two ids of one hash would be taken for one (10 M open decisions: probability 1e-25).
- * A touch is one impression. Its credit is a chain of cells, one an (item, kind), allocated at the first credit. 48 bytes a touch.
- * Grows by doubling; nothing is allocated per event. One thread.
+ * Rings by dense 64-bit numbers (never reused); a ring holds numbers head .. tail - 1, fewer than 2^32. Ids are known by 96 bits of
+ * their hash alone: two ids of one hash would be taken for one (10 M open decisions: probability 1e-15).
+ * A touch is one impression: 40 bytes, in chunks, so that growing moves nothing. Its id costs 11 to 15 bytes more (ids.h), its user
+ * 21 to 29, whom it shares with the user's other touches. Its credit is a chain of cells, one an (item, kind), allocated at the first
+ * credit. Nothing is allocated per event. One thread.
  */
 #ifndef AFT_STATE_INDEX_H
 #define AFT_STATE_INDEX_H
 
 #include "base/base.h"
+#include "state/ids.h"
 #include "state/segment.h"
 #include "state/table.h"
 
@@ -18,11 +20,16 @@ aft_same_id(struct aft_hash128 a, struct aft_hash128 b)
     return a.low == b.low && a.high == b.high;
 }
 
-/* aft_id_of: the hash by which the state knows an id. */
+/* aft_id_from: the 96 bits of a hash that the state goes by; low is never 0. aft_id_of: those of an id. */
+static inline struct aft_hash128
+aft_id_from(struct aft_hash128 h)
+{
+    return (struct aft_hash128){h.low ? h.low : 1, (uint32_t)h.high};
+}
 static inline struct aft_hash128
 aft_id_of(struct aft_bytes id)
 {
-    return aft_hash128(id, (struct aft_hash128){0, 0});
+    return aft_id_from(aft_hash128(id, (struct aft_hash128){0, 0}));
 }
 
 enum {
@@ -34,14 +41,56 @@ enum {
         16 /* its record holds no person any more, or will not after the next commit */
 };
 
+/* Effective times are below 2^48, a record is less than 2^40 ms (34 years) late: aft_touch_fits. aft_touch_make asserts it. */
 struct aft_touch {
-    struct aft_hash128 id; /* of the decision */
-    int64_t ts, e;
+    uint64_t id_low; /* of the decision */
+    uint32_t id_high;
     uint32_t segment;
-    uint32_t offset : 24, flags : 8; /* offset in the segment */
+    uint64_t e : 48, flags : 8, items : 8; /* items: of the slate */
+    uint64_t late : 40, offset : 24;       /* e - ts; offset in the segment */
     uint32_t before; /* how many numbers back the same user's touch before this one is; 0: none */
     uint32_t cells;  /* first cell + 1; 0: none */
 };
+_Static_assert(sizeof(struct aft_touch) == 40, "what an open impression costs is promised");
+
+static inline bool
+aft_touch_fits(int64_t ts, int64_t e)
+{
+    return ts <= e && e >= 0 && e >> 48 == 0 && (uint64_t)e - (uint64_t)ts < UINT64_C(1) << 40;
+}
+static inline struct aft_touch
+aft_touch_make(struct aft_hash128 id, int64_t ts, int64_t e, unsigned flags, struct aft_place at)
+{
+    const uint64_t e48 = (UINT64_C(1) << 48) - 1, late40 = (UINT64_C(1) << 40) - 1;
+    AFT_ASSERT(aft_touch_fits(ts, e));
+    return (struct aft_touch){.id_low = id.low,
+                              .id_high = (uint32_t)id.high,
+                              .segment = at.segment,
+                              .e = (uint64_t)e & e48,
+                              .flags = flags & 255,
+                              .late = (uint64_t)(e - ts) & late40,
+                              .offset = at.offset & 0xffffff};
+}
+static inline struct aft_hash128
+aft_touch_id(const struct aft_touch *t)
+{
+    return (struct aft_hash128){t->id_low, t->id_high};
+}
+static inline int64_t
+aft_touch_e(const struct aft_touch *t)
+{
+    return (int64_t)t->e;
+}
+static inline int64_t
+aft_touch_ts(const struct aft_touch *t)
+{
+    return (int64_t)t->e - (int64_t)t->late;
+}
+static inline struct aft_place
+aft_touch_place(const struct aft_touch *t)
+{
+    return (struct aft_place){t->segment, t->offset};
+}
 
 enum { AFT_CELL_CLICK = 255 };
 struct aft_cell {
@@ -67,24 +116,20 @@ struct aft_waiting { /* an outcome that came before its impression; kept as long
     bool live, wiped;
 };
 
-struct aft_user {
-    struct aft_hash128 id;
-    uint64_t newest; /* touch */
-};
-
+enum { AFT_TOUCH_CHUNK_BITS = 13 };
 struct aft_index {
-    struct aft_touch *touch;
-    uint64_t head, tail, cap;
-    struct aft_table ids; /* live touches by decision */
+    struct aft_touch **chunk; /* by (number >> AFT_TOUCH_CHUNK_BITS) & (chunks - 1) */
+    struct aft_touch *spare;  /* a chunk that was emptied */
+    uint64_t head, tail, chunks;
+    uint64_t gone;      /* touches below are not live */
+    struct aft_ids ids; /* touches by decision: every live one, and some that are gone */
     uint64_t live;
-    struct aft_user *users;
-    uint64_t users_n, users_cap;
-    struct aft_table user_ids;
+    struct aft_users users;
     struct aft_cell *cells;
     uint32_t cells_n, cells_cap, cells_free; /* free: first + 1 */
     struct aft_seen *seen;
     uint64_t seen_head, seen_tail, seen_cap;
-    struct aft_table seen_ids;
+    struct aft_ids seen_ids; /* every outcome of the ring, and some that are forgotten */
     struct aft_waiting *waiting;
     uint64_t waiting_head, waiting_tail, waiting_cap;
     struct aft_table waiting_ids; /* newest live waiting by decision */
@@ -93,12 +138,15 @@ struct aft_index {
 /* aft_index_init: the first touch and the first outcome get these numbers. */
 void aft_index_init(struct aft_index *x, uint64_t first_touch, uint64_t first_outcome);
 void aft_index_deinit(struct aft_index *x);
+/* aft_index_memory: bytes of it all. aft_index_touch_memory: of touches, their ids and their users: what an open impression costs. */
 size_t aft_index_memory(const struct aft_index *x);
+size_t aft_index_touch_memory(const struct aft_index *x);
 
 static inline struct aft_touch *
 aft_index_touch(const struct aft_index *x, uint64_t n)
 {
-    return &x->touch[n & (x->cap - 1)];
+    const uint64_t in_chunk = (UINT64_C(1) << AFT_TOUCH_CHUNK_BITS) - 1;
+    return &x->chunk[(n >> AFT_TOUCH_CHUNK_BITS) & (x->chunks - 1)][n & in_chunk];
 }
 static inline struct aft_seen *
 aft_index_seen(const struct aft_index *x, uint64_t n)
@@ -111,7 +159,7 @@ aft_index_waiting(const struct aft_index *x, uint64_t n)
     return &x->waiting[n & (x->waiting_cap - 1)];
 }
 
-/* ---- touches. add: `before` and `cells` are set here; a touch without LIVE is only kept for its timers and its user. */
+/* ---- touches. add: `before` and `cells` are set here; a touch without LIVE is only kept for its timers and its user (NULL: nobody). */
 uint64_t aft_index_add(struct aft_index *x, const struct aft_touch *t,
                        const struct aft_hash128 *user);
 /* aft_index_find: the live touch of a decision. */
@@ -126,28 +174,19 @@ aft_index_before(const struct aft_index *x, uint64_t n, uint64_t *out)
     *out = n - back;
     return back != 0 && *out >= x->head && *out < n;
 }
-/* Hints to the cache, some events ahead: the slots of an id and of a user; then the user's own entry; the slot of a touch to go. */
-static inline void
-aft_index_expect(const struct aft_index *x, struct aft_hash128 id, struct aft_hash128 user)
-{
-    __builtin_prefetch(&x->ids.slots[aft_table_tag(id.low) & (x->ids.cap - 1)]);
-    __builtin_prefetch(&x->user_ids.slots[aft_table_tag(user.low) & (x->user_ids.cap - 1)]);
-}
-static inline void
-aft_index_expect_user(const struct aft_index *x, struct aft_hash128 user)
-{
-    uint32_t at;
-    struct aft_probe p = aft_probe(&x->user_ids, user.low);
-    if (aft_probe_next(&p, &at))
-        __builtin_prefetch(&x->users[at]);
-}
-static inline void
-aft_index_expect_drop(const struct aft_index *x, uint64_t n)
-{
-    if (n < x->tail)
-        __builtin_prefetch(
-            &x->ids.slots[aft_table_tag(aft_index_touch(x, n)->id.low) & (x->ids.cap - 1)]);
-}
+/* Hints to the cache, some events ahead: of an impression; of an outcome; of an outcome a little later, when the first hint has come
+ * true: its user's newest touch. */
+#define AFT_INDEX_EXPECT_IMPRESSION(x, id, user)   \
+    do {                                           \
+        AFT_IDS_EXPECT(&(x)->ids, (id).low);       \
+        AFT_USERS_EXPECT(&(x)->users, (user).low); \
+    } while (0)
+#define AFT_INDEX_EXPECT_OUTCOME(x, id, user)      \
+    do {                                           \
+        AFT_IDS_EXPECT(&(x)->seen_ids, (id).low);  \
+        AFT_USERS_EXPECT(&(x)->users, (user).low); \
+    } while (0)
+#define AFT_INDEX_EXPECT_TOUCH(x, n) __builtin_prefetch(aft_index_touch(x, n))
 /* aft_index_drop ends a touch's life: its credit and its id go. */
 void aft_index_drop(struct aft_index *x, uint64_t n);
 

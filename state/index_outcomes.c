@@ -1,6 +1,6 @@
 /* index_outcomes.c - outcomes seen, for duplicates and retractions, and those that wait for their impression.
  *
- * Invariants: I1 both rings are in order of e, so the oldest is forgotten first; I2 seen_ids holds exactly the ring of seen;
+ * Invariants: I1 both rings are in order of e, so the oldest is forgotten first; I2 seen_ids holds the ring of seen;
  * I3 waiting_ids has one entry a decision with a live waiting outcome: the newest such outcome ever.
  */
 #include "state/index.h"
@@ -15,7 +15,7 @@ aft_index_see(struct aft_index *x, const struct aft_seen *s)
     uint64_t n = x->seen_tail++;
     AFT_INVARIANT(I1, n == x->seen_head || aft_index_seen(x, n - 1)->e <= s->e);
     *aft_index_seen(x, n) = *s;
-    aft_table_put(&x->seen_ids, s->id.low, (uint32_t)n);
+    aft_ids_put(&x->seen_ids, s->id.low, n, x->seen_head);
     return n;
 }
 
@@ -23,9 +23,9 @@ bool
 aft_index_seen_before(const struct aft_index *x, struct aft_hash128 id, uint64_t *n)
 {
     uint32_t low;
-    for (struct aft_probe p = aft_probe(&x->seen_ids, id.low); aft_probe_next(&p, &low);) {
+    for (struct aft_ids_probe p = aft_ids_probe(&x->seen_ids, id.low); aft_ids_next(&p, &low);) {
         *n = aft_widen(low, x->seen_tail);
-        if (aft_same_id(aft_index_seen(x, *n)->id, id))
+        if (*n >= x->seen_head && *n < x->seen_tail && aft_same_id(aft_index_seen(x, *n)->id, id))
             return true;
     }
     return false;
@@ -35,9 +35,7 @@ void
 aft_index_forget(struct aft_index *x)
 {
     AFT_ASSERT(x->seen_head < x->seen_tail);
-    const struct aft_seen *s = aft_index_seen(x, x->seen_head);
-    bool there = aft_table_remove(&x->seen_ids, s->id.low, (uint32_t)x->seen_head);
-    AFT_INVARIANT(I2, there && !s->waiting);
+    AFT_INVARIANT(I2, !aft_index_seen(x, x->seen_head)->waiting);
     x->seen_head++;
 }
 
@@ -45,6 +43,8 @@ bool
 aft_index_awaits(const struct aft_index *x, struct aft_hash128 decision, uint64_t *n)
 {
     uint32_t low;
+    if (x->waiting_ids.used == 0)
+        return false;
     for (struct aft_probe p = aft_probe(&x->waiting_ids, decision.low); aft_probe_next(&p, &low);) {
         *n = aft_widen(low, x->waiting_tail);
         if (aft_same_id(aft_index_waiting(x, *n)->decision, decision))

@@ -23,8 +23,11 @@ struct aft_put {
 struct aft_store;
 struct aft_store_scan;
 
+/* A step of so many bytes that takes nothing out may go to the disk as one file of its own, at a third of the cost. */
+#define AFT_STORE_BULK_BYTES ((size_t)1 << 20)
+
 struct aft_store_ops {
-    /* commit: all puts or none; durable when it returns. Keys are given in ascending order. */
+    /* commit: all puts or none; durable when it returns. Keys are given in ascending order, none twice. */
     enum aft_err (*commit)(struct aft_store *s, const struct aft_put *puts, size_t n,
                            struct aft_error *e);
     /* get: the value appended to out; *found = false when there is none. */

@@ -58,11 +58,4 @@ aft_probe_next(struct aft_probe *p, uint32_t *number)
     return false;
 }
 
-/* aft_widen: the 64-bit number below `tail` whose low 32 bits are given; right while the range is below 2^32. */
-static inline uint64_t
-aft_widen(uint32_t low, uint64_t tail)
-{
-    return tail - (uint32_t)((uint32_t)tail - low);
-}
-
 #endif

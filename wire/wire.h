@@ -180,6 +180,24 @@ enum aft_err aft_decode_snapshot(struct aft_bytes body, struct aft_arena *a,
 void aft_encode_impression(struct aft_buffer *b, const struct aft_impression *v);
 void aft_encode_outcome(struct aft_buffer *b, const struct aft_outcome *v);
 void aft_encode_example(struct aft_buffer *b, const struct aft_example *v);
+/* aft_splice_example appends the example of an impression, whose canonical body aft_decode_impression accepted: the bytes that
+ * aft_encode_example would make of the decoded one, copied where nothing changes. items: one for each of the slate's. false, and nothing
+ * is appended: the body has lists in several blocks (or items_n is not the slate's), so decode and encode it. */
+struct aft_item_credit {
+    int64_t reward_micro, delta_micro;
+    const struct aft_component *components; /* sorted by kind, none zero */
+    uint32_t components_n;
+};
+struct aft_splice {
+    uint64_t seq;
+    enum aft_phase phase;
+    int64_t fire_ms;
+    struct aft_bytes cause; /* nullable */
+    const struct aft_item_credit *items;
+    uint32_t items_n;
+};
+bool aft_splice_example(struct aft_buffer *b, struct aft_bytes impression,
+                        const struct aft_splice *s) AFT_MUST_CHECK;
 /* aft_encode_block appends a block whose n examples are already encoded, back to back. */
 void aft_encode_block(struct aft_buffer *b, const struct aft_block *v);
 void aft_encode_clock(struct aft_buffer *b, const struct aft_clock_record *v);

@@ -3,7 +3,10 @@
  *   linear, epsilon-greedy and softmax: 20 features of context, 80 of each arm; all read each time, or a revision: resolved once
  *   bilinear, softmax: 20 of context, 10 of each arm, all crosses
  *   LinUCB and Thompson, one block an arm, d = 50: 49 features of context and the constant
- * Counts the allocations of the decisions after the first ten: must be none. usage: bench_decide [DECISIONS = 20000]
+ *   every explorer, and what is wanted inside the draw: bilinear, 20 x 10, by revision
+ *   the draw's parts: 50 weights from log-weights, a slate of 3, its conditionals, its three marginals
+ * Counts the allocations of the decisions after the first ten: must be none.
+ * usage: bench_decide [DECISIONS = 20000 [PART OF A NAME]]
  */
 #include "tests/bench/stream.h"
 
@@ -42,6 +45,7 @@ struct setup {
     const char *name, *model, *scope, *explore;
     uint32_t context, own;
     uint64_t revision;
+    const char *key, *value; /* one more setting, or NULL */
 };
 
 struct world {
@@ -92,6 +96,8 @@ trained(struct world *w, const struct setup *s, struct aft_model **out, struct a
     AFT_TRY(aft_learner_set(&set, "learner.model", s->model, &known, e));
     AFT_TRY(aft_learner_set(&set, "learner.scope", s->scope, &known, e));
     AFT_TRY(aft_learner_set(&set, "policy.explore", s->explore, &known, e));
+    if (s->key)
+        AFT_TRY(aft_learner_set(&set, s->key, s->value, &known, e));
     AFT_TRY(aft_learner_new(&set, &l, e));
     for (int i = 0; i < 3000; i++) {
         fill(w, s, false);
@@ -157,27 +163,89 @@ bench(const struct setup *s, long n, struct aft_error *e)
     return made ? AFT_FAIL(e, AFT_E_FAILED, "%s allocates", s->name) : AFT_OK;
 }
 
+/* ---- the parts of a draw, without a model */
+static void
+bench_parts(long n)
+{
+    double log_w[ARMS], w[ARMS], rest[ARMS], p[3], sum = 0, us[4] = {0};
+    uint32_t index[ARMS], slate[3];
+    struct aft_random r;
+    aft_random_init(&r, 3, 0);
+    for (uint32_t i = 0; i < ARMS; i++) {
+        log_w[i] = 2 * aft_random_normal(&r);
+        index[i] = i;
+    }
+    for (long at = 0; at < n; at++) {
+        double t[5];
+        log_w[at % ARMS] += 0.01;
+        t[0] = stream_now();
+        aft_pl_weights(log_w, ARMS, 0.05, w);
+        t[1] = stream_now();
+        aft_pl_draw(w, index, ARMS, (uint64_t)at, 3, slate);
+        t[2] = stream_now();
+        aft_pl_conditionals(w, ARMS, slate, 3, p);
+        t[3] = stream_now();
+        aft_pl_rests(w, ARMS, rest);
+        for (uint32_t l = 0; l < 3; l++)
+            sum += aft_pl_marginal(w, rest, ARMS, slate[l], l);
+        t[4] = stream_now();
+        for (int i = 0; i < 4; i++)
+            us[i] += (t[i + 1] - t[i]) * 1e6 / (double)n;
+    }
+    printf("%-44s weights %.2f, draw %.2f, conditionals %.2f, marginals %.2f us (mean%s)\n",
+           "parts of a draw", us[0], us[1], us[2], us[3], sum > 0 ? "" : "?");
+}
+
+static const struct setup setups[] = {
+    {"linear, greedy, 20 + 80 features an arm", "ridge", "shared", "epsilon_greedy", 20, 80, 0, 0,
+     0},
+    {"linear, softmax, 20 + 80 features an arm", "ridge", "shared", "softmax", 20, 80, 0, 0, 0},
+    {"  the same, by revision", "ridge", "shared", "softmax", 20, 80, 1, 0, 0},
+    {"linear, softmax, 20 + 2 features an arm", "ridge", "shared", "softmax", 20, 2, 0, 0, 0},
+    {"bilinear, softmax, 20 x 10 and identity", "flow", "shared", "softmax", 20, 10, 0, 0, 0},
+    {"LinUCB, an arm each, d = 50", "ridge", "per_arm", "linucb", 49, 0, 0, 0, 0},
+    {"Thompson, an arm each, d = 50, 64 draws", "ridge", "per_arm", "thompson", 49, 0, 0, 0, 0},
+    {"Thompson, bilinear, 64 joint draws", "flow", "shared", "thompson", 20, 10, 0, 0, 0},
+#define EACH(explore)                                       \
+    {                                                       \
+        explore, "flow", "shared", explore, 20, 10, 1, 0, 0 \
+    }
+#define WITH(name, key, value)                                   \
+    {                                                            \
+        name, "flow", "shared", "softmax", 20, 10, 1, key, value \
+    }
+    EACH("uniform"),
+    EACH("first"),
+    EACH("epsilon"),
+    EACH("softmax"),
+    EACH("squarecb"),
+    EACH("squarecb-elim"),
+    EACH("regcb-elim"),
+    EACH("regcb-opt"),
+    EACH("bagging"),
+    EACH("cover"),
+    EACH("ucb"),
+    EACH("linucb"),
+    EACH("thompson"),
+    WITH("softmax, least exposure", "policy.min.exposure", "0.005"),
+    WITH("softmax, repetition", "policy.repetition", "0.5"),
+    WITH("softmax, diversity", "policy.diversity", "0.5"),
+};
+
 int
 main(int argc, char **argv)
 {
-    static const struct setup setups[] = {
-        {"linear, greedy, 20 + 80 features an arm", "ridge", "shared", "epsilon_greedy", 20, 80, 0},
-        {"linear, softmax, 20 + 80 features an arm", "ridge", "shared", "softmax", 20, 80, 0},
-        {"  the same, by revision", "ridge", "shared", "softmax", 20, 80, 1},
-        {"linear, softmax, 20 + 2 features an arm", "ridge", "shared", "softmax", 20, 2, 0},
-        {"bilinear, softmax, 20 x 10 and identity", "flow", "shared", "softmax", 20, 10, 0},
-        {"  the same, by revision", "flow", "shared", "softmax", 20, 10, 1},
-        {"LinUCB, an arm each, d = 50", "ridge", "per_arm", "linucb", 49, 0, 0},
-        {"Thompson, an arm each, d = 50, 64 draws", "ridge", "per_arm", "thompson", 49, 0, 0},
-        {"Thompson, bilinear, 64 joint draws", "flow", "shared", "thompson", 20, 10, 0},
-    };
     long n = argc > 1 ? strtol(argv[1], NULL, 10) : 20000;
     for (size_t i = 0; i < sizeof setups / sizeof *setups; i++) {
         struct aft_error e;
+        if (argc > 2 && !strstr(setups[i].name, argv[2]))
+            continue;
         if (bench(&setups[i], n, &e) != AFT_OK) {
             fprintf(stderr, "bench_decide: %s\n", e.message);
             return 1;
         }
     }
+    if (argc <= 2)
+        bench_parts(n);
     return 0;
 }

@@ -134,6 +134,70 @@ test_learn_from_files(void **state)
     aft_file_close(f);
 }
 
+/* More than a record's bytes between two blocks, out of order: the blocks that learn makes of it stay readable. */
+static void
+test_unordered_and_large(void **state)
+{
+    (void)state;
+    static char text[4000];
+    struct aft_feature f[100];
+    char names[100][8], out[4096], arguments[600];
+    struct aft_error e;
+    struct aft_file_writer *file = NULL;
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; i < 100; i++) {
+        snprintf(names[i], sizeof names[i], "f%d", i);
+        f[i] = (struct aft_feature){
+            .name = aft_text(names[i]), .type = AFT_FEATURE_TEXT, .text = aft_text(text)};
+    }
+    assert_int_equal(aft_file_create(path("c.avro"), AFT_RECORD_EXAMPLE, false, &file, &e), 0);
+    for (int i = 0; i < 30; i++) {
+        struct aft_buffer body = {0};
+        struct aft_example x = {.seq = (uint64_t)i,
+                                .fire_ms = 100 - i,
+                                .decision_id = AFT_LITERAL("d"),
+                                .user_id = AFT_LITERAL("u"),
+                                .policy = AFT_LITERAL("p"),
+                                .context = {f, 100}};
+        aft_encode_example(&body, &x);
+        assert_int_equal(
+            aft_file_append(file, &(struct aft_file_record){.body = aft_buffer_bytes(&body)}, &e),
+            0);
+        aft_buffer_deinit(&body);
+    }
+    assert_int_equal(aft_file_finish(file, &e), 0);
+    snprintf(arguments, sizeof arguments, "--json --examples %s --snapshot %s", path("c.avro"),
+             path("s.avro"));
+    if (run(arguments, out, sizeof out) != 0 || !strstr(out, "\"decisions\":30"))
+        fail_msg("%s", out);
+    snprintf(arguments, sizeof arguments, "--examples %s --snapshot %s --greedy %s", path("c.avro"),
+             path("s.avro"), path("g.txt"));
+    assert_int_not_equal(run(arguments, out, sizeof out), 0);
+    assert_non_null(strstr(out, "order of fire"));
+}
+
+/* --greedy: a line each decision, a candidate's number. */
+static void
+test_greedy(void **state)
+{
+    (void)state;
+    char out[4096], arguments[600];
+    int lines = 0, known = 0, greedy = 0;
+    snprintf(arguments, sizeof arguments, "--examples %s --snapshot %s --greedy %s", path("a.avro"),
+             path("s.avro"), path("g.txt"));
+    if (run(arguments, out, sizeof out) != 0)
+        fail_msg("%s", out);
+    FILE *f = fopen(path("g.txt"), "r");
+    assert_non_null(f);
+    for (; fscanf(f, "%d", &greedy) == 1; lines++) {
+        assert_true(greedy >= -1 && greedy < KIT_ARMS);
+        known += greedy >= 0;
+    }
+    fclose(f);
+    assert_int_equal(lines, PER_FILE);
+    assert_int_equal(known, PER_FILE);
+}
+
 static void
 test_wrong_arguments(void **state)
 {
@@ -157,6 +221,8 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learn_files_that_must_be_sorted),
         cmocka_unit_test(test_learn_from_files),
+        cmocka_unit_test(test_unordered_and_large),
+        cmocka_unit_test(test_greedy),
         cmocka_unit_test(test_wrong_arguments),
     };
     if (!mkdtemp(directory))

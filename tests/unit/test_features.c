@@ -94,7 +94,7 @@ text(const char *name, const char *v)
 struct plan {
     struct aft_features_plan plan;
     struct aft_encoded context, arm;
-    struct aft_term terms[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];
+    struct aft_term terms[AFT_TERMS_MAX];
 };
 
 static uint32_t
@@ -111,6 +111,69 @@ own(struct plan *p, const char *id, const struct aft_feature *f, uint32_t n, boo
     assert_int_equal(
         aft_encode_arm(&p->plan, aft_text(id), (struct aft_features){f, n}, &p->arm, &e), AFT_OK);
     return aft_terms_own(&p->plan, &p->context, &p->arm, 0, true, crosses, p->terms);
+}
+
+/* A pair's term among n, by the names of its two sides; 0 when it is not there. */
+static double
+product(const struct plan *p, uint32_t n, double value)
+{
+    double found = 0;
+    for (uint32_t i = 0; i < n; i++)
+        found += p->terms[i].value == value;
+    return found;
+}
+
+/* A namespace on a side: every feature of it, each pair once, in whatever order the features come. */
+static void
+test_namespaces(void **state)
+{
+    (void)state;
+    static struct plan p, q;
+    struct aft_policy_settings s;
+    aft_policy_settings_default(&s);
+    set(&s, "features.interactions", "U*U, U*A, ^*A, U^c*slot");
+    aft_features_plan_init(&p.plan, &s);
+    aft_features_plan_init(&q.plan, &s);
+    struct aft_feature f[] = {number("U^a", 2), number("U^b", 3), number("x", 5), number("U^c", 7)};
+    struct aft_feature turned[] = {f[3], f[1], f[2], f[0]};
+    struct aft_feature a[] = {number("A^d", 11), number("A", 13), number("B^e", 17)};
+    uint32_t n = shared(&p, f, 4, 0), m = shared(&q, turned, 4, 0);
+    assert_int_equal(n, 1 + 4 + 3); /* 4, 6, 9: c is named by a pair itself */
+    assert_int_equal(m, n);
+    assert_true(product(&p, n, 4) == 1 && product(&p, n, 6) == 1 && product(&p, n, 9) == 1);
+    for (uint32_t i = 0; i < n; i++) {
+        bool there = false;
+        for (uint32_t j = 0; j < m; j++)
+            there |= p.terms[i].hash == q.terms[j].hash && p.terms[i].value == q.terms[j].value;
+        assert_true(there);
+    }
+    n = own(&p, "arm", a, 3, true); /* identity, 3, U x A: 2 x 2, ^ x A: 1 x 2 */
+    assert_int_equal(n, 4 + 4 + 2);
+    assert_true(product(&p, n, 22) == 1 && product(&p, n, 33) == 1 && product(&p, n, 26) == 1);
+    assert_true(product(&p, n, 39) == 1 && product(&p, n, 55) == 1 && product(&p, n, 65) == 1);
+    assert_int_equal(own(&p, "arm", a, 3, false), 4); /* a bilinear model has those by itself */
+    n = shared(&p, f, 4, 2);
+    assert_int_equal(n, 1 + 4 + 1 + 3 + 1); /* the slot, and U^c x slot */
+}
+
+/* More products than there is room for: as many as there is. */
+static void
+test_many_pairs(void **state)
+{
+    (void)state;
+    static struct plan p;
+    static struct aft_feature f[AFT_FEATURES_MAX];
+    static char names[AFT_FEATURES_MAX][8];
+    struct aft_policy_settings s;
+    aft_policy_settings_default(&s);
+    set(&s, "features.interactions", "U*U, U*arm");
+    aft_features_plan_init(&p.plan, &s);
+    for (unsigned i = 0; i < AFT_FEATURES_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "U^%u", i);
+        f[i] = number(names[i], 2);
+    }
+    assert_int_equal(shared(&p, f, AFT_FEATURES_MAX, 1), AFT_TERMS_MAX);
+    assert_int_equal(own(&p, "arm", f, AFT_FEATURES_MAX, true), AFT_TERMS_MAX);
 }
 
 static void
@@ -182,6 +245,8 @@ main(void)
         cmocka_unit_test(test_bad_settings_say_what_is_allowed),
         cmocka_unit_test(test_settings_read_back),
         cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_namespaces),
+        cmocka_unit_test(test_many_pairs),
         cmocka_unit_test(test_hashes_are_stable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,15 +24,12 @@ weights_of(const char *model, struct aft_buffer *out)
 {
     struct aft_learner_settings s;
     struct kit_follower f = {.set = aft_snapshot_set_new()};
-    enum aft_plane plane;
     aft_learner_settings_default(&s);
     kit_set(&s, "learner.model", model);
     struct aft_learner *l = kit_learner(&s);
     learn_some(l, 20);
     kit_publish(l, 1, &f);
-    struct aft_bytes part = aft_snapshot_set_part(f.set, 0, &plane);
-    assert_int_equal(plane, AFT_PLANE_WEIGHTS);
-    aft_put_raw(out, part);
+    aft_put_raw(out, aft_snapshot_set_plane(f.set, AFT_PLANE_WEIGHTS));
     aft_snapshot_set_free(f.set);
     aft_learner_free(l);
 }
@@ -62,9 +59,11 @@ test_reads_back_and_refuses(void **state)
     (void)state;
     struct aft_random r;
     aft_random_init(&r, kit_seed(31), 0);
-    for (int m = 0; m < 2; m++) {
+    static const char *const models[] = {"ridge", "flow",  "flow-squared",
+                                         "vw",    "bayes", "bayes-full"};
+    for (int m = 0; m < 6; m++) {
         struct aft_buffer b = {0}, again = {0};
-        weights_of(m ? "flow" : "ridge", &b);
+        weights_of(models[m], &b);
         assert_int_equal(decode(aft_buffer_bytes(&b), &again), AFT_OK);
         assert_true(aft_same(aft_buffer_bytes(&b), aft_buffer_bytes(&again)));
         for (size_t n = 0; n < b.n; n = n < 64 ? n + 1 : n + 97)
@@ -91,27 +90,42 @@ static void
 test_digests_are_the_same_everywhere(void **state)
 {
     (void)state;
-    static const char *const golden[] = {
-        "356c037dab079baafbc36592dd263f1c870f6d5e9f57a97b10e6f441e4a35757",
-        "de41d1fbb8cb67b7b452f825e662207dfeacca3d48527a32457f06525c88f785",
-        "d923dcc8bc79a59e4deacc12ca9e827b49288c7c649ea2d22ef3a4dadeb86dea"};
-    for (int i = 0; i < 3; i++) {
+    int wrong = 0;
+    static const struct {
+        const char *model, *scope, *digest;
+    } golden[] = {
+        {"ridge", "shared", "a392107ca19897487e93b63055859c5c8b8f2c056fbcbb90757a6f586241a45d"},
+        {"ridge", "per_arm", "9c437c2ea1e351fd78a4308468e02210fefeb3b6cd7718d967d2a8ef83ca751f"},
+        {"flow", "shared", "2febb754e24a0650b79fa2e0d46514b1227b1c6bbe0a46dbe28a52ba235225ce"},
+        {"flow-squared", "shared",
+         "c2ce1089fe9f5f0fa32dfcd435d56fdacc7aa7bc101c7500555f13cc552be9df"},
+        {"vw", "shared", "e4e8a5e54cfe613ff40f0fb2b19a0b1d467d113637668c1882c65298f0b027a1"},
+        {"bayes", "shared", "f0b6f4ffcdad5b889a1edc450208cd36d54518a6fc5fcec01777fe632753ca4e"},
+        {"bayes-full", "shared",
+         "f25e5d013cb21632c40244cca2863c6786dfbdb4d031eecbe1472df8ca0e92c0"},
+        {"bayes-full", "per_arm",
+         "19da456ee2342d0ae15801d5a925c78a4143db3bae4f09723586cfa3ea1cf88a"},
+    };
+    for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         struct aft_learner_settings s;
         struct aft_digest d;
         char hex[65];
         aft_learner_settings_default(&s);
         kit_set(&s, "features.interactions", "device*topic, device*slot");
         kit_set(&s, "features.buckets.days", "7,14,30,60");
-        kit_set(&s, "learner.model", i == 2 ? "flow" : "ridge");
-        kit_set(&s, "learner.scope", i == 1 ? "per_arm" : "shared");
+        kit_set(&s, "learner.model", golden[i].model);
+        kit_set(&s, "learner.scope", golden[i].scope);
         struct aft_learner *l = kit_learner(&s);
         learn_some(l, 2000);
         aft_learner_digest(l, &d);
         aft_hex(d.b, sizeof d.b, hex);
-        if (strcmp(hex, golden[i]) != 0)
-            fail_msg("model %d has digest %s", i, hex);
+        if (strcmp(hex, golden[i].digest) != 0) {
+            printf("{\"%s\", \"%s\", \"%s\"},\n", golden[i].model, golden[i].scope, hex);
+            wrong++;
+        }
         aft_learner_free(l);
     }
+    assert_int_equal(wrong, 0);
 }
 
 int

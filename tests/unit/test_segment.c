@@ -234,10 +234,11 @@ chains(void **state)
         user_of[i] =
             i / 20 + aft_random_below(&r, 500) % USERS; /* old users leave, new ones come */
         struct aft_hash128 user = id_of(user_of[i]);
-        struct aft_touch t = {
-            .id = id_of(1000000 + i), .ts = i, .e = i, .segment = i / 100, .flags = 1};
+        struct aft_hash128 id = id_of(1000000 + i);
+        struct aft_touch t =
+            aft_touch_make(id, i, i, AFT_TOUCH_LIVE, (struct aft_place){i / 100, 0});
         assert_int_equal(aft_index_add(&x, &t, &user), first + i);
-        assert_true(aft_index_find(&x, t.id, &n) && n == first + i);
+        assert_true(aft_index_find(&x, id, &n) && n == first + i);
         if (i >= 5000)
             aft_index_drop(&x, first + i - 5000);
         if (i >= 6000 && i % 100 == 0)
@@ -255,7 +256,8 @@ chains(void **state)
             assert_int_not_equal(user_of[at], who);
     }
     assert_int_equal(x.live, 5000);
-    assert_true(x.users_cap < N / 2);
+    assert_true(x.users.slots < N / 2);
+    assert_true(x.ids.slots < N / 2);
     aft_index_deinit(&x);
     free(user_of);
 }

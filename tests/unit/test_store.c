@@ -91,19 +91,27 @@ random_step(struct aft_store *s, struct aft_random *r, uint32_t *model, uint32_t
     struct aft_put puts[KEYS];
     uint8_t keys[KEYS][AFT_KEY_BYTES], values[KEYS][4];
     size_t n = 0;
+    bool bulk = aft_random_below(r, 4) == 0; /* takes nothing out, and its first value is large */
+    struct aft_buffer large = {0};
     for (uint32_t k = from; k < KEYS; k++) {
         if (aft_random_below(r, 4))
             continue;
         puts[n].key = key_of(keys[n], k);
         puts[n].value = AFT_ABSENT;
-        model[k] = aft_random_below(r, 3) ? 1 + aft_random_below(r, 1000) : 0;
+        model[k] = bulk || aft_random_below(r, 3) ? 1 + aft_random_below(r, 1000) : 0;
         if (model[k]) {
             aft_store_le32(values[n], model[k]);
             puts[n].value = (struct aft_bytes){values[n], 4};
         }
+        if (bulk && n == 0) {
+            memset(aft_reserve(&large, AFT_STORE_BULK_BYTES), 7, AFT_STORE_BULK_BYTES);
+            aft_store_le32(large.p, model[k]);
+            puts[n].value = (struct aft_bytes){large.p, AFT_STORE_BULK_BYTES};
+        }
         n++;
     }
     assert_int_equal(s->ops->commit(s, puts, n, &e), AFT_OK);
+    aft_buffer_deinit(&large);
 }
 
 static void

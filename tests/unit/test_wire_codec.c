@@ -467,6 +467,74 @@ raw_parts_are_carried_on(void **state)
     }
 }
 
+/* An example spliced from an impression's bytes is the one encoded from the decoded impression; cut bytes are not read past their end. */
+static void
+spliced(const struct aft_impression *v, const struct aft_example *x)
+{
+    struct aft_buffer body = {0}, want = {0}, got = {0};
+    struct aft_item_credit credit[8] = {{0}};
+    struct aft_example_item item[8];
+    struct aft_splice s = {x->seq, x->phase, x->fire_ms, x->cause, credit, v->slate_n};
+    struct aft_example all = *x;
+    for (uint32_t i = 0; i < v->slate_n; i++) {
+        const struct aft_shown *w = &v->slate[i];
+        if (i < x->items_n)
+            credit[i] = (struct aft_item_credit){x->items[i].reward_micro, x->items[i].delta_micro,
+                                                 x->items[i].components, x->items[i].components_n};
+        item[i] = (struct aft_example_item){w->arm_id,
+                                            w->slot,
+                                            w->propensity,
+                                            w->marginal,
+                                            w->has_marginal,
+                                            w->features,
+                                            AFT_ABSENT,
+                                            credit[i].reward_micro,
+                                            credit[i].delta_micro,
+                                            credit[i].components,
+                                            credit[i].components_n};
+    }
+    all.decision_id = v->decision_id;
+    all.user_id = v->user_id;
+    all.timestamp_ms = v->timestamp_ms;
+    all.policy = v->policy;
+    all.snapshot = v->snapshot;
+    all.propensity_kind = v->propensity_kind;
+    all.context = v->context;
+    all.candidates = v->candidates;
+    all.candidates_n = v->candidates_n;
+    all.has_design = v->has_design;
+    all.design = v->design;
+    all.items = item;
+    all.items_n = v->slate_n;
+    aft_encode_impression(&body, v);
+    aft_encode_example(&want, &all);
+    assert_true(aft_splice_example(&got, aft_buffer_bytes(&body), &s));
+    assert_true(aft_same(aft_buffer_bytes(&want), aft_buffer_bytes(&got)));
+    s.items_n++;
+    assert_false(aft_splice_example(&got, aft_buffer_bytes(&body), &s));
+    s.items_n--;
+    for (size_t n = 0; n < body.n; n += 1 + below(8)) {
+        struct aft_bytes cut = alone((struct aft_bytes){body.p, n});
+        (void)!aft_splice_example(&got, cut, &s);
+        release(cut);
+    }
+    aft_buffer_deinit(&body);
+    aft_buffer_deinit(&want);
+    aft_buffer_deinit(&got);
+}
+
+static void
+examples_are_spliced(void **state)
+{
+    (void)state;
+    for (long round = kit_rounds(200); round > 0; round--) {
+        aft_arena_reset(&arena);
+        struct aft_impression v = impression();
+        struct aft_example x = example();
+        spliced(&v, &x);
+    }
+}
+
 static void
 seals_see_everything_but_themselves(void **state)
 {
@@ -492,6 +560,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nouns_go_round),
         cmocka_unit_test(raw_parts_are_carried_on),
+        cmocka_unit_test(examples_are_spliced),
         cmocka_unit_test(seals_see_everything_but_themselves),
     };
     return cmocka_run_group_tests_name("wire codec", tests, setup, teardown);

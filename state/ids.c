@@ -1,0 +1,149 @@
+/* ids.c - the two tables of ids.h. In: hashes, numbers, the floor below which numbers are gone. Out: numbers.
+ *
+ * Invariants: I1 used < cap wherever cap is not 0, so that every probe ends; I2 from a slot's home to the slot no slot is empty;
+ * I3 after a sweep a shard holds no number below the floor, and at most 60 % of its slots are used.
+ */
+#include "state/ids.h"
+
+#include <stdlib.h>
+
+enum { CAP_MIN = 16, LINE_BYTES = 64 };
+
+/* cap_for: what a shard of `kept` numbers gets when it had `cap` slots: the same, or so many that 55 % are used. */
+static uint32_t
+cap_for(uint32_t kept, uint32_t cap)
+{
+    uint64_t want = ((uint64_t)kept * 100 / 55 + CAP_MIN) & ~(uint64_t)(AFT_IDS_LINE - 1);
+    AFT_ASSERT(want <= UINT32_MAX / 2);
+    bool roomy = kept < cap / 4 && cap > 4 * CAP_MIN; /* what a flood left behind goes back */
+    return (uint64_t)kept * 100 <= (uint64_t)cap * 60 && cap >= CAP_MIN && !roomy ? cap
+                                                                                  : (uint32_t)want;
+}
+
+static bool
+full(uint32_t used, uint32_t cap)
+{
+    return (uint64_t)(used + 1) * 4 > (uint64_t)cap * 3;
+}
+
+static void *
+zeroed(size_t n, size_t size)
+{
+    void *p = aligned_alloc(LINE_BYTES, n * size);
+    AFT_ASSERT(p != NULL && n * size % LINE_BYTES == 0);
+    return memset(p, 0, n * size);
+}
+
+/* ---- ids */
+void
+aft_ids_deinit(struct aft_ids *t)
+{
+    for (int i = 0; i < AFT_IDS_SHARDS; i++)
+        free(t->shard[i].slots);
+    *t = (struct aft_ids){0};
+}
+
+static void
+ids_insert(struct aft_ids_shard *s, uint64_t slot)
+{
+    uint32_t at = aft_ids_home((uint32_t)(slot >> 32), s->cap);
+    while (s->slots[at])
+        at = at + 1 == s->cap ? 0 : at + 1;
+    s->slots[at] = slot;
+    s->used++;
+    AFT_INVARIANT(I1, s->used < s->cap);
+}
+
+static void
+ids_sweep(struct aft_ids *t, struct aft_ids_shard *s, uint64_t floor, uint64_t tail)
+{
+    struct aft_ids_shard old = *s;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < old.cap; i++)
+        kept += old.slots[i] != 0 && aft_widen((uint32_t)old.slots[i], tail) >= floor;
+    s->cap = cap_for(kept, old.cap);
+    s->slots = zeroed(s->cap, sizeof *s->slots);
+    s->used = 0;
+    t->slots += s->cap;
+    t->slots -= old.cap;
+    for (uint32_t i = 0; i < old.cap; i++)
+        if (old.slots[i] != 0 && aft_widen((uint32_t)old.slots[i], tail) >= floor)
+            ids_insert(s, old.slots[i]);
+    free(old.slots);
+}
+
+void
+aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor)
+{
+    struct aft_ids_shard *s = &t->shard[hash >> 56];
+    if (full(s->used, s->cap))
+        ids_sweep(t, s, floor, number);
+    ids_insert(s, (uint64_t)aft_ids_tag(hash) << 32 | (uint32_t)number);
+}
+
+/* ---- users */
+void
+aft_users_deinit(struct aft_users *t)
+{
+    for (int i = 0; i < AFT_IDS_SHARDS; i++)
+        free(t->shard[i].slots);
+    *t = (struct aft_users){0};
+}
+
+static struct aft_users_slot *
+users_find(const struct aft_users_shard *s, struct aft_hash128 user)
+{
+    AFT_ASSERT(s->cap != 0);
+    struct aft_users_slot *u = &s->slots[aft_users_home(user.low, s->cap)];
+    while (u->low && (u->low != user.low || u->high != (uint32_t)user.high))
+        u = u + 1 == s->slots + s->cap ? s->slots : u + 1;
+    return u;
+}
+
+static void
+users_sweep(struct aft_users *t, struct aft_users_shard *s, uint64_t floor, uint64_t tail)
+{
+    struct aft_users_shard old = *s;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < old.cap; i++)
+        kept += old.slots[i].low != 0 && aft_widen(old.slots[i].newest, tail) >= floor;
+    s->cap = cap_for(kept, old.cap);
+    s->slots = zeroed(s->cap, sizeof *s->slots);
+    s->used = kept;
+    t->slots += s->cap;
+    t->slots -= old.cap;
+    for (uint32_t i = 0; i < old.cap; i++) {
+        const struct aft_users_slot *u = &old.slots[i];
+        if (u->low != 0 && aft_widen(u->newest, tail) >= floor)
+            *users_find(s, (struct aft_hash128){u->low, u->high}) = *u;
+    }
+    free(old.slots);
+}
+
+bool
+aft_users_put(struct aft_users *t, struct aft_hash128 user, uint64_t number, uint64_t floor,
+              uint64_t *before)
+{
+    struct aft_users_shard *s = &t->shard[user.low >> 56];
+    AFT_ASSERT(user.low != 0);
+    if (full(s->used, s->cap))
+        users_sweep(t, s, floor, number);
+    struct aft_users_slot *u = users_find(s, user);
+    bool known = u->low != 0;
+    *before = known ? aft_widen(u->newest, number) : 0;
+    s->used += !known;
+    AFT_INVARIANT(I1, s->used < s->cap);
+    *u = (struct aft_users_slot){user.low, (uint32_t)user.high, (uint32_t)number};
+    return known && *before >= floor && *before < number;
+}
+
+bool
+aft_users_newest(const struct aft_users *t, struct aft_hash128 user, uint32_t *low)
+{
+    const struct aft_users_shard *s = &t->shard[user.low >> 56];
+    if (!s->cap)
+        return false;
+    const struct aft_users_slot *u = users_find(s, user);
+    *low = u->newest;
+    return u->low != 0;
+}
