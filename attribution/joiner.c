@@ -109,6 +109,10 @@ read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, s
     v->body = body;
     if (log == AFT_IMPRESSIONS) {
         struct aft_impression i;
+        if (body.n > AFT_IMPRESSION_BYTES_MAX)
+            return AFT_FAIL(e, AFT_E_LIMIT,
+                            "an impression of %zu bytes, at most %u: log fewer features", body.n,
+                            AFT_IMPRESSION_BYTES_MAX);
         AFT_TRY(aft_decode_impression(body, &j->scratch, &i, e));
         v->ts = i.timestamp_ms;
         v->deferred = i.deferred;
@@ -304,11 +308,22 @@ aft_joiner_counts(const struct aft_joiner *j, struct aft_join_counts *out)
         out->counts.waiting += aft_index_waiting(&j->index, n)->live;
 }
 
+void
+aft_joiner_memory_of(const struct aft_joiner *j, struct aft_join_memory *out)
+{
+    *out = (struct aft_join_memory){.touches = aft_index_touch_memory(&j->index),
+                                    .segments = aft_segments_memory(&j->segments),
+                                    .waiting = afti_log_memory(&j->logs[0]) +
+                                               afti_log_memory(&j->logs[1])};
+    out->outcomes = aft_index_memory(&j->index) - out->touches;
+}
+
 uint64_t
 aft_joiner_memory(const struct aft_joiner *j)
 {
-    return sizeof *j + aft_index_memory(&j->index) + aft_segments_memory(&j->segments) +
-           afti_log_memory(&j->logs[0]) + afti_log_memory(&j->logs[1]) + j->example.cap +
+    struct aft_join_memory m;
+    aft_joiner_memory_of(j, &m);
+    return sizeof *j + m.touches + m.outcomes + m.segments + m.waiting + j->example.cap +
            j->bytes.cap + j->cut_record.cap + j->found_cap * sizeof *j->found +
            j->ranked_cap * sizeof *j->ranked + j->timers.late_cap * sizeof *j->timers.late;
 }

@@ -5,6 +5,8 @@
  */
 #include "attribution/inner.h"
 
+enum { AHEAD = 12 };
+
 static enum aft_err
 damaged(uint64_t segment, const char *what, struct aft_error *e)
 {
@@ -31,17 +33,29 @@ add_touch(struct aft_joiner *j, const struct aft_touch *t, const struct aft_hash
         afti_timers_late(j, n);
 }
 
+/* glance: what the index needs of an impression; the long way where its lists stand in several blocks. */
 static bool
-again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at)
+glance(struct aft_joiner *j, struct aft_bytes body, struct aft_glance *out)
 {
     struct aft_impression v;
     struct aft_error ignored;
+    if (aft_glance_impression(body, out))
+        return true;
     aft_arena_reset(&j->scratch);
-    if (aft_decode_impression(r->payload, &j->scratch, &v, &ignored) != AFT_OK)
+    if (aft_decode_impression(body, &j->scratch, &v, &ignored) != AFT_OK)
         return false;
-    struct aft_hash128 user = aft_id_of(v.user_id);
-    struct aft_hash128 id = aft_id_of(v.decision_id);
+    *out = (struct aft_glance){v.decision_id, v.user_id, v.timestamp_ms, v.deferred, v.slate_n};
+    return true;
+}
+
+static bool
+again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at)
+{
+    struct aft_glance v;
     uint64_t other;
+    if (!glance(j, r->payload, &v))
+        return false;
+    struct aft_hash128 user = aft_id_of(v.user_id), id = aft_id_of(v.decision_id);
     if (!aft_touch_fits(v.timestamp_ms, r->e) || aft_index_find(&j->index, id, &other))
         return false;
     unsigned flags = AFT_TOUCH_LIVE | (v.deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
@@ -148,6 +162,22 @@ again(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at
 
 /* ---- all of them */
 
+/* expect: the slots that the record at *ahead will want are on their way from memory while those before it are applied. */
+static void
+expect(const struct aft_joiner *j, struct aft_bytes segment, size_t *ahead)
+{
+    struct aft_redo_record r;
+    struct aft_bytes decision, user;
+    if (!aft_redo_next(segment, ahead, &r) || r.kind != AFT_REDO_IMPRESSION)
+        return;
+    struct aft_reader in = aft_reader(r.payload);
+    if (!aft_get_bytes(&in, AFT_ID_BYTES_MAX, &decision) ||
+        !aft_get_bytes(&in, AFT_ID_BYTES_MAX, &user))
+        return;
+    struct aft_hash128 id = aft_id_of(decision), who = aft_id_of(user);
+    AFT_INDEX_EXPECT_IMPRESSION(&j->index, id, who);
+}
+
 static enum aft_err
 again_segment(struct aft_joiner *j, uint64_t number, bool first, struct aft_bytes value,
               struct aft_error *e)
@@ -165,8 +195,12 @@ again_segment(struct aft_joiner *j, uint64_t number, bool first, struct aft_byte
     } else if (touch != j->index.tail || outcome != j->index.seen_tail) {
         return damaged(number, "does not follow the one before it", e);
     }
+    size_t ahead = at;
+    for (int i = 0; i < AHEAD; i++)
+        expect(j, value, &ahead);
     for (;;) {
         struct aft_place place = {(uint32_t)number, (uint32_t)at};
+        expect(j, value, &ahead);
         if (!aft_redo_next(value, &at, &r))
             break;
         AFT_TRY(again(j, &r, place, e));

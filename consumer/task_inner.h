@@ -25,11 +25,12 @@
 #include "consumer/consumer.h"
 #include "consumer/outbox.h"
 
-#define AFTI_BATCH_MAX 256u /* what stays in a core's cache from decoding to joining */
+#define AFTI_BATCH_MAX 256u           /* what stays in a core's cache from decoding to joining */
 #define AFTI_WAITING_MAX 20000u       /* records read ahead on the log that is in front */
 #define AFTI_INFLIGHT_MAX (32u << 20) /* bytes of output that are not yet acknowledged */
 #define AFTI_BLOCK_SEND_BYTES \
-    (128u << 10) /* a block this large is sent without waiting for the step's end */
+    (128u << 10)            /* a block this large is sent without waiting for the step's end */
+#define AFTI_BLOCK_AGE_MS 5 /* an older one is sent although there is more to do */
 #define AFTI_ARENA_MAX (64u << 20)
 
 enum afti_phase {
@@ -131,6 +132,7 @@ struct aft_task {
     uint64_t checked_seq; /* of a follower: ours and the published chain are the same up to here */
     int64_t follow_want[2], follow_clock, follow_examples; /* ends to read to, before that counts */
 
+    int64_t block_ms; /* monotonic: the end of the step that began the block; -1: not ended yet */
     uint32_t block_n; /* examples in block */
     bool warm;        /* a follower that was past its start: what it holds is gone on from */
     bool follow_pending;
@@ -147,6 +149,8 @@ enum aft_err afti_example(void *task, uint64_t seq, struct aft_bytes body,
 enum aft_err afti_block_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
 /* afti_chain_diverged: ours and the published chain differ at the block that ends before `seq`. */
 enum aft_err afti_chain_diverged(const struct aft_task *t, uint64_t seq, struct aft_error *e);
+/* afti_block_step: at a step's end: sent when there is nothing else to do, or when it waited long enough. */
+enum aft_err afti_block_step(struct aft_task *t, bool busy, struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_marker_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- task_owner.c */
