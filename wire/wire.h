@@ -177,6 +177,10 @@ enum aft_err aft_decode_snapshot(struct aft_bytes body, struct aft_arena *a,
                                  struct aft_snapshot_record *out,
                                  struct aft_error *e) AFT_MUST_CHECK;
 
+/* aft_snapshot_front: the body of the snapshot record at the front of *r, which goes behind it (container files hold many). */
+enum aft_err aft_snapshot_front(struct aft_reader *r, struct aft_arena *a, struct aft_bytes *body,
+                                struct aft_error *e) AFT_MUST_CHECK;
+
 void aft_encode_impression(struct aft_buffer *b, const struct aft_impression *v);
 void aft_encode_outcome(struct aft_buffer *b, const struct aft_outcome *v);
 void aft_encode_example(struct aft_buffer *b, const struct aft_example *v);
@@ -196,6 +200,14 @@ struct aft_splice {
     const struct aft_item_credit *items;
     uint32_t items_n;
 };
+/* aft_glance_impression: what a place in an index needs of an accepted body; false as above. */
+struct aft_glance {
+    struct aft_bytes decision_id, user_id;
+    int64_t timestamp_ms;
+    bool deferred;
+    uint32_t slate_n;
+};
+bool aft_glance_impression(struct aft_bytes impression, struct aft_glance *out) AFT_MUST_CHECK;
 bool aft_splice_example(struct aft_buffer *b, struct aft_bytes impression,
                         const struct aft_splice *s) AFT_MUST_CHECK;
 /* aft_encode_block appends a block whose n examples are already encoded, back to back. */
