@@ -67,6 +67,15 @@ struct afti_scoreboard {
 };
 
 /* ---- what the members share: features and places */
+/* The context before: nothing but short names with numbers that are not zero. While the next has the same names, in the same order,
+ * its terms are the same but for their values. */
+struct afti_before {
+    uint64_t low[AFT_FEATURES_MAX], high[AFT_FEATURES_MAX]; /* the names (policy/names.h) */
+    size_t length[AFT_FEATURES_MAX];
+    uint32_t n;   /* 0: it was another */
+    int32_t slot; /* that terms.shared has the places for, without pairs; -1: none */
+    bool again;   /* the example at hand has those names */
+};
 struct afti_terms { /* of the example at hand */
     struct aft_features_plan plan;
     struct aft_encoded context, arm;
@@ -75,7 +84,8 @@ struct afti_terms { /* of the example at hand */
     uint32_t shared_n, own_n;
     int32_t slot;                             /* that shared[] is for; -1: not made yet */
     bool slot_good, plain, identity, crosses; /* plain: aft_features_plain of the plan */
-    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES], ids[AFT_IDS];
+    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES];
+    struct afti_before before;
 };
 struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up to 64) */
     float max;
