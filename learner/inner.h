@@ -117,7 +117,6 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     struct afti_row part[AFTI_ITEM_ROWS];
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
-    struct afti_entry *entry[AFT_CANDIDATES_MAX]; /* of the candidates that are known */
 };
 /* ---- known candidates; catalogue.c */
 struct afti_shape {
@@ -284,15 +283,17 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
-struct afti_sums {
-    const float *w, *x; /* a member's row 0, the context */
-    uint32_t stride, n;
-    size_t row; /* floats from a row to the next */
-    struct afti_entry *const *entry;
+struct afti_sums { /* what its kernel reads */
+    const struct aft_candidate *candidate;
+    const float *w, *x;              /* a member's row 0, the context */
+    struct afti_entry *const *entry; /* by number */
     const struct afti_shape *shapes;
+    size_t row; /* floats from a row to the next */
+    uint32_t n, stride, cap, rows, member;
+    uint64_t epoch;
     double constant;
 };
-void afti_grid_sums(const struct afti_sums *s, double *score); /* its kernel */
+uint32_t afti_grid_sums(const struct afti_sums *s, uint32_t i, double *score, bool *scored);
 /* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
 static inline bool
 afti_grid_identity(const struct afti_table *t, uint32_t i)
