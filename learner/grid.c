@@ -347,6 +347,21 @@ sums_of(struct afti_table *t, const struct afti_member *m, struct afti_sums *s)
     s->member = m->index;
 }
 
+/* The rows that will be wanted, from a table that is not near. */
+static void
+fetch_rows(const struct afti_sums *s)
+{
+    for (uint32_t i = 0; s->rows > AFTI_NEAR && i < s->n; i++) {
+        uint32_t known = s->candidate[i].known;
+        const struct afti_entry *e = known < s->cap ? s->entry[known] : NULL;
+        if (!e || e->identity == AFT_NOWHERE)
+            continue;
+        const float *w = s->w + e->identity * s->row;
+        for (uint32_t j = 0; j < s->stride && j < 64; j += 16)
+            __builtin_prefetch(w + j);
+    }
+}
+
 void
 afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                      const struct aft_candidate *c, uint32_t n, double *score, bool *scored)
@@ -357,6 +372,7 @@ afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           .constant =
                               t->weights.bilinear.rows.n ? (double)fold_of(t, 0, m->index) : 0};
     sums_of(t, m, &s);
+    fetch_rows(&s);
     for (uint32_t i = 0, helped = n; (i = afti_grid_sums(&s, i, score, scored)) < n;) {
         const struct afti_entry *e = i != helped ? afti_catalogue_entry(t, &c[i]) : NULL;
         scored[i] = false;

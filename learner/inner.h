@@ -245,6 +245,11 @@ bool afti_take_candidate(struct afti_table *t, const struct aft_candidate *c, in
 /* ---- catalogue.c. afti_catalogue_begin: the revision of the example at hand. */
 void afti_catalogue_begin(struct afti_catalogue *c, uint64_t revision);
 void afti_catalogue_deinit(struct afti_catalogue *c);
+/* afti_catalogue_ahead: where a catalogue is larger than the near caches, what a decision will need of it is fetched at once: ids and
+ * entries; afti_grid_candidates then does the same for rows. */
+enum { AFTI_NEAR = 2048 };
+void afti_catalogue_ahead(const struct afti_catalogue *c, const struct aft_candidate *v,
+                          uint32_t n);
 struct afti_entry *afti_catalogue_make(struct afti_table *t, const struct aft_candidate *c);
 /* afti_catalogue_entry: of a candidate, up to date; NULL: it is not known, or is not to be learned. */
 static inline struct afti_entry *
