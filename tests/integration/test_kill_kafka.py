@@ -71,6 +71,9 @@ class Tormentor(threading.Thread):
                 service.signal(signal.SIGCONT)
                 self.count("pauses")
                 self.pause(chance.random() * 1.5)
+                if chance.random() < 0.2:  # who woke late can still be stopped in order
+                    service.stop()
+                    self.count("stops")
             elif dice < 0.68:
                 service.stop()
                 self.count("stops")
@@ -87,7 +90,7 @@ class Tormentor(threading.Thread):
     def worked(self):
         """Until it owns what the group gave it, or for a while: the group may be busy with the dead."""
         end = time.monotonic() + 6
-        while " ready\n" not in self.service.said() and time.monotonic() < end:
+        while 'msg="ready"' not in self.service.said() and time.monotonic() < end:
             self.pause(0.05)
 
 
