@@ -201,7 +201,7 @@ static inline double
 stream_beyond(const struct stream *s, const int u[STREAM_CONTEXT], int arm, double x)
 {
     if (s->law.truth == STREAM_WAVES)
-        return 2.5 * sin(1.5 * x) - x;
+        return 2.5 * sin(.7 * x) - x;
     double more = 0;
     for (int i = 0; i < STREAM_RULES && s->law.truth == STREAM_STEPS; i++) {
         const struct stream_rule *r = &s->rules[i];
