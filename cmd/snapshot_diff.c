@@ -1,6 +1,7 @@
 /* snapshot_diff.c - `snapshot diff A B`: settings, arms, counts and rows of weights that differ between two snapshots. A row is known by
  * the hash of what it stands for; those of arms have the arm's name. What a row's change is worth: the root of the sum of the squares
  * of its weights' changes. */
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
