@@ -22,6 +22,10 @@ aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out, 
                         "learner.scope=per_arm: learner.model=%s has every arm's own weights "
                         "anyway; use learner.scope=shared",
                         aft_model_traits(s->policy.model)->name);
+    if (s->forecast && (s->policy.model != AFT_MODEL_RIDGE || s->policy.scope != AFT_SCOPE_SHARED))
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "learner.forecast=on: only learner.model=ridge with learner.scope=shared "
+                        "takes a forecast back exactly; set learner.forecast=off");
     struct aft_learner *l = calloc(1, sizeof *l);
     AFT_ASSERT(l);
     l->settings = *s;
@@ -30,6 +34,13 @@ aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out, 
     afti_table_init(&l->table, s, l->members_n);
     for (uint32_t i = 0; i < l->members_n; i++)
         l->members[i].index = l->members[i].ridge.member = i;
+    if (s->forecast && l->members_n != 1) {
+        aft_learner_free(l);
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "learner.forecast=on: not with an ensemble, whose members weigh by "
+                        "themselves; set learner.forecast=off");
+    }
+    l->forecast = s->forecast ? afti_forecast_new(l->members_n) : NULL;
     *out = l;
     return AFT_OK;
 }
@@ -44,6 +55,7 @@ aft_learner_free(struct aft_learner *l)
     afti_table_deinit(&l->table);
     afti_arms_deinit(&l->arms);
     afti_scoreboard_deinit(&l->scoreboard);
+    afti_forecast_free(l->forecast);
     free(l);
 }
 
@@ -199,6 +211,8 @@ open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_e
     }
     place(l, true, true);
     l->table.kind->learn(&l->table, &l->members[0], weight * afti_age(l, x->timestamp_ms), label);
+    if (l->forecast)
+        afti_forecast_item(l, x, item, weight * afti_age(l, x->timestamp_ms));
     l->counts[AFTI_LEARNED]++;
     l->sums[AFTI_WEIGHT] += weight;
     l->sums[AFTI_WEIGHT2] += weight * weight;
@@ -221,7 +235,20 @@ revise_item(struct aft_learner *l, const struct aft_example *x, const struct aft
     l->table.kind->revise(&l->table, &l->members[0], weight * afti_age(l, x->timestamp_ms),
                           (double)(item->reward_micro - item->delta_micro) / scale,
                           (double)item->reward_micro / scale);
+    if (l->forecast)
+        afti_forecast_item(l, x, item, weight * afti_age(l, x->timestamp_ms));
     l->counts[AFTI_REVISED]++;
+}
+
+/* What was forecast of an item is taken back when it settles: then its reward is all there is. */
+static void
+settle_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
+{
+    double weight, raw;
+    if (prepare(l, x, item, &weight, &raw) != AFTI_COUNTS)
+        return;
+    place(l, false, true);
+    afti_forecast_item(l, x, item, weight * afti_age(l, x->timestamp_ms));
 }
 
 static void
@@ -260,6 +287,8 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
     if (x->fire_ms > l->counts[AFTI_EVENT_TIME])
         l->counts[AFTI_EVENT_TIME] = x->fire_ms;
     afti_forget(l);
+    if (l->forecast)
+        afti_forecast_pass(l);
     switch (x->phase) {
     case AFT_OPEN:
         if (!context(l, x))
@@ -276,6 +305,8 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
                 revise_item(l, x, &x->items[i]);
         return AFT_OK;
     case AFT_SETTLE:
+        for (uint32_t i = 0; l->forecast && i < x->items_n && (i > 0 || context(l, x)); i++)
+            settle_item(l, x, &x->items[i]);
         settle(l, x);
         return AFT_OK;
     case AFT_ERASE:

@@ -11,6 +11,8 @@ static const struct aft_word weightings[] = {{"none", AFT_WEIGHTING_NONE},
                                              {"capped", AFT_WEIGHTING_CAPPED},
                                              {"sqrt", AFT_WEIGHTING_SQRT}};
 
+static const struct aft_word switches[] = {{"off", false}, {"on", true}};
+
 void
 aft_learner_settings_default(struct aft_learner_settings *s)
 {
@@ -49,6 +51,11 @@ aft_learner_set(struct aft_learner_settings *s, const char *key, const char *val
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "%s=%.60s: must be a duration such as 30d, or 0 to forget nothing", key,
                         value);
+    }
+    if (strcmp(key, "learner.forecast") == 0) {
+        AFT_TRY(aft_set_word(switches, 2, key, value, &word, e));
+        s->forecast = word;
+        return AFT_OK;
     }
     if (strcmp(key, "learner.lambda") == 0)
         return aft_set_number(key, value, 1e-6, 1e9, &s->lambda, e);
@@ -90,6 +97,7 @@ merge_one(void *ctx, const char *key, const char *value)
 {
     const struct merge *m = ctx;
     if (strcmp(key, "learner.model") == 0) {
+        m->each(m->ctx, "learner.forecast", aft_word_of(switches, 2, m->s->forecast));
         own_duration(m, "learner.half.life", m->s->half_life_ms);
         own_number(m, "learner.lambda", m->s->lambda);
         own_number(m, "learner.memory", m->s->memory);

@@ -78,7 +78,7 @@ OWNERS = {  # files that own memory: what they own. It is taken at the start, or
     "policy/format.c": "a plane that is being read", "policy/linear.c": "a linear model", "policy/model.c": "a model",
     "policy/plain.c": "arms that were encoded", "policy/quadratic.c": "a ridge model's forms",
     "policy/score.c": "a scratch's arrays", "policy/snapshot_set.c": "the parts of a set",
-    "learner/arms.c": "the arms", "learner/catalogue.c": "known candidates, resolved", "learner/grid.c": "a bilinear model's planes", "learner/learner.c": "a learner", "learner/ridge.c": "the ridge model",
+    "learner/arms.c": "the arms", "learner/forecast.c": "cohorts", "learner/catalogue.c": "known candidates, resolved", "learner/grid.c": "a bilinear model's planes", "learner/learner.c": "a learner", "learner/ridge.c": "the ridge model",
     "learner/rounds.c": "blocks that wait for their round",
     "learner/scoreboard.c": "the policies' sums", "learner/snapshot.c": "a snapshot that is being made",
     "learner/state.c": "a state that is being read",
