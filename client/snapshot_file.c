@@ -2,7 +2,8 @@
  *
  *   0   8   "AFTSNAP" 01
  *   8   4   number of records, le32
- *   12      each record: length le32, then its value as it stands in the topic (Avro single object); parts first, the manifest last
+ *   12      each record: length le32, then its value as it stands in the topic (Avro single object): the full set, its deltas, the
+ *           last pin; of each the parts first, the manifest last
  *   end-32  BLAKE2b-256 of everything before
  *
  * I1 the file is replaced whole: written beside, synced, renamed, its directory synced. A reader sees the old one or the new one.
@@ -20,33 +21,38 @@ enum { HEAD_BYTES = 12, DIGEST_BYTES = 32, PATH_BYTES_MAX = 4096 };
 static const uint8_t magic[8] = {'A', 'F', 'T', 'S', 'N', 'A', 'P', 1};
 
 /* ---- saving */
-static void
-put_record(struct aft_buffer *out, const struct aft_snapshot_record *r)
+struct saving {
+    struct aft_buffer *out;
+    uint32_t n;
+};
+
+static enum aft_err
+put_record(void *ctx, struct aft_bytes body, struct aft_error *e)
 {
-    size_t at = out->n;
-    aft_put_le32(out, 0);
-    aft_frame_put_single(out, AFT_RECORD_SNAPSHOT);
-    aft_encode_snapshot(out, r);
-    aft_store_le32(out->p + at, (uint32_t)(out->n - at - 4));
+    struct saving *s = ctx;
+    size_t at = s->out->n;
+    (void)e;
+    aft_put_le32(s->out, 0);
+    aft_frame_put_single(s->out, AFT_RECORD_SNAPSHOT);
+    aft_put_raw(s->out, body);
+    aft_store_le32(s->out->p + at, (uint32_t)(s->out->n - at - 4));
+    s->n++;
+    return AFT_OK;
 }
 
-static void
-put_set(struct aft_buffer *out, const struct aft_snapshot_set *set)
+static enum aft_err
+put_set(struct aft_buffer *out, const struct aft_snapshot_set *set, struct aft_error *e)
 {
-    const struct aft_snapshot_record *m = aft_snapshot_set_manifest(set);
-    AFT_ASSERT(m != NULL);
+    struct saving s = {.out = out};
+    AFT_ASSERT(aft_snapshot_set_manifest(set) != NULL);
     aft_put_raw(out, (struct aft_bytes){magic, sizeof magic});
-    aft_put_le32(out, (uint32_t)m->parts + 1);
-    for (int32_t i = 0; i < m->parts; i++) {
-        struct aft_snapshot_record part = {
-            .model = m->model, .round = m->round, .kind = m->kind, .part = i, .parts = m->parts};
-        part.data = aft_snapshot_set_part(set, i, &part.plane);
-        put_record(out, &part);
-    }
-    put_record(out, m);
+    aft_put_le32(out, 0);
+    AFT_TRY(aft_snapshot_set_each(set, put_record, &s, e));
+    aft_store_le32(out->p + sizeof magic, s.n);
     struct aft_digest digest;
     aft_digest_of(aft_buffer_bytes(out), &digest);
     aft_put_raw(out, (struct aft_bytes){digest.b, sizeof digest.b});
+    return AFT_OK;
 }
 
 static enum aft_err
@@ -110,8 +116,9 @@ enum aft_err
 afti_client_snapshot_save(const struct aft_snapshot_set *set, const char *path, struct aft_error *e)
 {
     struct aft_buffer b = {0};
-    put_set(&b, set);
-    enum aft_err err = replace(path, aft_buffer_bytes(&b), e);
+    enum aft_err err = put_set(&b, set, e);
+    if (err == AFT_OK)
+        err = replace(path, aft_buffer_bytes(&b), e);
     aft_buffer_deinit(&b);
     return err;
 }
@@ -145,15 +152,17 @@ static enum aft_err
 take_records(struct aft_client *c, struct aft_reader r, uint32_t n, const char *path,
              struct aft_error *e)
 {
-    bool whole = false;
+    bool any = false;
     for (uint32_t i = 0; i < n; i++) {
+        bool whole = false;
         uint32_t size;
         struct aft_bytes value;
         if (!aft_get_le32(&r, &size) || !aft_get_raw(&r, size, &value))
             return AFT_FAIL(e, AFT_E_MALFORMED, "%s ends inside record %u", path, i);
         AFT_TRY(afti_follow_record(c, value, &whole, e));
+        any = any || whole;
     }
-    if (!whole || aft_left(&r) != 0)
+    if (!any || aft_left(&r) != 0)
         return AFT_FAIL(e, AFT_E_MALFORMED, "%s holds no whole snapshot", path);
     return AFT_OK;
 }

@@ -76,6 +76,8 @@ enum aft_err aft_learning_finish(struct aft_learning *l, struct aft_error *e) AF
 void aft_learning_close(struct aft_learning *l);
 struct aft_learning_status {
     int64_t epoch, round, snapshots, last_snapshot_round;
+    int64_t deltas;          /* of the snapshots */
+    uint64_t snapshot_bytes; /* of the last one */
     uint64_t pending;
     struct aft_learner_stats learner;
     struct aft_digest digest;

@@ -1,6 +1,6 @@
 /* learning.c - the learner as a client of the examples topic: life and steps.
  *
- *   EPOCH -> rounds, acknowledged -> the last full snapshot -> the rounds after it, up to our EPOCH -> work:
+ *   EPOCH -> rounds, acknowledged -> the newest snapshot -> the rounds after it, up to our EPOCH -> work:
  *   examples of all partitions in; now and then a ROUND into the journal, read back, learned, published if it says so.
  *
  * One thread. A step that fails with a RETRY error may be repeated; after any other one it is closed.
@@ -44,9 +44,12 @@ aft_learning_open(const struct aft_learning_options *o, struct aft_learning **ou
     l->round_interval_ms = aft_config_int(c, "learner.round.interval");
     l->round_max = (uint64_t)aft_config_int(c, "learner.round.max");
     l->publish_interval_ms = interval < full ? interval : full;
+    l->full_interval_ms = full;
+    l->keep = (uint32_t)aft_config_int(c, "snapshot.keep");
     l->box = afti_outbox_new();
     l->rounds = aft_rounds_new((uint32_t)n);
     l->set = aft_snapshot_set_new();
+    aft_snapshot_set_no_pins(l->set);
     l->examples = calloc(n, sizeof(struct aft_log_reader *));
     l->at_end = calloc(n, sizeof *l->at_end);
     l->ends = calloc(n, sizeof *l->ends);
@@ -85,6 +88,7 @@ aft_learning_close(struct aft_learning *l)
     aft_learner_free(l->learner);
     aft_rounds_free(l->rounds);
     aft_snapshot_set_free(l->set);
+    afti_keys_deinit(&l->keys);
     aft_arena_deinit(&l->arena);
     aft_buffer_deinit(&l->value);
     free(l->examples);
@@ -227,6 +231,7 @@ learn_next(struct aft_learning *l, bool *busy, struct aft_error *e)
     ends_after(l, r);
     l->round = r->round;
     l->publishing = r->publish != AFT_PUBLISH_NONE;
+    l->publish = r->publish;
     afti_round_done(l);
     *busy = true;
     return AFT_OK;
@@ -245,7 +250,7 @@ ask_for_round(struct aft_learning *l, struct aft_error *e)
         return AFT_OK;
     if (pending < l->round_max && now - l->last_round_ms < l->round_interval_ms)
         return AFT_OK;
-    return afti_round_send(l, publish_due ? AFT_PUBLISH_FULL : AFT_PUBLISH_NONE, e);
+    return afti_round_send(l, publish_due ? afti_publish_due(l) : AFT_PUBLISH_NONE, e);
 }
 
 static enum aft_err
@@ -292,7 +297,7 @@ aft_learning_finish(struct aft_learning *l, struct aft_error *e)
                     !afti_round_next(l);
         uint64_t pending = aft_rounds_pending(l->rounds);
         if (idle && all_read(l)) {
-            if (pending == 0 && l->round == l->published_round)
+            if (pending == 0 && l->round == l->published_round && l->since.deltas == 0)
                 return AFT_OK;
             AFT_TRY(afti_round_send(l, AFT_PUBLISH_FULL, e));
         }
@@ -311,6 +316,8 @@ aft_learning_status(const struct aft_learning *l, struct aft_learning_status *ou
                                         .round = l->round,
                                         .snapshots = l->snapshots_n,
                                         .last_snapshot_round = l->published_round,
+                                        .deltas = l->deltas_n,
+                                        .snapshot_bytes = l->published_bytes,
                                         .pending = aft_rounds_pending(l->rounds)};
     aft_learner_stats(l->learner, &out->learner);
     aft_learner_digest(l->learner, &out->digest);

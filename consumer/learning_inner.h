@@ -2,11 +2,15 @@
  *
  *   learning.c           life, steps, reading the examples of all partitions
  *   learning_journal.c   the rounds topic: EPOCH and ROUND, written, read back, redone
- *   learning_publish.c   snapshots out; the last full one back in
+ *   learning_publish.c   snapshots out, full or delta; the newest back in
+ *   learning_keys.c      the keys that stand in the snapshots topic, and when they go
  *
  * Invariants
  *   L1  a round is learned after it was read back from the journal, and rounds are learned in the order of their numbers, none left out
  *   L2  a round counts if its epoch is that of the latest EPOCH record before it
+ *   L3  whether a round publishes a full snapshot or a delta stands in the journal, and a delta's parent is what the round before it
+ *       that published published: so a round's snapshot has the same bytes whoever publishes it, and keys hold the round
+ *   L4  tombstones are written for rounds before a full snapshot that is in the topic, manifest and all
  */
 #ifndef AFT_CONSUMER_LEARNING_INNER_H
 #define AFT_CONSUMER_LEARNING_INNER_H
@@ -30,10 +34,32 @@ struct afti_round {
     uint32_t ends_n;
 };
 
+/* Since the last full snapshot of ours. */
+struct afti_since {
+    bool any;
+    int64_t full_ms;
+    uint64_t full_bytes, delta_bytes;
+    uint32_t deltas;
+};
+
+/* The keys of our model's sets that stand in the snapshots topic. */
+struct afti_key {
+    struct aft_buffer key;
+    int64_t round;
+    bool live; /* not a tombstone */
+};
+struct afti_keys {
+    struct afti_key *v;
+    uint32_t n, cap;
+    struct aft_dict index; /* hash of the key -> number */
+    int64_t *fulls;        /* rounds of full snapshots, ascending */
+    uint32_t fulls_n, fulls_cap;
+};
+
 struct aft_learning {
     struct aft_learning_options o;
     const char *rounds_topic, *examples_topic, *snapshots_topic, *model;
-    int64_t round_interval_ms, publish_interval_ms;
+    int64_t round_interval_ms, publish_interval_ms, full_interval_ms;
     uint64_t round_max;
     enum afti_learning_phase phase;
     struct afti_outbox *box;
@@ -58,7 +84,13 @@ struct aft_learning {
     struct aft_end *asking; /* scratch for a new round */
     int64_t epoch, round, asked_round, last_round_ms, last_publish_ms;
     bool round_on_its_way, publishing;
-    int64_t published_round, snapshots_n;
+    enum aft_publish publish; /* publishing: what */
+    struct afti_since since;
+    struct afti_keys keys;
+    uint32_t keep;          /* full snapshots that stay in the topic */
+    uint64_t sending_bytes; /* of the snapshot that is being published */
+    int64_t published_round, snapshots_n, deltas_n;
+    uint64_t published_bytes; /* of the last snapshot */
 };
 
 /* ---- learning_journal.c */
@@ -78,5 +110,15 @@ enum aft_err afti_snapshots_read(struct aft_learning *l, int timeout_ms, bool *a
                                  struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_restore(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_publish(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;
+/* afti_publish_due: which kind is due now. */
+enum aft_publish afti_publish_due(const struct aft_learning *l);
+
+/* ---- learning_keys.c */
+void afti_keys_deinit(struct afti_keys *k);
+/* afti_keys_saw: a record of this key of a set stands in the topic, or a tombstone. afti_keys_full: a full snapshot's manifest does. */
+void afti_keys_saw(struct afti_keys *k, struct aft_bytes key, int64_t round, bool live);
+void afti_keys_full(struct afti_keys *k, int64_t round);
+/* afti_keys_drop: tombstones for all that stands before the last l->keep full snapshots (L4). */
+enum aft_err afti_keys_drop(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;
 
 #endif

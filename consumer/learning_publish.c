@@ -1,5 +1,8 @@
-/* learning_publish.c - the snapshots topic: the last full set read back at the start, a full set written after a round that says so.
- * Publishing is a function of the learner and the round, so doing it again after a crash writes the same bytes.
+/* learning_publish.c - the snapshots topic: the newest set read back at the start, a set written after a round that says so, full or
+ * delta as the journal says. Publishing is a function of the learner, the round and the snapshot before it, so doing it again after a
+ * crash, or by somebody else, writes the same bytes under the same keys (L3).
+ * A full one is due after snapshot.full.interval, after so many deltas, when the deltas together are half as big as the full one, and
+ * first of all after a start.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -8,6 +11,7 @@
 
 #define SNAPSHOTS_BATCH 16u
 #define FLUSH_MS 30000
+#define DELTAS_MAX 200u
 
 /* ---- the key that snapshots are signed with: 64 bytes, or 128 hex digits */
 static int
@@ -54,29 +58,57 @@ afti_signing_key_read(struct aft_learning *l, struct aft_error *e)
 }
 
 /* ---- in */
+/* What stands in the topic under our model's keys; a manifest of a full set counts when it could be taken. */
+static void
+note_key(struct aft_learning *l, const struct aft_record_in *in)
+{
+    int64_t round = aft_snapshot_key_round(in->key, aft_text(l->model));
+    if (round >= 0)
+        afti_keys_saw(&l->keys, in->key, round, in->value.p != NULL);
+}
+
 static enum aft_err
-snapshot_record(struct aft_learning *l, const struct aft_record_in *in, struct aft_error *e)
+take(struct aft_learning *l, struct aft_bytes value, struct aft_error *e)
 {
     struct aft_bytes body;
     struct aft_snapshot_record r;
-    bool whole;
+    bool whole = false;
+    aft_arena_reset(&l->arena);
+    AFT_TRY(aft_decoder_body(l->snapshot_decoder, value, &l->arena, &body, e));
+    AFT_TRY(aft_decode_snapshot(body, &l->arena, &r, e));
+    if (!aft_same(r.model, aft_text(l->model)))
+        return AFT_OK;
+    AFT_TRY(aft_snapshot_set_add(l->set, body, &whole, e));
+    if (whole && r.kind == AFT_SNAPSHOT_FULL)
+        afti_keys_full(&l->keys, r.round);
+    return AFT_OK;
+}
+
+/* History that is deleted in parts, or read twice, is refused too; nothing is wrong with that. */
+static uint64_t
+history(const struct aft_snapshot_set *set)
+{
+    struct aft_snapshot_stats s;
+    aft_snapshot_set_stats(set, &s);
+    return s.refused[AFT_SNAPSHOT_TORN] + s.refused[AFT_SNAPSHOT_OLD] +
+           s.refused[AFT_SNAPSHOT_ORPHAN];
+}
+
+static enum aft_err
+snapshot_record(struct aft_learning *l, const struct aft_record_in *in, struct aft_error *e)
+{
     l->snapshots_next = in->offset + 1;
+    note_key(l, in);
     if (!in->value.p)
         return AFT_OK;
-    aft_arena_reset(&l->arena);
-    enum aft_err err = aft_decoder_body(l->snapshot_decoder, in->value, &l->arena, &body, e);
-    if (err == AFT_OK)
-        err = aft_decode_snapshot(body, &l->arena, &r, e);
-    if (err == AFT_OK && (!aft_same(r.model, aft_text(l->model)) || r.kind != AFT_SNAPSHOT_FULL))
-        return AFT_OK; /* another model's, or nothing to begin from */
-    if (err == AFT_OK)
-        err = aft_snapshot_set_add(l->set, body, &whole, e);
-    if (err != AFT_OK && aft_err_class(err) == AFT_CLASS_DATA) {
+    uint64_t before = history(l->set);
+    enum aft_err err = take(l, in->value, e);
+    if (err == AFT_OK || aft_err_class(err) != AFT_CLASS_DATA)
+        return err;
+    if (history(l->set) == before)
         aft_say("warn", "learning", "%s offset %lld is passed over: %s", l->snapshots_topic,
                 (long long)in->offset, e->message);
-        return AFT_OK;
-    }
-    return err;
+    return AFT_OK;
 }
 
 enum aft_err
@@ -109,10 +141,22 @@ afti_restore(struct aft_learning *l, struct aft_error *e)
     for (uint32_t i = 0; i < r->manifest.ends_n; i++)
         place(l, &r->manifest.ends[i]);
     l->round = l->published_round = r->round;
+    aft_snapshot_set_free(l->set); /* whole planes: they are in the learner now */
+    l->set = NULL;
     return AFT_OK;
 }
 
 /* ---- out */
+enum aft_publish
+afti_publish_due(const struct aft_learning *l)
+{
+    const struct afti_since *s = &l->since;
+    int64_t now = l->o.clock.monotonic_ms(l->o.clock.ctx);
+    bool full = !s->any || now - s->full_ms >= l->full_interval_ms || s->deltas >= DELTAS_MAX ||
+                2 * s->delta_bytes > s->full_bytes;
+    return full ? AFT_PUBLISH_FULL : AFT_PUBLISH_DELTA;
+}
+
 static enum aft_err
 part(void *ctx, struct aft_bytes key, struct aft_bytes body, struct aft_error *e)
 {
@@ -125,10 +169,33 @@ part(void *ctx, struct aft_bytes key, struct aft_bytes body, struct aft_error *e
                            .timestamp_ms = -1,
                            .key = key,
                            .value = aft_buffer_bytes(&l->value)};
+    l->sending_bytes += l->value.n;
+    afti_keys_saw(&l->keys, key, l->round, true);
     return afti_send(l->o.log, l->box, &a, AFTI_SENT_PART, (struct afti_end){0}, e);
 }
 
-/* Nobody newer may be in the journal: two owners' parts would mix under the same keys. */
+/* The set is in the topic, acknowledged. */
+static enum aft_err
+published(struct aft_learning *l, struct aft_error *e)
+{
+    struct afti_since *s = &l->since;
+    bool full = l->publish == AFT_PUBLISH_FULL;
+    l->publishing = false;
+    l->published_round = l->round;
+    l->published_bytes = l->sending_bytes;
+    l->snapshots_n++;
+    l->deltas_n += !full;
+    l->last_publish_ms = l->o.clock.monotonic_ms(l->o.clock.ctx);
+    s->deltas += !full;
+    s->delta_bytes += full ? 0 : l->sending_bytes;
+    if (!full)
+        return AFT_OK;
+    *s = (struct afti_since){true, l->last_publish_ms, l->sending_bytes, 0, 0};
+    afti_keys_full(&l->keys, l->round);
+    return afti_keys_drop(l, e);
+}
+
+/* Nobody newer may be in the journal: what a round publishes is settled by those before it. */
 enum aft_err
 afti_publish(struct aft_learning *l, struct aft_error *e)
 {
@@ -140,16 +207,14 @@ afti_publish(struct aft_learning *l, struct aft_error *e)
         return AFT_OK;
     struct aft_publish_spec spec = {.model = aft_text(l->model),
                                     .round = l->round,
-                                    .kind = AFT_SNAPSHOT_FULL,
+                                    .kind = l->publish == AFT_PUBLISH_FULL ? AFT_SNAPSHOT_FULL
+                                                                           : AFT_SNAPSHOT_DELTA,
                                     .ends = l->ends,
                                     .ends_n = (uint32_t)l->o.partitions,
                                     .signing_key = l->has_signing_key ? l->signing_key : NULL};
+    l->sending_bytes = 0;
     AFT_TRY(aft_learner_publish(l->learner, &spec, part, l, e));
     AFT_TRY(l->o.log->ops->flush(l->o.log, FLUSH_MS, e));
     AFT_TRY(afti_outbox_failed(l->box, e));
-    l->publishing = false;
-    l->published_round = l->round;
-    l->snapshots_n++;
-    l->last_publish_ms = l->o.clock.monotonic_ms(l->o.clock.ctx);
-    return AFT_OK;
+    return published(l, e);
 }

@@ -34,7 +34,7 @@ struct model {
 };
 
 /* ---- what was published */
-/* manifest_of: true when the record is the manifest of a full set of our model. What cannot be read is passed over, as
+/* manifest_of: true when the record is the manifest of a set of our model, full or delta. What cannot be read is passed over, as
  * readers do. */
 static bool
 manifest_of(struct model *m, struct aft_bytes value, struct manifest *out)
@@ -46,7 +46,7 @@ manifest_of(struct model *m, struct aft_bytes value, struct manifest *out)
     if (!value.p || aft_decoder_body(m->decoder, value, &m->arena, &body, &e) != AFT_OK ||
         aft_decode_snapshot(body, &m->arena, &r, &e) != AFT_OK)
         return false;
-    if (!r.has_manifest || r.kind != AFT_SNAPSHOT_FULL || !aft_same(r.model, aft_text(m->name)))
+    if (!r.has_manifest || r.kind == AFT_SNAPSHOT_PIN || !aft_same(r.model, aft_text(m->name)))
         return false;
     *out = (struct manifest){.round = r.round, .digest = r.manifest.set_digest};
     return true;

@@ -230,9 +230,13 @@ afti_full_decode(const struct afti_table *t, struct afti_member *m, struct aft_r
     return true;
 }
 
+enum { SHARED = 64 }; /* section of the image; state.c has those before */
+
 void
-afti_full_encode_shared(const struct afti_table *t, struct aft_buffer *out)
+afti_full_encode_shared(const struct afti_table *t, struct aft_image *image)
 {
+    struct aft_buffer *out = &image->bytes;
+    aft_image_section(image, SHARED, AFT_GRAIN);
     const struct afti_place *p = &t->place;
     aft_put_le32(out, p->known);
     for (uint32_t i = 0; i < p->known; i++) {

@@ -10,6 +10,8 @@
 #include "learner/inner.h"
 
 enum { COHORTS_MAX = 2048 };
+#define HOURS (UINT64_C(1) << 33) /* no hour is that far from 1970 (a time is within 8.64e15 ms) */
+#define FIRST (UINT64_C(1) << 40) /* of the sections; those of state.c and grid.c are below */
 
 static bool
 empty_age(const struct afti_history *h, int a)
@@ -54,14 +56,18 @@ put_vector(const double *v, struct aft_buffer *out)
         aft_put_double(out, v[i]);
 }
 
+/* Each cohort is a section of the image: one that nothing has happened to stays out of a delta. */
 void
-afti_forecast_encode(const struct afti_forecast *f, struct aft_buffer *out)
+afti_forecast_encode(const struct afti_forecast *f, struct aft_image *image)
 {
+    struct aft_buffer *out = &image->bytes;
+    aft_image_section(image, FIRST, AFT_GRAIN);
     aft_put_le64(out, (uint64_t)f->hour);
     put_history(&f->settled, out);
     aft_put_le32(out, f->n);
     for (uint32_t i = 0; i < f->n; i++) {
         struct afti_cohort *c = f->v[i];
+        aft_image_section(image, FIRST + 1 + ((uint64_t)c->hour + HOURS) % (2 * HOURS), AFT_GRAIN);
         aft_put_le64(out, (uint64_t)c->hour);
         aft_put_le64(out, (uint64_t)c->left);
         aft_put_le64(out, (uint64_t)c->settled);
@@ -72,6 +78,7 @@ afti_forecast_encode(const struct afti_forecast *f, struct aft_buffer *out)
             for (int l = 0; l < AFTI_LEVELS; l++)
                 put_vector(afti_cohort_sum(f, c, m, l), out);
     }
+    aft_image_section(image, FIRST + 1 + 2 * HOURS, AFT_GRAIN);
     for (uint32_t m = 0; m < f->members; m++)
         put_vector(f->applied + (size_t)m * AFT_LINEAR_COLUMNS, out);
 }

@@ -394,6 +394,9 @@ afti_grid_move(struct afti_table *t, const struct afti_member *m, float u)
 }
 
 /* ---- bytes */
+enum { ROWS = 4, COLUMNS, PLANE }; /* sections of the image; state.c has those before */
+_Static_assert(PLANE + AFTI_PLANES <= 16, "the members' sections begin there");
+
 static void
 put_scales(struct aft_buffer *out, const struct afti_scale *s, uint32_t n)
 {
@@ -404,13 +407,18 @@ put_scales(struct aft_buffer *out, const struct afti_scale *s, uint32_t n)
 }
 
 void
-afti_grid_encode(const struct afti_table *t, struct aft_buffer *out)
+afti_grid_encode(const struct afti_table *t, struct aft_image *image)
 {
     const struct aft_bilinear *m = &t->weights.bilinear;
-    for (uint32_t k = 0; k < t->kind->planes; k++)
+    struct aft_buffer *out = &image->bytes;
+    for (uint32_t k = 0; k < t->kind->planes; k++) {
+        aft_image_section(image, PLANE + k, (size_t)m->stride * m->members * sizeof(float));
         for (size_t i = 0; i < aft_bilinear_size(m); i++)
             aft_put_float(out, t->grid.plane[k][i]);
+    }
+    aft_image_section(image, ROWS, AFT_GRAIN);
     put_scales(out, t->grid.rows, m->rows.n);
+    aft_image_section(image, COLUMNS, AFT_GRAIN);
     put_scales(out, t->grid.columns, m->columns.n);
 }
 

@@ -189,7 +189,7 @@ struct afti_kind {
     void (*encode)(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out);
     bool (*decode)(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
     /* What they share beside weights <-> bytes; NULL: nothing. */
-    void (*encode_shared)(const struct afti_table *t, struct aft_buffer *out);
+    void (*encode_shared)(const struct afti_table *t, struct aft_image *image);
     bool (*decode_shared)(struct afti_table *t, struct aft_reader *r);
 };
 const struct afti_kind *afti_kind_of(enum aft_model_kind kind);
@@ -228,13 +228,22 @@ struct afti_cohort *afti_cohort_add(struct afti_forecast *f, int64_t hour);
 double *afti_cohort_sum(const struct afti_forecast *f, struct afti_cohort *c, uint32_t member,
                         int level);
 void afti_forecast_restored(struct afti_forecast *f);
-void afti_forecast_encode(const struct afti_forecast *f, struct aft_buffer *out);
+void afti_forecast_encode(const struct afti_forecast *f, struct aft_image *image);
 bool afti_forecast_decode(struct afti_forecast *f, struct aft_reader *r) AFT_MUST_CHECK;
+
+/* What was published last: what the next delta is made from. */
+struct afti_published {
+    struct aft_image plane[2]; /* WEIGHTS, LEARNER */
+    struct aft_digest digest;
+    struct aft_arm_status *arms; /* without ids */
+    uint32_t arms_n;
+    bool there;
+};
 
 struct aft_learner {
     struct aft_learner_settings settings;
-    struct aft_digest configuration, parent;
-    bool has_parent;
+    struct aft_digest configuration;
+    struct afti_published published;
     struct afti_table table;
     struct afti_member members[AFT_MEMBERS_MAX];
     uint32_t members_n;
@@ -321,7 +330,7 @@ void afti_grid_folds(const struct aft_bilinear *m, const float *x, const uint32_
 void afti_grid_steps(struct afti_table *t);
 void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
 /* Scales and planes <-> bytes. */
-void afti_grid_encode(const struct afti_table *t, struct aft_buffer *out);
+void afti_grid_encode(const struct afti_table *t, struct aft_image *image);
 bool afti_grid_decode(struct afti_table *t, struct aft_reader *r);
 
 /* ---- flow.c. One row's part of a step: c of its crosses; own: of its first column, the row's own weight. */
@@ -360,7 +369,7 @@ void afti_full_forget(struct afti_table *t, struct afti_member *m, double keep);
 void afti_full_encode(const struct afti_table *t, const struct afti_member *m,
                       struct aft_buffer *out);
 bool afti_full_decode(const struct afti_table *t, struct afti_member *m, struct aft_reader *r);
-void afti_full_encode_shared(const struct afti_table *t, struct aft_buffer *out);
+void afti_full_encode_shared(const struct afti_table *t, struct aft_image *image);
 bool afti_full_decode_shared(struct afti_table *t, struct aft_reader *r);
 float afti_scale_see(struct afti_scale *s, float size); /* N from now on, with |x| = size seen */
 /* ---- forget.c. afti_forget: to the event time reached. afti_age: what an impression shown then is to be learned with, besides its weight. */
@@ -381,9 +390,13 @@ enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_e
 /* afti_item_candidate: the first candidate with that arm; AFT_NOWHERE: none. */
 uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
 
+/* snapshot.c. afti_published_take: the planes as they are now, their digest, and what the arms' counts are. */
+void afti_published_take(const struct aft_learner *l, struct afti_published *out);
+void afti_published_deinit(struct afti_published *p);
+
 bool afti_get_finite(struct aft_reader *r, double *out);
 /* The LEARNER plane: everything but the weights. */
-void afti_state_encode(const struct aft_learner *l, struct aft_buffer *out);
+void afti_state_encode(const struct aft_learner *l, struct aft_image *image);
 enum aft_err afti_state_decode(struct aft_learner *l, struct aft_bytes b,
                                struct aft_error *e) AFT_MUST_CHECK;
 

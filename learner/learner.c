@@ -53,6 +53,7 @@ aft_learner_free(struct aft_learner *l)
     for (uint32_t i = 0; i < l->members_n; i++)
         aft_ridge_deinit(&l->members[i].ridge);
     afti_table_deinit(&l->table);
+    afti_published_deinit(&l->published);
     afti_arms_deinit(&l->arms);
     afti_scoreboard_deinit(&l->scoreboard);
     afti_forecast_free(l->forecast);

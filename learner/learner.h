@@ -47,7 +47,10 @@ enum aft_err aft_learner_learn(struct aft_learner *l, const struct aft_example *
 /* aft_learner_digest: BLAKE2b-256 over the whole state. */
 void aft_learner_digest(const struct aft_learner *l, struct aft_digest *out);
 
-/* aft_learner_publish encodes the snapshot after a round: parts, then the manifest, each as (topic key, canonical body). */
+/* aft_learner_publish encodes the snapshot after a round: parts, then the manifest, each as (topic key, canonical body). FULL: all
+ * of both planes. DELTA: what changed since the snapshot that this learner published, or was restored from, last; AFT_E_USAGE when
+ * there is none. After an error of the sink the same may be published again. What is given is a function of the learner, the spec and
+ * the snapshot before alone. */
 struct aft_publish_spec {
     struct aft_bytes model;
     int64_t round;
@@ -56,14 +59,13 @@ struct aft_publish_spec {
     uint32_t ends_n;
     const uint8_t *signing_key; /* Ed25519 secret, 64 bytes, or NULL */
 };
-typedef enum aft_err (*aft_publish_sink)(void *ctx, struct aft_bytes key, struct aft_bytes body,
-                                         struct aft_error *e);
 enum aft_err aft_learner_publish(struct aft_learner *l, const struct aft_publish_spec *spec,
                                  aft_publish_sink sink, void *ctx,
                                  struct aft_error *e) AFT_MUST_CHECK;
-/* aft_learner_restore: the learner as it was when the (full) set was published; digest checked: AFT_E_DIVERGENCE. AFT_E_CONFIG
- * when
- * the set was learned under other settings. */
+/* aft_learner_publishable: whether a DELTA can be published. */
+bool aft_learner_publishable(const struct aft_learner *l);
+/* aft_learner_restore: the learner as it was when what the set serves was published (full or delta, it is the same); its digest is
+ * checked: AFT_E_DIVERGENCE. AFT_E_CONFIG when it was learned under other settings. */
 enum aft_err aft_learner_restore(struct aft_learner *l, const struct aft_snapshot_set *set,
                                  struct aft_error *e) AFT_MUST_CHECK;
 

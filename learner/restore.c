@@ -3,46 +3,26 @@
 
 #include "learner/inner.h"
 
-static void
-gather(const struct aft_snapshot_set *set, int32_t parts, enum aft_plane plane,
-       struct aft_buffer *out)
+static enum aft_err
+decode(struct aft_learner *l, const struct aft_snapshot_set *set, struct aft_error *e)
 {
-    for (int32_t i = 0; i < parts; i++) {
-        enum aft_plane p;
-        struct aft_bytes data = aft_snapshot_set_part(set, i, &p);
-        if (p == plane)
-            aft_put_raw(out, data);
-    }
+    struct aft_weights *w = &l->table.weights;
+    aft_weights_deinit(w);
+    AFT_TRY(aft_weights_decode(aft_snapshot_set_plane(set, AFT_PLANE_WEIGHTS), w, e));
+    if (w->kind != l->settings.policy.model || w->members != l->members_n)
+        return AFT_FAIL(e, AFT_E_MALFORMED, "the snapshot's weights are of another model");
+    return afti_state_decode(l, aft_snapshot_set_plane(set, AFT_PLANE_LEARNER), e);
 }
 
 static enum aft_err
-decode(struct aft_learner *l, const struct aft_snapshot_set *set, int32_t parts,
-       struct aft_error *e)
+prove(struct aft_learner *l, const struct aft_manifest *f, struct aft_error *e)
 {
-    struct aft_buffer weights = {0}, state = {0};
-    gather(set, parts, AFT_PLANE_WEIGHTS, &weights);
-    gather(set, parts, AFT_PLANE_LEARNER, &state);
-    aft_weights_deinit(&l->table.weights);
-    enum aft_err err = aft_weights_decode(aft_buffer_bytes(&weights), &l->table.weights, e);
-    if (err == AFT_OK && (l->table.weights.kind != l->settings.policy.model ||
-                          l->table.weights.members != l->members_n))
-        err = AFT_FAIL(e, AFT_E_MALFORMED, "the snapshot's weights are of another model");
-    if (err == AFT_OK)
-        err = afti_state_decode(l, aft_buffer_bytes(&state), e);
-    aft_buffer_deinit(&weights);
-    aft_buffer_deinit(&state);
-    return err;
-}
-
-static enum aft_err
-prove(const struct aft_learner *l, const struct aft_manifest *f, struct aft_error *e)
-{
-    struct aft_digest digest;
     char have[65], want[65];
-    aft_learner_digest(l, &digest);
-    if (memcmp(&digest, &f->digest, sizeof digest) == 0)
+    const struct aft_digest *digest = &l->published.digest;
+    afti_published_take(l, &l->published);
+    if (memcmp(digest, &f->digest, sizeof *digest) == 0)
         return AFT_OK;
-    aft_hex(digest.b, sizeof digest.b, have);
+    aft_hex(digest->b, sizeof digest->b, have);
     aft_hex(f->digest.b, sizeof f->digest.b, want);
     return AFT_FAIL(e, AFT_E_DIVERGENCE, "restored state has digest %s, published was %s", have,
                     want);
@@ -62,13 +42,11 @@ aft_learner_restore(struct aft_learner *l, const struct aft_snapshot_set *set, s
             "settings: put them back, or start a new app.id",
             (long long)r->round);
     AFT_TRY(aft_learner_new(&l->settings, &fresh, e));
-    enum aft_err err = decode(fresh, set, r->parts, e);
+    enum aft_err err = decode(fresh, set, e);
     if (err == AFT_OK)
         err = prove(fresh, &r->manifest, e);
     if (err == AFT_OK) {
         struct aft_learner old = *l;
-        fresh->parent = r->manifest.digest;
-        fresh->has_parent = true;
         *l = *fresh;
         *fresh = old;
     }

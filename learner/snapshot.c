@@ -1,43 +1,86 @@
 /* snapshot.c - the whole state -> records for the snapshots topic: parts of at most AFT_PART_BYTES_MAX, then the manifest.
  *
- *   <model>/0 .. : the WEIGHTS plane (policy/format.c) cut into parts, then the LEARNER plane (state.c)
- *   <model>/manifest : digest of the whole state (BLAKE2b over both planes), the parent's, digests of the parts (over their whole
- *   canonical bodies), settings, arms, scoreboard, counts, ends; sealed, and signed where a key is given. It comes last.
+ *   <model>/<round>/0 .. : the WEIGHTS plane (policy/format.c), then the LEARNER plane (state.c), each cut into parts. FULL: the planes
+ *   as they are; DELTA: what changed in each since the snapshot before (policy/delta.h)
+ *   <model>/<round>/manifest : digest of the whole state (BLAKE2b over both planes), the parent's, digests of the parts (over their
+ *   whole canonical bodies), settings, arms (DELTA: those that changed), scoreboard, counts, ends; sealed, and signed where a key is
+ *   given. It comes last.
+ * Both planes go by deltas, so a learner that starts again needs no round that was published: whatever a delta costs more by the
+ * LEARNER plane (G beside W and V: the same rows) is less than learning the examples since a checkpoint again would.
+ * Invariant: I1 what a delta is made from is what the snapshot named as its parent holds.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "learner/inner.h"
 
-enum { PART_DATA = AFT_PART_BYTES_MAX - 4096, SETTINGS = 192, TEXT = 16 << 10 };
+enum { PART_DATA = AFT_PART_BYTES_MAX - 4096, SETTINGS = 192 };
+enum { ARM_BYTES = 42, ARMS_BYTES = 640 << 10 }; /* of an arm beside its id, at most; of all */
 
 static void
-planes(const struct aft_learner *l, struct aft_buffer *weights, struct aft_buffer *state)
+planes(const struct aft_learner *l, struct aft_image plane[2])
 {
+    aft_image_reset(&plane[0]);
+    aft_image_reset(&plane[1]);
     for (uint32_t i = 0; l->table.kind->variances && i < l->members_n; i++)
         l->table.kind->variances(&l->table, &l->members[i]);
-    aft_weights_encode(&l->table.weights, weights);
-    afti_state_encode(l, state);
+    aft_weights_image(&l->table.weights, &plane[0]);
+    afti_state_encode(l, &plane[1]);
 }
 
 static void
-digest_of(const struct aft_buffer *weights, const struct aft_buffer *state, struct aft_digest *out)
+digest_of(const struct aft_image plane[2], struct aft_digest *out)
 {
     struct aft_digester d;
     aft_digester_init(&d);
-    aft_digester_update(&d, aft_buffer_bytes(weights));
-    aft_digester_update(&d, aft_buffer_bytes(state));
+    for (int i = 0; i < 2; i++)
+        aft_digester_update(&d, aft_buffer_bytes(&plane[i].bytes));
     aft_digester_final(&d, out);
 }
 
 void
 aft_learner_digest(const struct aft_learner *l, struct aft_digest *out)
 {
-    struct aft_buffer weights = {0}, state = {0};
-    planes(l, &weights, &state);
-    digest_of(&weights, &state, out);
-    aft_buffer_deinit(&weights);
-    aft_buffer_deinit(&state);
+    struct aft_image plane[2] = {{.sections_n = 0}, {.sections_n = 0}};
+    planes(l, plane);
+    digest_of(plane, out);
+    aft_image_deinit(&plane[0]);
+    aft_image_deinit(&plane[1]);
+}
+
+bool
+aft_learner_publishable(const struct aft_learner *l)
+{
+    return l->published.there;
+}
+
+/* ---- what was published */
+static struct aft_arm_status
+status_of(const struct afti_arm *a)
+{
+    return (struct aft_arm_status){a->id, a->exposures, a->clicks, a->reward_micro,
+                                   a->first_seen_ms};
+}
+
+void
+afti_published_take(const struct aft_learner *l, struct afti_published *out)
+{
+    planes(l, out->plane);
+    digest_of(out->plane, &out->digest);
+    out->arms_n = l->arms.index.n;
+    out->arms = realloc(out->arms, (out->arms_n + 1) * sizeof *out->arms);
+    AFT_ASSERT(out->arms);
+    for (uint32_t i = 0; i < out->arms_n; i++)
+        out->arms[i] = status_of(&l->arms.v[i]);
+    out->there = true;
+}
+
+void
+afti_published_deinit(struct afti_published *p)
+{
+    aft_image_deinit(&p->plane[0]);
+    aft_image_deinit(&p->plane[1]);
+    free(p->arms);
+    *p = (struct afti_published){.there = false};
 }
 
 /* One publication under way. */
@@ -46,21 +89,19 @@ struct publication {
     const struct aft_publish_spec *spec;
     aft_publish_sink sink;
     void *ctx;
-    struct aft_buffer weights, state, body, key;
+    struct afti_published now;
+    struct aft_buffer delta[2], body, key;
     struct aft_digest *digests;
     int32_t part, parts;
 };
 
 static enum aft_err
-send(struct publication *p, const char *suffix, const struct aft_snapshot_record *r,
-     struct aft_error *e)
+send(struct publication *p, const struct aft_snapshot_record *r, struct aft_error *e)
 {
     aft_buffer_reset(&p->body);
     aft_buffer_reset(&p->key);
     aft_encode_snapshot(&p->body, r);
-    aft_put_raw(&p->key, p->spec->model);
-    aft_put_raw(&p->key, AFT_LITERAL("/"));
-    aft_put_raw(&p->key, aft_text(suffix));
+    aft_snapshot_key(&p->key, r);
     return p->sink(p->ctx, aft_buffer_bytes(&p->key), aft_buffer_bytes(&p->body), e);
 }
 
@@ -70,22 +111,27 @@ parts_of(const struct aft_buffer *b)
     return (int32_t)((b->n + PART_DATA - 1) / PART_DATA);
 }
 
+/* What is sent of a plane. */
+static const struct aft_buffer *
+sent(const struct publication *p, int plane)
+{
+    return p->spec->kind == AFT_SNAPSHOT_FULL ? &p->now.plane[plane].bytes : &p->delta[plane];
+}
+
 static enum aft_err
 send_plane(struct publication *p, enum aft_plane plane, const struct aft_buffer *b,
            struct aft_error *e)
 {
     for (size_t at = 0; at < b->n; at += PART_DATA) {
-        char suffix[16];
         size_t n = b->n - at < PART_DATA ? b->n - at : PART_DATA;
         struct aft_snapshot_record r = {.model = p->spec->model,
                                         .round = p->spec->round,
-                                        .kind = AFT_SNAPSHOT_FULL,
+                                        .kind = p->spec->kind,
                                         .part = p->part,
                                         .parts = p->parts,
                                         .plane = plane,
                                         .data = {b->p + at, n}};
-        snprintf(suffix, sizeof suffix, "%d", p->part);
-        AFT_TRY(send(p, suffix, &r, e));
+        AFT_TRY(send(p, &r, e));
         aft_digest_of(aft_buffer_bytes(&p->body), &p->digests[p->part++]);
     }
     return AFT_OK;
@@ -153,25 +199,45 @@ list_counts(const struct aft_learner *l, struct aft_named_count *out)
     return n;
 }
 
-static void
-list_all(const struct aft_learner *l, struct lists *o, struct aft_manifest *f)
+static bool
+unchanged(const struct aft_arm_status *a, const struct aft_arm_status *b)
 {
+    return a->exposures == b->exposures && a->clicks == b->clicks &&
+           a->reward_micro == b->reward_micro && a->first_seen_ms == b->first_seen_ms;
+}
+
+/* The arms, in the order in which they were seen first, while there is room in a record; of a delta those that changed. */
+static uint32_t
+list_arms(const struct publication *p, struct aft_arm_status *out)
+{
+    const struct afti_published *before = &p->l->published;
+    bool full = p->spec->kind == AFT_SNAPSHOT_FULL;
+    uint32_t n = 0;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < p->l->arms.index.n && bytes < ARMS_BYTES; i++) {
+        struct aft_arm_status a = status_of(&p->l->arms.v[i]);
+        bytes += a.arm_id.n + ARM_BYTES;
+        if (full || i >= before->arms_n || !unchanged(&a, &before->arms[i]))
+            out[n++] = a;
+    }
+    return n;
+}
+
+static void
+list_all(const struct publication *p, struct lists *o, struct aft_manifest *f)
+{
+    const struct aft_learner *l = p->l;
     uint32_t arms = l->arms.index.n, policies = l->scoreboard.n;
     o->arms = calloc(arms + 1, sizeof *o->arms);
     o->scores = calloc(policies + 1, sizeof *o->scores);
     o->sums = calloc((size_t)policies * AFTI_CROSS + 1, sizeof *o->sums);
     AFT_ASSERT(o->arms && o->scores && o->sums);
-    for (uint32_t i = 0; i < arms; i++) {
-        const struct afti_arm *a = &l->arms.v[i];
-        o->arms[i] = (struct aft_arm_status){a->id, a->exposures, a->clicks, a->reward_micro,
-                                             a->first_seen_ms};
-    }
     afti_settings_each(&l->settings, one_setting, o);
     list_scores(&l->scoreboard, o);
     f->settings = o->settings;
     f->settings_n = o->settings_n;
     f->arms = o->arms;
-    f->arms_n = arms;
+    f->arms_n = list_arms(p, o->arms);
     f->scoreboard = o->scores;
     f->scoreboard_n = policies;
     f->counts = o->counts;
@@ -189,66 +255,77 @@ lists_deinit(struct lists *o)
 }
 
 static enum aft_err
-send_manifest(struct publication *p, struct aft_digest *digest, struct aft_error *e)
+send_manifest(struct publication *p, struct aft_error *e)
 {
     struct lists lists = {.settings_n = 0};
     struct aft_snapshot_record r = {.model = p->spec->model,
                                     .round = p->spec->round,
-                                    .kind = AFT_SNAPSHOT_FULL,
+                                    .kind = p->spec->kind,
                                     .part = p->parts,
                                     .parts = p->parts,
                                     .plane = AFT_PLANE_MANIFEST,
                                     .has_manifest = true};
     struct aft_manifest *f = &r.manifest;
-    digest_of(&p->weights, &p->state, digest);
-    f->digest = *digest;
-    f->parent = p->l->parent;
-    f->has_parent = p->l->has_parent;
+    f->digest = p->now.digest;
+    f->parent = p->l->published.digest;
+    f->has_parent = p->l->published.there;
     f->configuration = p->l->configuration;
     f->event_time_ms = p->l->counts[AFTI_EVENT_TIME];
     f->ends = p->spec->ends;
     f->ends_n = p->spec->ends_n;
     f->part_digests = p->digests;
     f->part_digests_n = (uint32_t)p->parts;
-    list_all(p->l, &lists, f);
+    list_all(p, &lists, f);
     aft_manifest_seal(&r, &f->set_digest);
     f->has_signature = p->spec->signing_key != NULL;
     if (f->has_signature)
         aft_sign(p->spec->signing_key, (struct aft_bytes){f->set_digest.b, sizeof f->set_digest.b},
                  f->signature);
-    enum aft_err err = send(p, "manifest", &r, e);
+    enum aft_err err = send(p, &r, e);
     lists_deinit(&lists);
     return err;
 }
 
 static enum aft_err
-publish(struct publication *p, struct aft_digest *digest, struct aft_error *e)
+publish(struct publication *p, struct aft_error *e)
 {
-    AFT_TRY(send_plane(p, AFT_PLANE_WEIGHTS, &p->weights, e));
-    AFT_TRY(send_plane(p, AFT_PLANE_LEARNER, &p->state, e));
-    return send_manifest(p, digest, e);
+    AFT_TRY(send_plane(p, AFT_PLANE_WEIGHTS, sent(p, 0), e));
+    AFT_TRY(send_plane(p, AFT_PLANE_LEARNER, sent(p, 1), e));
+    return send_manifest(p, e);
+}
+
+static void
+prepare(struct publication *p)
+{
+    const struct afti_published *before = &p->l->published;
+    afti_published_take(p->l, &p->now);
+    for (int i = 0; i < 2 && p->spec->kind == AFT_SNAPSHOT_DELTA; i++)
+        aft_delta_encode(&before->plane[i], &p->now.plane[i], &p->delta[i]);
+    p->parts = parts_of(sent(p, 0)) + parts_of(sent(p, 1));
+    p->digests = calloc((size_t)p->parts, sizeof *p->digests);
+    AFT_ASSERT(p->digests);
 }
 
 enum aft_err
 aft_learner_publish(struct aft_learner *l, const struct aft_publish_spec *spec,
                     aft_publish_sink sink, void *ctx, struct aft_error *e)
 {
-    struct aft_digest digest;
-    if (spec->kind != AFT_SNAPSHOT_FULL)
-        return AFT_FAIL(e, AFT_E_USAGE, "this learner publishes full snapshots: ask for those");
     struct publication p = {.l = l, .spec = spec, .sink = sink, .ctx = ctx};
-    planes(l, &p.weights, &p.state);
-    p.parts = parts_of(&p.weights) + parts_of(&p.state);
-    p.digests = calloc((size_t)p.parts, sizeof *p.digests);
-    AFT_ASSERT(p.digests);
-    enum aft_err err = publish(&p, &digest, e);
-    if (err == AFT_OK) {
-        l->parent = digest;
-        l->has_parent = true;
+    if (spec->kind == AFT_SNAPSHOT_PIN || (spec->kind == AFT_SNAPSHOT_DELTA && !l->published.there))
+        return AFT_FAIL(e, AFT_E_USAGE,
+                        "nothing was published that a delta could be made from: "
+                        "publish a full snapshot first");
+    prepare(&p);
+    enum aft_err err = publish(&p, e);
+    if (err == AFT_OK) { /* I1 */
+        struct afti_published before = l->published;
+        l->published = p.now;
+        p.now = before;
     }
+    afti_published_deinit(&p.now);
     free(p.digests);
-    aft_buffer_deinit(&p.weights);
-    aft_buffer_deinit(&p.state);
+    aft_buffer_deinit(&p.delta[0]);
+    aft_buffer_deinit(&p.delta[1]);
     aft_buffer_deinit(&p.body);
     aft_buffer_deinit(&p.key);
     return err;

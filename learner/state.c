@@ -16,6 +16,8 @@
 
 #define MAGIC 0x314c4641u
 
+enum { ARMS = 1, POLICIES, MEMBER = 16 }; /* sections of the image; grid.c has those between */
+
 static void
 put_name(struct aft_buffer *out, struct aft_bytes name)
 {
@@ -24,8 +26,9 @@ put_name(struct aft_buffer *out, struct aft_bytes name)
 }
 
 static void
-put_counted(const struct aft_learner *l, struct aft_buffer *out)
+put_counted(const struct aft_learner *l, struct aft_image *image)
 {
+    struct aft_buffer *out = &image->bytes;
     aft_put_le32(out, AFTI_COUNTS);
     for (int i = 0; i < AFTI_COUNTS; i++)
         aft_put_le64(out, (uint64_t)l->counts[i]);
@@ -33,6 +36,7 @@ put_counted(const struct aft_learner *l, struct aft_buffer *out)
     for (int i = 0; i < AFTI_SUMS; i++)
         aft_put_double(out, l->sums[i]);
     aft_put_le32(out, l->arms.index.n);
+    aft_image_section(image, ARMS, AFT_GRAIN);
     for (uint32_t i = 0; i < l->arms.index.n; i++) {
         const struct afti_arm *a = &l->arms.v[i];
         put_name(out, a->id);
@@ -41,6 +45,7 @@ put_counted(const struct aft_learner *l, struct aft_buffer *out)
         aft_put_le64(out, (uint64_t)a->reward_micro);
         aft_put_le64(out, (uint64_t)a->first_seen_ms);
     }
+    aft_image_section(image, POLICIES, AFT_GRAIN);
     aft_put_le32(out, l->scoreboard.n);
     for (uint32_t i = 0; i < l->scoreboard.n; i++) {
         const struct afti_policy *p = &l->scoreboard.v[i];
@@ -55,24 +60,26 @@ put_counted(const struct aft_learner *l, struct aft_buffer *out)
 }
 
 static void
-put_model(const struct aft_learner *l, struct aft_buffer *out)
+put_model(const struct aft_learner *l, struct aft_image *image)
 {
     const struct afti_table *t = &l->table;
-    for (uint32_t i = 0; i < l->members_n; i++)
-        t->kind->encode(t, &l->members[i], out);
+    for (uint32_t i = 0; i < l->members_n; i++) {
+        aft_image_section(image, MEMBER + i, AFT_GRAIN);
+        t->kind->encode(t, &l->members[i], &image->bytes);
+    }
     if (t->kind->encode_shared)
-        t->kind->encode_shared(t, out);
+        t->kind->encode_shared(t, image);
 }
 
 void
-afti_state_encode(const struct aft_learner *l, struct aft_buffer *out)
+afti_state_encode(const struct aft_learner *l, struct aft_image *image)
 {
-    aft_put_le32(out, MAGIC);
-    aft_put_raw(out, (struct aft_bytes){l->configuration.b, sizeof l->configuration.b});
-    put_counted(l, out);
-    put_model(l, out);
+    aft_put_le32(&image->bytes, MAGIC);
+    aft_put_raw(&image->bytes, (struct aft_bytes){l->configuration.b, sizeof l->configuration.b});
+    put_counted(l, image);
+    put_model(l, image);
     if (l->forecast)
-        afti_forecast_encode(l->forecast, out);
+        afti_forecast_encode(l->forecast, image);
 }
 
 /* ---- reading: every get says whether the bytes were there and sound */

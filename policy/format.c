@@ -19,6 +19,9 @@
 
 #define MAGIC 0x32574641u
 
+/* Sections of the image: what stays in its place when others grow. A block: BLOCK + its number. */
+enum { HASHES = 1, MORE_HASHES, WEIGHTS, VARIANCES, BLOCK = 16 };
+
 static void
 put_keys(struct aft_buffer *out, const struct aft_dict *d)
 {
@@ -27,52 +30,77 @@ put_keys(struct aft_buffer *out, const struct aft_dict *d)
 }
 
 static void
-put_linear(const struct aft_linear *m, struct aft_buffer *out)
+put_block(const struct aft_linear_block *b, struct aft_buffer *out)
 {
+    aft_put_le32(out, b->d);
+    for (uint32_t i = 0; i < b->d; i++)
+        aft_put_double(out, b->theta[i]);
+    for (uint32_t i = 0; i < b->d; i++)
+        for (uint32_t j = 0; j <= i; j++)
+            aft_put_double(out, b->cov[(size_t)i * b->stride + j]);
+}
+
+static void
+put_linear(const struct aft_linear *m, struct aft_image *image)
+{
+    struct aft_buffer *out = &image->bytes;
     aft_put_double(out, m->lambda);
     aft_put_le32(out, m->columns.n);
     aft_put_le32(out, m->arms.n);
     aft_put_le32(out, m->blocks_n);
+    aft_image_section(image, HASHES, AFT_GRAIN);
     put_keys(out, &m->columns);
+    aft_image_section(image, MORE_HASHES, AFT_GRAIN);
     put_keys(out, &m->arms);
     for (size_t k = 0; k < (size_t)m->blocks_n * m->members; k++) {
-        const struct aft_linear_block *b = &m->blocks[k];
-        aft_put_le32(out, b->d);
-        for (uint32_t i = 0; i < b->d; i++)
-            aft_put_double(out, b->theta[i]);
-        for (uint32_t i = 0; i < b->d; i++)
-            for (uint32_t j = 0; j <= i; j++)
-                aft_put_double(out, b->cov[(size_t)i * b->stride + j]);
+        aft_image_section(image, BLOCK + k, AFT_GRAIN);
+        put_block(&m->blocks[k], out);
     }
 }
 
 static void
-put_bilinear(const struct aft_bilinear *m, struct aft_buffer *out)
+put_bilinear(const struct aft_bilinear *m, struct aft_image *image)
 {
+    struct aft_buffer *out = &image->bytes;
+    size_t row = (size_t)m->stride * m->members * sizeof(float);
     aft_put_le32(out, m->rows.n);
     aft_put_le32(out, m->columns.n);
     aft_put_le32(out, m->stride);
     aft_put_le32(out, m->cells);
+    aft_image_section(image, HASHES, AFT_GRAIN);
     put_keys(out, &m->rows);
+    aft_image_section(image, MORE_HASHES, AFT_GRAIN);
     put_keys(out, &m->columns);
+    aft_image_section(image, WEIGHTS, row);
     for (size_t i = 0; i < aft_bilinear_size(m); i++)
         aft_put_float(out, m->w[i]);
+    aft_image_section(image, VARIANCES, row);
     for (size_t i = 0; i < aft_bilinear_size(m); i++)
         aft_put_float(out, m->v[i]);
 }
 
 void
-aft_weights_encode(const struct aft_weights *w, struct aft_buffer *out)
+aft_weights_image(const struct aft_weights *w, struct aft_image *image)
 {
+    struct aft_buffer *out = &image->bytes;
     aft_put_le32(out, MAGIC);
     aft_put_le32(out, (uint32_t)w->kind);
     aft_put_le32(out, w->members);
     aft_put_le32(out, w->first);
     aft_put_le32(out, w->voters);
     if (aft_model_traits(w->kind)->bilinear)
-        put_bilinear(&w->bilinear, out);
+        put_bilinear(&w->bilinear, image);
     else
-        put_linear(&w->linear, out);
+        put_linear(&w->linear, image);
+}
+
+void
+aft_weights_encode(const struct aft_weights *w, struct aft_buffer *out)
+{
+    struct aft_image image = {.sections_n = 0};
+    aft_weights_image(w, &image);
+    aft_put_raw(out, aft_buffer_bytes(&image.bytes));
+    aft_image_deinit(&image);
 }
 
 /* ---- reading */

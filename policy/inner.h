@@ -3,7 +3,7 @@
  *   settings.c, settings_lists.c  text <-> settings               features.c  nouns -> terms (hash, value)
  *   slate.c     log-weights -> slate         explore.c   scores -> pmf
  *   dict.c      hash -> index                linear.c, bilinear.c, format.c   the weights of a model and their bytes
- *   snapshot_set.c  records -> a whole set   model.c     a whole set -> a model
+ *   delta.c     images and what changed      snapshot_*.c   snapshot_inner.h     model.c   a whole set -> a model
  *   plain.c, quadratic.c  fast ways to the same scores
  *   score.c     a model's view of a request -> means, variances   law.c   those -> log-weights, by the policy
  *   tally.c     values -> shares, Thompson    inside.c, sequence.c   what is done inside the draw

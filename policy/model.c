@@ -1,8 +1,7 @@
 /* model.c - a whole, verified set -> a model that decides. Allocates; what it returns is immutable. Any thread.
  *
- * The settings come from the manifest, so an engine needs no configuration of its own. The WEIGHTS parts, put together in
- * order, are
- * the bytes of policy/format.c.
+ * The settings come from the manifest, so an engine needs no configuration of its own. The WEIGHTS plane holds the bytes of
+ * policy/format.c.
  */
 #include <stdlib.h>
 
@@ -84,18 +83,10 @@ matured_of(const struct aft_manifest *f)
 }
 
 static enum aft_err
-read_weights(const struct aft_snapshot_set *set, int32_t parts, struct aft_model *m,
-             struct aft_error *e)
+read_weights(const struct aft_snapshot_set *set, struct aft_model *m, struct aft_error *e)
 {
-    struct aft_buffer all = {0};
-    for (int32_t i = 0; i < parts; i++) {
-        enum aft_plane plane;
-        struct aft_bytes part = aft_snapshot_set_part(set, i, &plane);
-        if (plane == AFT_PLANE_WEIGHTS)
-            aft_put_raw(&all, part);
-    }
-    enum aft_err err = aft_weights_decode(aft_buffer_bytes(&all), &m->weights, e);
-    aft_buffer_deinit(&all);
+    enum aft_err err =
+        aft_weights_decode(aft_snapshot_set_plane(set, AFT_PLANE_WEIGHTS), &m->weights, e);
     if (err == AFT_OK && m->weights.kind != m->plan.settings.model)
         err =
             AFT_FAIL(e, AFT_E_MALFORMED, "the snapshot's settings and weights are of other models");
@@ -113,7 +104,7 @@ aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out, struct 
     struct aft_model *m = model_new(&settings, matured_of(&f->manifest));
     m->round = f->round;
     aft_hex(f->manifest.digest.b, sizeof f->manifest.digest.b, m->id);
-    enum aft_err err = read_weights(s, f->parts, m, e);
+    enum aft_err err = read_weights(s, m, e);
     if (err != AFT_OK) {
         aft_model_free(m);
         return err;

@@ -101,6 +101,7 @@ const char *aft_word_of(const struct aft_word *words, uint32_t n, int value);
 
 /* ---- a model: immutable, shared by any number of threads */
 struct aft_model;
+struct aft_snapshot_set; /* policy/snapshot.h */
 /* aft_model_uniform: knows nothing; every decision is uniform over the eligible, with true probabilities. */
 struct aft_model *aft_model_uniform(void);
 void aft_model_free(struct aft_model *m);
@@ -108,21 +109,7 @@ struct aft_bytes
 aft_model_snapshot_id(const struct aft_model *m); /* hex digest, or absent for the uniform one */
 int64_t aft_model_round(const struct aft_model *m);
 
-/* A snapshot arrives in records (parts, then the manifest). The set collects them and turns a whole, verified one into a model;
- * whatever is torn, forged or older than what it has is refused and counted. */
-struct aft_snapshot_set;
-struct aft_snapshot_set *aft_snapshot_set_new(void);
-void aft_snapshot_set_free(struct aft_snapshot_set *s);
-/* aft_snapshot_set_key: only sets signed by this Ed25519 public key are taken from now on. */
-void aft_snapshot_set_key(struct aft_snapshot_set *s, const uint8_t public[32]);
-/* aft_snapshot_set_add: a record's canonical body (copied). *whole = true: a new verified set is there. AFT_E_MALFORMED,
- * AFT_E_VALUE (wrong digest, wrong signature, older round): the record is refused, the set before stands. */
-enum aft_err aft_snapshot_set_add(struct aft_snapshot_set *s, struct aft_bytes body, bool *whole,
-                                  struct aft_error *e) AFT_MUST_CHECK;
-/* aft_snapshot_set_manifest: of the newest whole set (NULL: none); lives until the next add. aft_snapshot_set_part: its parts. */
-const struct aft_snapshot_record *aft_snapshot_set_manifest(const struct aft_snapshot_set *s);
-struct aft_bytes aft_snapshot_set_part(const struct aft_snapshot_set *s, int32_t part,
-                                       enum aft_plane *plane);
+/* aft_model_load: what a set serves (policy/snapshot.h) -> a model. AFT_E_AGAIN: nothing yet. */
 enum aft_err aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out,
                             struct aft_error *e) AFT_MUST_CHECK;
 
@@ -169,10 +156,12 @@ enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
                         struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the parts, for the learner and for off-policy evaluation: the same code that serves */
+#include "policy/delta.h"
 #include "policy/design.h"
 #include "policy/features.h"
 #include "policy/lanes.h"
 #include "policy/names.h"
+#include "policy/snapshot.h"
 #include "policy/weights.h"
 
 #endif

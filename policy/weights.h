@@ -121,6 +121,9 @@ struct aft_weights {
 void aft_weights_init(struct aft_weights *w, enum aft_model_kind kind, uint32_t members);
 void aft_weights_deinit(struct aft_weights *w);
 void aft_weights_encode(const struct aft_weights *w, struct aft_buffer *out);
+/* aft_weights_image: the same bytes, with their sections: rows and blocks, so that deltas are those that changed. */
+struct aft_image;
+void aft_weights_image(const struct aft_weights *w, struct aft_image *image);
 /* aft_weights_decode: bounded; AFT_E_MALFORMED. *w must be zeroed; deinit it on failure too. */
 enum aft_err aft_weights_decode(struct aft_bytes b, struct aft_weights *w,
                                 struct aft_error *e) AFT_MUST_CHECK;

@@ -139,8 +139,8 @@ def blake2b(data):
 def latest_full_set(schema, values):
     """(manifest record, [part records]) of the last whole full snapshot among the framed values of the topic; asserts its digests.
 
-    A part's digest is over its whole body, as it stands behind the frame. The topic is compacted, and the next snapshot uses the
-    same keys, so parts and manifest are matched by their round.
+    A part's digest is over its whole body, as it stands behind the frame. Parts and manifest are matched by their round, which
+    is in their keys too. Deltas and pins are passed over.
     """
     parts, found = {}, None
     for value in values:

@@ -1,35 +1,7 @@
 /* test_learning.c - learning over a log in memory: whoever is killed, whenever, the rounds of the journal make one model. Every snapshot
  * that was ever published is, byte for byte, what an undisturbed learner publishes of that round.
  */
-#include "tests/world.h"
-
-#include "consumer/learning_inner.h"
-
-enum { PARTITIONS = 2 };
-
-struct student {
-    struct aft_log *log;
-    struct aft_learning *learning;
-};
-
-static void
-student_start(struct world *w, struct student *s)
-{
-    struct aft_learning_options o = {.config = w->config,
-                                     .log = s->log,
-                                     .clock = world_clock(w),
-                                     .partitions = PARTITIONS,
-                                     .owner = "a test"};
-    WORLD_OK(aft_learning_open(&o, &s->learning, &world_error));
-}
-
-static void
-student_kill(struct student *s)
-{
-    aft_learning_close(s->learning);
-    s->learning = NULL;
-    s->log->ops->poll(s->log, 0);
-}
+#include "tests/school.h"
 
 /* A log that breaks down in the middle of a snapshot: the broker goes away after `snapshots_left` of its records. */
 static const struct aft_log_ops *whole_ops;
@@ -55,75 +27,12 @@ breaking_log(struct world *w)
     return l;
 }
 
-/* A step; the one who was overtaken, or lost its broker, is let go. */
-static void
-student_step(struct student *s, int *fenced)
-{
-    bool busy;
-    struct aft_error e;
-    enum aft_err err = aft_learning_step(s->learning, 0, &busy, &e);
-    if (err == AFT_E_NOT_OWNER || err == AFT_E_BROKER) {
-        *fenced += err == AFT_E_NOT_OWNER;
-        student_kill(s);
-    } else if (err != AFT_OK) {
-        fail_msg("step: %s (%s)", e.message, aft_err_name(err));
-    }
-}
-
-/* ---- examples: from tasks of their own, one a partition */
-struct school {
-    struct world w;
-    struct aft_store *stores[PARTITIONS];
-    struct aft_task *tasks[PARTITIONS];
-};
-
-static void
-school_open(struct school *x, uint64_t seed)
-{
-    world_open(&x->w, seed, PARTITIONS);
-    world_set(&x->w, "learner.round.interval", "2s");
-    world_set(&x->w, "snapshot.interval", "9s");
-    world_set(&x->w, "learner.model", "ridge");
-    world_set(&x->w, "features.bits", "10");
-    WORLD_OK(aft_config_check(x->w.config, &world_error));
-    for (int p = 0; p < PARTITIONS; p++) {
-        struct aft_task_options o = {.config = x->w.config,
-                                     .log = x->w.log,
-                                     .store = x->stores[p] = aft_store_mem_new(),
-                                     .clock = world_clock(&x->w),
-                                     .partition = p,
-                                     .owner = "a test"};
-        WORLD_OK(aft_task_open(&o, &x->tasks[p], &world_error));
-    }
-}
-
-static void
-school_close(struct school *x)
-{
-    for (int p = 0; p < PARTITIONS; p++) {
-        aft_task_close(x->tasks[p]);
-        x->w.log->ops->poll(x->w.log, 0);
-        x->stores[p]->ops->close(x->stores[p]);
-    }
-    world_close(&x->w);
-}
-
-static void
-school_step(struct school *x)
-{
-    bool busy;
-    int p = (int)aft_random_below(&x->w.r, PARTITIONS);
-    for (int i = 0; i < 4; i++)
-        world_happen(&x->w, p);
-    WORLD_OK(aft_task_step(x->tasks[p], 0, &busy, &world_error));
-}
-
 /* ---- what was published: every record by (round, key), and whether two of them differ */
 struct published {
     struct world *w;
-    struct aft_buffer records[512];
-    int64_t round[512];
-    struct aft_buffer keys[512];
+    struct aft_buffer records[4096];
+    int64_t round[4096];
+    struct aft_buffer keys[4096];
     size_t n, repeated;
     struct aft_arena arena;
 };
@@ -133,6 +42,8 @@ published_in(void *ctx, const struct aft_record_in *in)
 {
     struct published *x = ctx;
     struct aft_snapshot_record r;
+    if (!in->value.p)
+        return; /* a tombstone */
     aft_arena_reset(&x->arena);
     WORLD_OK(aft_decode_snapshot(world_body(in), &x->arena, &r, &world_error));
     for (size_t i = 0; i < x->n; i++)
@@ -143,7 +54,7 @@ published_in(void *ctx, const struct aft_record_in *in)
                          (int)in->key.n, (const char *)in->key.p);
             return;
         }
-    assert_true(x->n < 512);
+    assert_true(x->n < 4096);
     x->round[x->n] = r.round;
     aft_put_raw(&x->keys[x->n], in->key);
     aft_put_raw(&x->records[x->n++], in->value);

@@ -24,15 +24,12 @@ weights_of(const char *model, struct aft_buffer *out)
 {
     struct aft_learner_settings s;
     struct kit_follower f = {.set = aft_snapshot_set_new()};
-    enum aft_plane plane;
     aft_learner_settings_default(&s);
     kit_set(&s, "learner.model", model);
     struct aft_learner *l = kit_learner(&s);
     learn_some(l, 20);
     kit_publish(l, 1, &f);
-    struct aft_bytes part = aft_snapshot_set_part(f.set, 0, &plane);
-    assert_int_equal(plane, AFT_PLANE_WEIGHTS);
-    aft_put_raw(out, part);
+    aft_put_raw(out, aft_snapshot_set_plane(f.set, AFT_PLANE_WEIGHTS));
     aft_snapshot_set_free(f.set);
     aft_learner_free(l);
 }
