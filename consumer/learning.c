@@ -166,6 +166,20 @@ own_step(struct aft_learning *l, int timeout_ms, struct aft_error *e)
 }
 
 /* ---- examples in */
+/* What aft_rounds_block found no block: nothing of ours, or bytes that changed on their way. */
+static enum aft_err
+no_block(struct aft_learning *l, int32_t p, int64_t offset, struct aft_error *e)
+{
+    struct aft_error why = *e;
+    aft_rounds_ends(l->rounds, l->asking);
+    return AFT_FAIL(e, AFT_E_CORRUPT,
+                    "%s partition %d offset %lld is no block of examples, where seq %llu was "
+                    "expected (%.160s): the record was changed, or something else writes to this "
+                    "topic",
+                    l->examples_topic, p, (long long)offset,
+                    (unsigned long long)l->asking[p].next_seq, why.message);
+}
+
 static enum aft_err
 block_in(struct aft_learning *l, int32_t p, const struct aft_record_in *r, struct aft_error *e)
 {
@@ -175,10 +189,7 @@ block_in(struct aft_learning *l, int32_t p, const struct aft_record_in *r, struc
     if (err == AFT_OK)
         err = aft_rounds_block(l->rounds, p, r->offset, body, e);
     if (err != AFT_OK && aft_err_class(err) == AFT_CLASS_DATA)
-        return AFT_FAIL(e, AFT_E_CORRUPT,
-                        "%s partition %d offset %lld is no block of examples; something else "
-                        "writes to this topic",
-                        l->examples_topic, p, (long long)r->offset);
+        return no_block(l, p, r->offset, e);
     return err;
 }
 

@@ -4,10 +4,14 @@
  * The answer to a revocation is the caller's next poll: until then the group waits (up to max.poll.interval.ms), so that the caller can
  * let go of the partitions in order. range alone: it gives partition p of every topic to the same member when all topics have as many.
  *
+ * A member that partitions were taken from (its session was over, a topic is gone) may never end in librdkafka 2.0.2, which waits for a
+ * reference that it lost itself (mended in 2.1.1): such a one is left to a thread of its own when it is closed, and goes with the process.
+ *
  * I1 an assignment that is handed out holds the same partitions of every topic, or it is refused in words.
  * Thread: its handle's; the rebalance callback runs inside poll.
  */
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +23,8 @@ struct aft_group {
     struct afti_kafka *kafka;
     rd_kafka_t *member;
     uint32_t topics_n;
-    char *topics[MEMBERS_TOPICS_MAX];
+    char *topics[MEMBERS_TOPICS_MAX], *id;
+    bool bereft; /* partitions were taken from it */
     /* what the rebalance callback left for poll */
     enum aft_group_event event;
     bool lost, uneven;
@@ -71,6 +76,7 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
         rd_kafka_assign(rk, NULL);
     } else {
         g->lost = rd_kafka_assignment_lost(rk) != 0;
+        g->bereft = g->bereft || g->lost;
         numbers_of(g, list);
         g->event = AFT_GROUP_REVOKED;
         g->answer_due = true;
@@ -110,6 +116,15 @@ copartitioned(struct afti_kafka *k, const char *group_id, const char *const *top
     return AFT_OK;
 }
 
+static char *
+text_copy(const char *s)
+{
+    size_t n = strlen(s) + 1;
+    char *copy = afti_take(n);
+    memcpy(copy, s, n);
+    return copy;
+}
+
 static enum aft_err
 member_start(struct aft_group *g, const char *group_id, struct aft_error *e)
 {
@@ -147,11 +162,9 @@ afti_kafka_group_open(struct aft_log *l, const char *group_id, const char *const
     struct aft_group *g = afti_take(sizeof *g);
     g->kafka = k;
     g->topics_n = topics_n;
-    for (uint32_t i = 0; i < topics_n; i++) {
-        size_t n = strlen(topics[i]) + 1;
-        g->topics[i] = afti_take(n);
-        memcpy(g->topics[i], topics[i], n);
-    }
+    for (uint32_t i = 0; i < topics_n; i++)
+        g->topics[i] = text_copy(topics[i]);
+    g->id = text_copy(group_id);
     enum aft_err err = member_start(g, group_id, e);
     if (err == AFT_OK)
         *out = g;
@@ -167,12 +180,14 @@ told(struct aft_group *g, struct aft_assignment *out, struct aft_error *e)
     *out = (struct aft_assignment){g->event, g->partitions, g->n, g->lost};
     if (g->event == AFT_GROUP_NOTHING)
         out->n = 0;
-    if (g->event == AFT_GROUP_ASSIGNED && g->uneven)
-        return AFT_FAIL(e, AFT_E_CONFIG,
-                        "the group gave this member different partitions of %s and %s: every "
-                        "member must use partition.assignment.strategy=range and the same topics",
-                        g->topics[0], g->topics[g->topics_n - 1]);
-    return AFT_OK;
+    if (g->event != AFT_GROUP_ASSIGNED || !g->uneven)
+        return AFT_OK;
+    g->bereft = true; /* the likely reason: one of the topics was deleted, or got more partitions */
+    AFT_TRY(copartitioned(g->kafka, g->id, (const char *const *)g->topics, g->topics_n, e));
+    return AFT_FAIL(e, AFT_E_CONFIG,
+                    "the group gave this member different partitions of %s and %s: every "
+                    "member must use partition.assignment.strategy=range and the same topics",
+                    g->topics[0], g->topics[g->topics_n - 1]);
 }
 
 enum aft_err
@@ -208,6 +223,24 @@ afti_kafka_group_commit(struct aft_group *g, const char *topic, int32_t partitio
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+static void *
+ending(void *member)
+{
+    rd_kafka_destroy(member);
+    return NULL;
+}
+
+/* member_end: see above. No callback of ours comes any more: the member has left its group. */
+static void
+member_end(const struct aft_group *g)
+{
+    pthread_t thread;
+    if (!g->bereft)
+        rd_kafka_destroy(g->member);
+    else if (pthread_create(&thread, NULL, ending, g->member) == 0)
+        pthread_detach(thread);
+}
+
 void
 afti_kafka_group_close(struct aft_group *g)
 {
@@ -216,8 +249,9 @@ afti_kafka_group_close(struct aft_group *g)
         if (g->answer_due)
             rd_kafka_assign(g->member, NULL);
         rd_kafka_consumer_close(g->member);
-        rd_kafka_destroy(g->member);
+        member_end(g);
     }
+    free(g->id);
     for (uint32_t i = 0; i < g->topics_n; i++)
         free(g->topics[i]);
     free(g);

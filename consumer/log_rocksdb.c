@@ -239,7 +239,7 @@ broker_start(struct aft_embedded *b, const char *directory, struct aft_error *e)
     rocksdb_options_set_compression(b->options, rocksdb_lz4_compression);
     rocksdb_options_set_write_buffer_size(b->options, WRITE_BUFFER_BYTES);
     rocksdb_options_set_keep_log_file_num(b->options, 2);
-    rocksdb_options_set_info_log_level(b->options, 2);
+    rocksdb_options_set_info_log_level(b->options, 5); /* as store_rocksdb.c's */
     b->reads = rocksdb_readoptions_create();
     b->writes = rocksdb_writeoptions_create();
     b->db = rocksdb_open(b->options, directory, &words);

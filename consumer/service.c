@@ -80,6 +80,24 @@ afti_trouble(struct aft_service *s, struct afti_trouble *t, const char *where,
     t->now = true;
 }
 
+bool
+afti_fenced(struct afti_fence *f, int64_t now_ms)
+{
+    bool again = f->times && now_ms - f->last_ms < 2 * AFTI_FENCED_TIMES * (int64_t)AFTI_FENCED_MS;
+    f->times = again ? f->times + 1 : 1;
+    f->since_ms = f->last_ms = now_ms;
+    return f->times <= AFTI_FENCED_TIMES;
+}
+
+bool
+afti_fence_waits(struct afti_fence *f, int64_t now_ms)
+{
+    if (f->since_ms != 0 && now_ms - f->since_ms < AFTI_FENCED_MS)
+        return true;
+    f->since_ms = 0;
+    return false;
+}
+
 /* ---- starting */
 static void
 topic_line(void *ctx, const char *text)

@@ -18,8 +18,10 @@
 #define AFTI_STATUS_MS 2000   /* how often a status goes to the board */
 #define AFTI_RETRY_MS 2000    /* before something that failed is tried again */
 #define AFTI_TROUBLE_MS 10000 /* the same trouble is said again after so long */
-#define AFTI_FENCED_MS \
-    90000 /* a newer owner and no rebalance for so long: we are not part of the group that works */
+/* A newer owner and no rebalance for so long: it was one that woke late (stopped before its EPOCH, gone from the group since), and the group
+ * still means us: we take it back. So often in a row: somebody outside our group works on it. */
+#define AFTI_FENCED_MS 10000
+#define AFTI_FENCED_TIMES 5u
 
 struct aft_service {
     const struct aft_config *config;
@@ -46,6 +48,15 @@ struct afti_trouble {
     int64_t said_ms;
     bool now;
 };
+
+/* When and how often somebody newer took what the group gave us. */
+struct afti_fence {
+    int64_t since_ms, last_ms; /* since_ms 0: it is ours */
+    uint32_t times;
+};
+/* afti_fenced: it happened; false when it happened too often. afti_fence_waits: it is not yet time to take it back. */
+bool afti_fenced(struct afti_fence *f, int64_t now_ms);
+bool afti_fence_waits(struct afti_fence *f, int64_t now_ms);
 
 void *afti_worker_main(void *service);
 void *afti_learner_main(void *service);

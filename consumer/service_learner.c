@@ -12,7 +12,8 @@ struct learner {
     struct aft_group *group;
     struct aft_learning *learning;
     bool ours;
-    int64_t reopen_ms, status_ms, fenced_ms;
+    int64_t reopen_ms, status_ms;
+    struct afti_fence fence;
     struct afti_trouble trouble;
 };
 
@@ -31,7 +32,7 @@ group_step(struct learner *l, int timeout_ms, struct aft_error *e)
     if (a.event == AFT_GROUP_NOTHING)
         return AFT_OK;
     l->ours = a.event == AFT_GROUP_ASSIGNED && a.n > 0;
-    l->fenced_ms = 0;
+    l->fence = (struct afti_fence){0};
     if (!l->ours)
         let_go(l);
     aft_say("info", "learner",
@@ -52,7 +53,7 @@ static enum aft_err
 step(struct learner *l, bool *busy, struct aft_error *e)
 {
     if (!l->learning) {
-        if (afti_now(l->s) < l->reopen_ms)
+        if (afti_now(l->s) < l->reopen_ms || afti_fence_waits(&l->fence, afti_now(l->s)))
             return AFT_OK;
         struct aft_learning_options o = {.config = l->s->config,
                                          .log = l->log,
@@ -72,11 +73,14 @@ static enum aft_err
 failed(struct learner *l, struct aft_error *e)
 {
     int64_t now = afti_now(l->s);
-    if (e->code == AFT_E_NOT_OWNER && l->fenced_ms == 0) {
+    if (e->code == AFT_E_NOT_OWNER) {
         aft_say("warn", "learner", "%s; letting go of it", e->message);
         let_go(l);
-        l->fenced_ms = now;
-        return AFT_OK;
+        return afti_fenced(&l->fence, now)
+                   ? AFT_OK
+                   : AFT_FAIL(e, AFT_E_NOT_OWNER,
+                              "the rounds are taken again and again by somebody who is not in our "
+                              "consumer group; is another process learning on these topics?");
     }
     if (!afti_passing(e->code))
         return e->code;
@@ -94,7 +98,7 @@ learner_loop(struct learner *l, struct aft_error *e)
     while (!afti_service_stopping(l->s)) {
         enum aft_err err = group_step(l, busy || l->learning ? 0 : 5 * AFTI_IDLE_MS, e);
         busy = false;
-        if (err == AFT_OK && l->ours && l->fenced_ms == 0)
+        if (err == AFT_OK && l->ours)
             err = step(l, &busy, e);
         if (err != AFT_OK)
             AFT_TRY(failed(l, e));
@@ -102,12 +106,7 @@ learner_loop(struct learner *l, struct aft_error *e)
             l->trouble.now = false;
         if (l->s->role == AFT_ROLE_LEARN)
             afti_service_state(l->s, err == AFT_OK, err == AFT_OK ? "" : e->message);
-        if (l->fenced_ms != 0 && afti_now(l->s) - l->fenced_ms > AFTI_FENCED_MS)
-            return AFT_FAIL(e, AFT_E_NOT_OWNER,
-                            "the rounds were taken over by somebody who is not in our consumer "
-                            "group; is another "
-                            "process running with this app.id?");
-        if (err != AFT_OK || l->fenced_ms != 0) {
+        if (err != AFT_OK) {
             struct timespec pause = {0, 200000000};
             nanosleep(&pause, NULL);
         }

@@ -2,8 +2,8 @@
  *
  * In: assignments; the tasks' steps. Out: tasks opened and let go of in order (drained unless the partition is lost), offsets
  * committed to the group for others to see our lag by, statuses to the board.
- * Failures: what may pass (no answer) is waited over; a newer owner: the task is closed and the rebalance awaited; anything else
- * stops the service with its exit code.
+ * Failures: what may pass (no answer) is waited over; a newer owner: the task is closed, and taken back where no rebalance took the
+ * partition from us; anything else stops the service with its exit code.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +16,9 @@ struct held {
     int32_t partition;
     struct aft_store *store;
     struct aft_task *task; /* NULL: closed, to be opened again at reopen_ms */
-    int64_t reopen_ms, status_ms,
-        fenced_ms;   /* fenced_ms: since when somebody newer owns it; 0: nobody does */
-    int64_t told[2]; /* offsets the group knows */
+    int64_t reopen_ms, status_ms;
+    struct afti_fence fence;
+    int64_t told[2];                  /* offsets the group knows */
     int64_t erased, erased_committed; /* users, at the last look; surely in the state on disk */
     uint64_t commits;                 /* at the last look */
     bool owner;
@@ -173,11 +173,15 @@ static enum aft_err
 step_failed(struct worker *w, struct held *h, struct aft_error *e)
 {
     int64_t now = afti_now(w->s);
-    if (e->code == AFT_E_NOT_OWNER && h->fenced_ms == 0) {
+    if (e->code == AFT_E_NOT_OWNER) {
         aft_say("warn", "worker", "%s; letting go of it", e->message);
         held_close(w, h, false);
-        h->fenced_ms = now;
-        return AFT_OK;
+        return afti_fenced(&h->fence, now)
+                   ? AFT_OK
+                   : AFT_FAIL(e, AFT_E_NOT_OWNER,
+                              "partition %d is taken again and again by somebody who is not in our "
+                              "consumer group; is another process running on these topics?",
+                              h->partition);
     }
     if (!afti_passing(e->code))
         return e->code;
@@ -195,16 +199,8 @@ held_step(struct worker *w, struct held *h, bool *busy, struct aft_error *e)
 {
     int64_t now = afti_now(w->s);
     bool did = false;
-    if (h->fenced_ms != 0)
-        return now - h->fenced_ms < AFTI_FENCED_MS
-                   ? AFT_OK
-                   : AFT_FAIL(e, AFT_E_NOT_OWNER,
-                              "partition %d was taken over by somebody who is not in our consumer "
-                              "group; is another "
-                              "process running with this app.id?",
-                              h->partition);
     if (!h->task) {
-        if (now < h->reopen_ms)
+        if (now < h->reopen_ms || afti_fence_waits(&h->fence, now))
             return AFT_OK;
         enum aft_err err = held_open(w, h, e);
         return err == AFT_OK ? AFT_OK : step_failed(w, h, e);

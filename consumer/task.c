@@ -22,6 +22,20 @@ decoders_open(struct aft_task *t, struct aft_error *e)
     return aft_decoder_new(AFT_RECORD_EXAMPLE_BLOCK, nobody, &t->examples_decoder, e);
 }
 
+/* With more partitions a user's key leads to another one than before: what is held of him here meets nothing any more. */
+static enum aft_err
+same_partitions(const struct aft_task *t, struct aft_error *e)
+{
+    if (t->rider.partitions == 0 || t->rider.partitions == t->partitions)
+        return AFT_OK;
+    return AFT_FAIL(e, AFT_E_CONFIG,
+                    "%s has %d partitions, and had %lld when the state of partition %d was "
+                    "written: users have moved between them, so impressions and outcomes no longer "
+                    "meet: create all topics anew with the partitions wanted, under a new app.id",
+                    t->in[AFT_IMPRESSIONS].topic, t->partitions, (long long)t->rider.partitions,
+                    t->o.partition);
+}
+
 static enum aft_err
 joiner_open(struct aft_task *t, struct aft_error *e)
 {
@@ -34,6 +48,7 @@ joiner_open(struct aft_task *t, struct aft_error *e)
     t->rider = (struct afti_rider){.clock_epoch = -1, .examples_epoch = -1};
     if (!t->fresh) {
         AFT_TRY(afti_rider_decode(t->resume.rider, &t->rider, e));
+        AFT_TRY(same_partitions(t, e));
         t->published_known = true;
         t->published = (struct afti_end){t->rider.seq, t->rider.hash};
         AFT_TRY(afti_end_add(t, t->rider.seq, t->rider.hash, e));

@@ -3,7 +3,8 @@
  */
 #include "consumer/task_inner.h"
 
-#define RIDER_VERSION 1u
+#define RIDER_VERSION 2u
+#define RIDER_1_BYTES 64u
 
 void
 afti_rider_encode(const struct afti_rider *r, uint8_t out[AFTI_RIDER_BYTES])
@@ -16,12 +17,14 @@ afti_rider_encode(const struct afti_rider *r, uint8_t out[AFTI_RIDER_BYTES])
     aft_store_le64(out + 40, r->seq);
     aft_store_le64(out + 48, r->hash.low);
     aft_store_le64(out + 56, r->hash.high);
+    aft_store_le64(out + 64, (uint64_t)r->partitions);
 }
 
 enum aft_err
 afti_rider_decode(struct aft_bytes b, struct afti_rider *out, struct aft_error *e)
 {
-    if (b.n != AFTI_RIDER_BYTES || aft_load_le64(b.p) != RIDER_VERSION)
+    uint64_t version = b.n >= 8 ? aft_load_le64(b.p) : 0;
+    if (b.n != (version == 1 ? RIDER_1_BYTES : AFTI_RIDER_BYTES) || version > RIDER_VERSION)
         return AFT_FAIL(
             e, AFT_E_CORRUPT,
             "the state's commit record does not say where the journals go on (%zu bytes); "
@@ -32,7 +35,8 @@ afti_rider_decode(struct aft_bytes b, struct afti_rider *out, struct aft_error *
                                .examples_offset = (int64_t)aft_load_le64(b.p + 24),
                                .examples_epoch = (int64_t)aft_load_le64(b.p + 32),
                                .seq = aft_load_le64(b.p + 40),
-                               .hash = {aft_load_le64(b.p + 48), aft_load_le64(b.p + 56)}};
+                               .hash = {aft_load_le64(b.p + 48), aft_load_le64(b.p + 56)},
+                               .partitions = version == 1 ? 0 : (int64_t)aft_load_le64(b.p + 64)};
     return AFT_OK;
 }
 
@@ -46,7 +50,8 @@ rider_now(struct aft_task *t)
                            .examples_offset = t->box->acked_offset,
                            .examples_epoch = t->epoch,
                            .seq = t->box->acked.seq,
-                           .hash = t->box->acked.hash};
+                           .hash = t->box->acked.hash,
+                           .partitions = t->partitions};
     if (t->ticks_n) {
         r.clock_offset = t->ticks[0].clock_offset;
         r.clock_epoch = t->ticks[0].epoch_before;

@@ -58,14 +58,16 @@ struct afti_counted {
     enum aft_log_kind log;
 };
 
-/* Where to read clock and examples from after a restart. Little-endian, 64 bytes:
- *   0 version 1 (u64) · 8 clock offset · 16 epoch in force there (-1: none) · 24 examples offset · 32 newest epoch there (-1: none)
- *   40 next seq there · 48 chain hash there (low, high) */
-#define AFTI_RIDER_BYTES 64u
+/* Where to read clock and examples from after a restart, and over how many partitions users are spread. Little-endian, 72 bytes:
+ *   0 version 2 (u64) · 8 clock offset · 16 epoch in force there (-1: none) · 24 examples offset · 32 newest epoch there (-1: none)
+ *   40 next seq there · 48 chain hash there (low, high) · 64 partitions (0: not known)
+ * Version 1 ends before the partitions. */
+#define AFTI_RIDER_BYTES 72u
 struct afti_rider {
     int64_t clock_offset, clock_epoch, examples_offset, examples_epoch;
     uint64_t seq;
     struct aft_hash128 hash;
+    int64_t partitions;
 };
 
 struct aft_task {

@@ -8,29 +8,41 @@
 #include "consumer/task_inner.h"
 
 #define HEADERS_N 5u
+#define DEAD_VALUE_MAX (AFT_BLOCK_BYTES_MAX - DEAD_KEY_MAX) /* a broker takes it by its defaults */
+#define DEAD_KEY_MAX (64u << 10)
 
 /* ---- dead letters */
+static struct aft_bytes
+at_most(struct aft_bytes b, size_t n)
+{
+    return (struct aft_bytes){b.p, b.n < n ? b.n : n};
+}
+
+/* What is too large for the dead letters' topic is cut, and its size said: the whole of it stands at its origin. */
 static enum aft_err
 dead_letter(struct aft_task *t, const struct afti_input *in, const struct aft_record_in *r,
             const struct aft_error *why, struct aft_error *e)
 {
-    char partition[16], offset[24];
+    char partition[16], offset[24], size[32];
+    bool cut = r->value.n > DEAD_VALUE_MAX || r->key.n > DEAD_KEY_MAX;
     snprintf(partition, sizeof partition, "%d", t->o.partition);
     snprintf(offset, sizeof offset, "%lld", (long long)r->offset);
-    const struct aft_header headers[HEADERS_N] = {
+    snprintf(size, sizeof size, "%zu", r->value.n);
+    const struct aft_header headers[HEADERS_N + 1] = {
         {AFT_LITERAL("aftertouch.reason"), aft_text(aft_err_name(why->code))},
         {AFT_LITERAL("aftertouch.topic"), aft_text(in->topic)},
         {AFT_LITERAL("aftertouch.partition"), aft_text(partition)},
         {AFT_LITERAL("aftertouch.offset"), aft_text(offset)},
         {AFT_LITERAL("aftertouch.detail"), aft_text(why->message)},
+        {AFT_LITERAL("aftertouch.cut"), aft_text(size)},
     };
     struct aft_append a = {.topic = t->dead_topic,
                            .partition = t->o.partition,
                            .timestamp_ms = -1,
-                           .key = r->key,
-                           .value = r->value,
+                           .key = at_most(r->key, DEAD_KEY_MAX),
+                           .value = at_most(r->value, DEAD_VALUE_MAX),
                            .headers = headers,
-                           .headers_n = HEADERS_N};
+                           .headers_n = cut ? HEADERS_N + 1 : HEADERS_N};
     t->dead_letters++;
     return afti_send(t->o.log, t->box, &a, AFTI_SENT_DEAD, (struct afti_end){0}, e);
 }

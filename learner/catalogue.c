@@ -18,7 +18,9 @@ afti_catalogue_deinit(struct afti_catalogue *c)
 {
     aft_arena_deinit(&c->arena);
     free(c->v);
+    free(c->terms);
     free(c->shapes);
+    free(c->table);
     *c = (struct afti_catalogue){0};
 }
 
@@ -33,99 +35,104 @@ afti_catalogue_begin(struct afti_catalogue *c, uint64_t revision)
     aft_arena_reset(&c->arena);
     if (c->cap)
         memset(c->v, 0, c->cap * sizeof *c->v);
-    if (c->shapes_cap)
-        memset(c->shapes, 0, c->shapes_cap * sizeof *c->shapes);
+    if (c->table_n)
+        memset(c->table, 0, c->table_n * sizeof *c->table);
     c->shapes_n = 0;
     c->revision = revision;
 }
 
 /* ---- shapes */
 /* The place of a shape with these rows, or a free one. */
-static struct afti_shape **
+static uint32_t *
 shape_at(const struct afti_catalogue *c, const uint32_t *rows, uint32_t n, uint64_t hash)
 {
-    uint32_t at = (uint32_t)hash & (c->shapes_cap - 1);
-    for (;; at = (at + 1) & (c->shapes_cap - 1)) {
-        const struct afti_shape *s = c->shapes[at];
+    uint32_t at = (uint32_t)hash & (c->table_n - 1);
+    for (;; at = (at + 1) & (c->table_n - 1)) {
+        const struct afti_shape *s = c->table[at] ? &c->shapes[c->table[at] - 1] : NULL;
         if (!s || (s->hash == hash && s->n == n && memcmp(s->rows, rows, n * sizeof *rows) == 0))
-            return &c->shapes[at];
+            return &c->table[at];
     }
 }
 
 static void
 more_shapes(struct afti_catalogue *c)
 {
-    struct afti_shape **old = c->shapes;
-    uint32_t had = c->shapes_cap;
-    c->shapes_cap = had ? 2 * had : SHAPES_FIRST;
-    c->shapes = calloc(c->shapes_cap, sizeof *c->shapes);
-    AFT_ASSERT(c->shapes);
-    for (uint32_t i = 0; i < had; i++)
-        if (old[i])
-            *shape_at(c, old[i]->rows, old[i]->n, old[i]->hash) = old[i];
-    free(old);
+    c->shapes_cap = c->shapes_cap ? 2 * c->shapes_cap : SHAPES_FIRST;
+    c->table_n = 2 * c->shapes_cap;
+    free(c->table);
+    c->shapes = realloc(c->shapes, c->shapes_cap * sizeof *c->shapes);
+    c->table = calloc(c->table_n, sizeof *c->table);
+    AFT_ASSERT(c->shapes && c->table);
+    for (uint32_t i = 0; i < c->shapes_n; i++) {
+        const struct afti_shape *s = &c->shapes[i];
+        *shape_at(c, s->rows, s->n, s->hash) = i + 1;
+    }
 }
 
-/* NULL: no memory for it. */
-static struct afti_shape *
-shape_of(struct afti_catalogue *c, const uint32_t *rows, uint32_t n)
+/* The number of the shape with these rows; false: no memory for it. */
+static bool
+shape_of(struct afti_catalogue *c, const uint32_t *rows, uint32_t n, uint32_t *number)
 {
     uint64_t hash = aft_hash64((struct aft_bytes){(const uint8_t *)rows, n * sizeof *rows}, 0);
-    if (2 * c->shapes_n >= c->shapes_cap)
+    if (c->shapes_n == c->shapes_cap)
         more_shapes(c);
-    struct afti_shape **place = shape_at(c, rows, n, hash);
-    if (*place)
-        return *place;
-    struct afti_shape *s = aft_arena_take(&c->arena, sizeof *s);
-    uint32_t *own = aft_arena_take(&c->arena, (n + 1) * sizeof *own);
-    double *by = aft_arena_take(&c->arena, (n + 1) * sizeof *by);
-    if (!s || !own || !by)
-        return NULL;
-    memcpy(own, rows, n * sizeof *own);
-    *s = (struct afti_shape){.hash = hash, .n = n, .rows = own, .by = by};
-    c->shapes_n++;
-    return *place = s;
+    uint32_t *place = shape_at(c, rows, n, hash);
+    if (!*place) {
+        uint32_t *own = aft_arena_take(&c->arena, (n + 1) * sizeof *own);
+        float *by = aft_arena_take(&c->arena, (n + 1) * sizeof *by);
+        if (!own || !by)
+            return false;
+        memcpy(own, rows, n * sizeof *own);
+        c->shapes[c->shapes_n] = (struct afti_shape){.hash = hash, .n = n, .rows = own, .by = by};
+        *place = ++c->shapes_n;
+    }
+    *number = *place - 1;
+    return true;
 }
 
 /* ---- entries */
+/* Values come in fours. */
+static uint32_t
+lanes(uint32_t n)
+{
+    return (n + 3) / 4 * 4;
+}
+
 /* The rows that are there now, and the values that go with them. */
 static void
-resolve(struct afti_table *t, struct afti_entry *e)
+resolve(struct afti_table *t, struct afti_entry *e, const struct afti_entry_terms *terms)
 {
     const struct aft_dict *rows = &t->weights.bilinear.rows;
-    const struct aft_term *own = e->terms->own;
-    uint32_t there[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX], *at = e->terms->at, n = 0;
+    uint32_t there[AFTI_ITEM_ROWS + 4], *at = terms->at, n = lanes(e->own_n - 1u);
     e->seen = rows->n;
     e->missing = false;
     for (uint32_t i = 0; i < e->own_n; i++) {
         if (at[i] == AFT_NOWHERE)
-            at[i] = aft_dict_find(rows, own[i].hash);
+            at[i] = aft_dict_find(rows, terms->own[i].hash);
         e->missing = e->missing || at[i] == AFT_NOWHERE;
-        if (i == 0 || at[i] == AFT_NOWHERE)
-            continue;
-        e->value[n] = (float)own[i].value;
-        there[n++] = at[i];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        bool has = i + 1 < e->own_n && at[i + 1] != AFT_NOWHERE;
+        there[i] = has ? at[i + 1] : AFT_NOWHERE;
+        e->value[i] = has ? (float)terms->own[i + 1].value : 0;
     }
     e->identity = at[0];
-    e->shape = shape_of(&t->catalogue, there, n);
-    e->good = e->shape != NULL;
+    e->good = shape_of(&t->catalogue, there, n, &e->shape);
 }
 
-/* An entry with room for n terms, at the beginning of a line of memory. NULL: no memory. */
-static struct afti_entry *
-entry_of(struct aft_arena *a, uint32_t n)
+/* An entry with room for n terms, at the beginning of a line of memory. False: no memory. */
+static bool
+entry_of(struct aft_arena *a, uint32_t n, struct afti_entry **out, struct afti_entry_terms **terms)
 {
-    uint8_t *p = aft_arena_take(a, sizeof(struct afti_entry) + n * sizeof(float) + 64);
-    if (!p)
-        return NULL;
-    struct afti_entry *e = (void *)(p + (64 - (uintptr_t)p % 64));
-    *e = (struct afti_entry){.own_n = (uint16_t)n};
-    e->terms = aft_arena_take(a, sizeof *e->terms);
-    if (!e->terms)
-        return NULL;
-    e->terms->own = aft_arena_take(a, n * sizeof *e->terms->own);
-    e->terms->at = aft_arena_take(a, n * sizeof *e->terms->at);
-    return e->terms->own && e->terms->at ? e : NULL;
+    uint8_t *p = aft_arena_take(a, sizeof(struct afti_entry) + lanes(n) * sizeof(float) + 64);
+    *terms = aft_arena_take(a, sizeof **terms);
+    if (!p || !*terms)
+        return false;
+    (*terms)->own = aft_arena_take(a, n * sizeof *(*terms)->own);
+    (*terms)->at = aft_arena_take(a, n * sizeof *(*terms)->at);
+    *out = (void *)(p + (64 - (uintptr_t)p % 64));
+    **out = (struct afti_entry){.own_n = (uint16_t)n};
+    return (*terms)->own && (*terms)->at;
 }
 
 /* The terms are made the long way, then kept. What cannot be learned has an entry that says so. */
@@ -133,14 +140,19 @@ static struct afti_entry *
 make(struct afti_table *t, const struct aft_candidate *c)
 {
     struct afti_terms *s = &t->terms;
+    struct afti_entry *e;
+    struct afti_entry_terms *terms;
     bool good = afti_take_arm(t, c->arm_id, c->features, 0);
-    struct afti_entry *e = entry_of(&t->catalogue.arena, good ? s->own_n : 1);
-    if (!e || !good)
+    if (!entry_of(&t->catalogue.arena, good ? s->own_n : 1, &e, &terms))
+        return NULL;
+    t->catalogue.v[c->known] = e;
+    t->catalogue.terms[c->known] = terms;
+    if (!good)
         return e;
-    memcpy(e->terms->own, s->own, s->own_n * sizeof *s->own);
+    memcpy(terms->own, s->own, s->own_n * sizeof *s->own);
     for (uint32_t i = 0; i < e->own_n; i++)
-        e->terms->at[i] = AFT_NOWHERE;
-    resolve(t, e);
+        terms->at[i] = AFT_NOWHERE;
+    resolve(t, e, terms);
     return e;
 }
 
@@ -151,7 +163,8 @@ room(struct afti_catalogue *c, uint32_t known)
     while (cap <= known)
         cap *= 2;
     c->v = realloc(c->v, cap * sizeof *c->v);
-    AFT_ASSERT(c->v);
+    c->terms = realloc(c->terms, cap * sizeof *c->terms);
+    AFT_ASSERT(c->v && c->terms);
     memset(c->v + c->cap, 0, (cap - c->cap) * sizeof *c->v);
     c->cap = cap;
 }
@@ -166,8 +179,8 @@ afti_catalogue_make(struct afti_table *t, const struct aft_candidate *c)
         room(k, c->known);
     struct afti_entry *e = k->v[c->known];
     if (!e)
-        e = k->v[c->known] = make(t, c);
+        e = make(t, c);
     else if (e->good)
-        resolve(t, e);
+        resolve(t, e, k->terms[c->known]);
     return e && e->good ? e : NULL;
 }

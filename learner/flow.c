@@ -19,45 +19,64 @@
 
 static const double first_squared = 1.5, phi_squared = 0.5;
 
-/* Information (where phi > 0), step = s x; returns sum s x^2 and adds sum c x^2 / N^2 to *used. */
-AFT_WIDE float
-afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint32_t stride,
-              float *used)
+/* Sum over the eight lanes of the context's (x / norm)^2. */
+static inline float
+normed_squares(const struct afti_context *c)
 {
-    float *restrict g = r->g, *restrict step = r->step;
-    float v = r->value, scale = r->scale, c = r->c, phi = r->phi, a[8] = {0}, b[8] = {0};
-    for (uint32_t j = 0; j < stride; j += 8) {
-        float z[8], n[8], t[8], s[8];
-        for (uint32_t k = 0; k < 8; k++)
-            z[k] = x[j + k] * v;
-        for (uint32_t k = 0; k < 8; k++)
-            n[k] = norm[j + k] * scale;
-        for (uint32_t k = 0; k < 8; k++)
-            t[k] = g[j + k] + phi * (z[k] * z[k]);
-        for (uint32_t k = 0; k < 8; k++)
-            s[k] = c / (n[k] * (n[k] + sqrtf(t[k])));
-        for (uint32_t k = 0; k < 8; k++)
-            a[k] += c * (z[k] * z[k]) / (n[k] * n[k]);
-        for (uint32_t k = 0; k < 8; k++)
-            b[k] += z[k] * z[k] * s[k];
-        for (uint32_t k = 0; k < 8; k++)
-            s[k] *= z[k];
-        memcpy(g + j, t, sizeof t);
-        memcpy(step + j, s, sizeof s);
+    aft_wide_floats sum = {0}, x, n;
+    for (size_t j = 0; j < c->stride; j += 8) {
+        memcpy(&x, c->x + j, sizeof x);
+        memcpy(&n, c->norm + j, sizeof n);
+        x /= n;
+        sum += x * x;
     }
-    for (uint32_t k = 0; k < 4; k++) {
-        a[k] += a[k + 4];
-        b[k] += b[k + 4];
+    return aft_lanes_sum(&sum);
+}
+
+static inline void
+roots(aft_wide_floats *v)
+{
+    float t[8];
+    memcpy(t, v, sizeof t);
+    for (int k = 0; k < 8; k++)
+        t[k] = sqrtf(t[k]);
+    memcpy(v, t, sizeof t);
+}
+
+/* Information (where phi > 0), step = s x, for n rows; returns q and gives *used, which over a row is c (value / scale)^2 times the
+ * same sum for all of them, of (x / norm)^2. */
+AFT_WIDE float
+afti_flow_rows(const struct afti_row *rows, uint32_t n, const struct afti_context *x, float *used)
+{
+    float q = 0, sum = 0, all = normed_squares(x), first = x->x[0] / x->norm[0];
+    for (const struct afti_row *r = rows; r < rows + n; r++) {
+        aft_wide_floats b = {0}, z, m, g, s;
+        for (size_t j = 0; j < x->stride; j += 8) {
+            memcpy(&z, x->x + j, sizeof z);
+            memcpy(&m, x->norm + j, sizeof m);
+            memcpy(&g, r->g + j, sizeof g);
+            z *= r->value;
+            m *= r->scale;
+            g += r->phi * (z * z);
+            memcpy(r->g + j, &g, sizeof g);
+            roots(&g);
+            s = r->c / (m * (m + g));
+            b += z * z * s;
+            s *= z;
+            memcpy(r->step + j, &s, sizeof s);
+        }
+        float own = r->own - r->c, ratio = r->value / r->scale;
+        q += aft_lanes_sum(&b);
+        sum += (r->c * all + own * (first * first)) * (ratio * ratio);
+        if (own != 0) { /* the row's own weight has another c */
+            float w = x->x[0] * r->value, l = x->norm[0] * r->scale;
+            float rate = r->own / (l * (l + sqrtf(r->g[0])));
+            q += w * (rate * w - r->step[0]);
+            r->step[0] = rate * w;
+        }
     }
-    float qa = (a[0] + a[2]) + (a[1] + a[3]), qb = (b[0] + b[2]) + (b[1] + b[3]);
-    if (r->own != c) { /* the row's own weight has another c */
-        float z = x[0] * v, n = norm[0] * scale, s = r->own / (n * (n + sqrtf(g[0])));
-        qb += z * (s * z - step[0]);
-        qa += (r->own - c) * z * z / (n * n);
-        step[0] = s * z;
-    }
-    *used += qa;
-    return qb;
+    *used = sum;
+    return q;
 }
 
 /* Steps of a member's rows at hand into grid.step; returns q, *used: sum c x^2 / N^2. */
@@ -66,21 +85,19 @@ steps(struct afti_table *t, const struct afti_member *m, float phi, float *used)
 {
     struct afti_grid *g = &t->grid;
     const struct aft_bilinear *b = &t->weights.bilinear;
-    float q = 0;
-    *used = 0;
+    const struct afti_context x = {g->x, g->norm, b->stride};
     afti_grid_steps(t);
     for (uint32_t i = 0; i < g->n; i++) {
         uint32_t at = g->at[i];
-        struct afti_row r = {.g = g->plane[0] + aft_bilinear_at(b, at, m->index),
-                             .step = g->step + (size_t)i * b->stride,
-                             .value = g->value[i],
-                             .scale = g->scale[i],
-                             .c = afti_grid_identity(t, i) ? 0.3f : 1,
-                             .own = at == 0 ? 3 : 1,
-                             .phi = phi};
-        q += afti_flow_row(&r, g->x, g->norm, b->stride, used);
+        g->part[i] = (struct afti_row){.g = g->plane[0] + aft_bilinear_at(b, at, m->index),
+                                       .step = g->step + (size_t)i * b->stride,
+                                       .value = g->value[i],
+                                       .scale = g->scale[i],
+                                       .c = afti_grid_identity(t, i) ? 0.3f : 1,
+                                       .own = at == 0 ? 3 : 1,
+                                       .phi = phi};
     }
-    return q;
+    return afti_flow_rows(g->part, g->n, &x, used);
 }
 
 /* The step of length a from a score towards a label. */

@@ -2,7 +2,9 @@
  *
  *   context   terms.shared[] -> columns; x their values, norm their N
  *   item      the constant and terms.own[] -> rows at[], with value and N
- *   fold      a member's row times x, made at most once an example: a score is sum of value x fold over the item's rows
+ *   fold      a member's row times x
+ *   score     the constant's fold + in eight lanes: the identity's row times x + value x fold over the arm's other terms by their
+ *             positions among them (one without a row adds nothing); of many candidates at once, those that are known
  *   N of a number: running maximum of |x|, at least 1 for its first 64 sightings; of anything else 1
  * Beside each weight a kind keeps floats of its own (plane), laid out as the weights: [row][member][column].
  * Invariants: I1 rows x stride <= cells; I2 beyond the used columns x is 0.
@@ -11,8 +13,6 @@
 #include <stdlib.h>
 
 #include "learner/inner.h"
-
-enum { AHEAD = 4 }; /* candidates whose features are fetched while one is added up */
 
 void
 afti_grid_deinit(struct afti_grid *g)
@@ -26,7 +26,6 @@ afti_grid_deinit(struct afti_grid *g)
     free(g->x);
     free(g->norm);
     free(g->step);
-    free(g->stale);
     *g = (struct afti_grid){0};
 }
 
@@ -80,7 +79,6 @@ afti_grid_room(struct afti_table *t, uint32_t rows, uint32_t stride)
         g->rows = zeroed(g->rows, sizeof *g->rows, g->rows_cap, cap);
         g->fold = zeroed(g->fold, sizeof *g->fold, had, want);
         g->stamp = zeroed(g->stamp, sizeof *g->stamp, had, want);
-        g->stale = zeroed(g->stale, sizeof *g->stale, g->rows_cap, cap);
         g->rows_cap = cap;
     }
     if (g->columns_cap < wide) {
@@ -162,6 +160,34 @@ new_folds(struct afti_table *t)
     }
 }
 
+/* N of each column, for the terms at hand; `see`: their scales see them. */
+static void
+norms(struct afti_table *t, bool see)
+{
+    const struct afti_terms *s = &t->terms;
+    struct afti_grid *g = &t->grid;
+    for (uint32_t i = 0; i < t->weights.bilinear.stride; i++)
+        g->norm[i] = 1;
+    for (uint32_t i = 0; i < s->shared_n; i++)
+        if (g->column[i] != AFT_NOWHERE)
+            g->norm[g->column[i]] = scale_of(&g->columns[g->column[i]], &s->shared[i], see);
+    g->normed = true;
+}
+
+/* A column never moves, and what stood at a position mostly stands there again. */
+static void
+columns(struct afti_table *t, bool grow)
+{
+    const struct afti_terms *s = &t->terms;
+    struct afti_grid *g = &t->grid;
+    for (uint32_t i = 0; i < s->shared_n; i++) {
+        if (g->column_hash[i] == s->shared[i].hash && g->column[i] != AFT_NOWHERE)
+            continue;
+        g->column[i] = column_of(t, &s->shared[i], grow);
+        g->column_hash[i] = s->shared[i].hash;
+    }
+}
+
 void
 afti_grid_context(struct afti_table *t, bool grow)
 {
@@ -169,8 +195,8 @@ afti_grid_context(struct afti_table *t, bool grow)
     const struct afti_terms *s = &t->terms;
     struct afti_grid *g = &t->grid;
     uint32_t before = m->columns.n;
-    for (uint32_t i = 0; i < s->shared_n && (grow || !g->ready); i++)
-        g->column[i] = column_of(t, &s->shared[i], grow);
+    if (grow || !g->ready)
+        columns(t, grow);
     if (!g->ready || m->columns.n != before) {
         for (uint32_t i = 0; i < m->stride; i++)
             g->x[i] = 0;
@@ -180,11 +206,9 @@ afti_grid_context(struct afti_table *t, bool grow)
         new_folds(t);
         g->ready = true;
     }
-    for (uint32_t i = 0; i < m->stride; i++)
-        g->norm[i] = 1;
-    for (uint32_t i = 0; i < s->shared_n; i++)
-        if (g->column[i] != AFT_NOWHERE)
-            g->norm[g->column[i]] = scale_of(&g->columns[g->column[i]], &s->shared[i], grow);
+    g->normed = false;
+    if (grow)
+        norms(t, true);
 }
 
 void
@@ -193,20 +217,23 @@ afti_grid_item(struct afti_table *t, bool grow)
     struct afti_grid *g = &t->grid;
     const struct afti_terms *s = &t->terms;
     g->n = 0;
+    if (grow && !g->normed)
+        norms(t, false);
     for (uint32_t i = 0; i <= s->own_n; i++) {
         const struct aft_term *term = i ? &s->own[i - 1] : &s->shared[0];
-        uint32_t r = i && t->entry ? t->entry->terms->at[i - 1] : AFT_NOWHERE;
+        uint32_t r = i && t->known ? t->known->at[i - 1] : AFT_NOWHERE;
         r = r == AFT_NOWHERE ? row_of(t, term, grow) : r;
         if (r == AFT_NOWHERE)
             continue;
         g->at[g->n] = r;
+        g->position[g->n] = i;
         g->value[g->n] = (float)term->value;
         g->scale[g->n++] = scale_of(&g->rows[r], term, grow);
     }
 }
 
 /* A member's row times the context at hand. */
-static inline double
+static inline float
 fold_of(struct afti_table *t, uint32_t r, uint32_t member)
 {
     struct afti_grid *g = &t->grid;
@@ -216,155 +243,110 @@ fold_of(struct afti_table *t, uint32_t r, uint32_t member)
         g->stamp[i] = g->now;
         g->fold[i] = aft_dot8(m->w + i * m->stride, g->x, m->stride);
     }
-    return (double)g->fold[i];
+    return g->fold[i];
 }
 
+static inline void
+add_products(aft_wide_floats *sum, const float *v, const float *w, size_t n)
+{
+    aft_wide_floats a, b;
+    for (size_t j = 0; j < n; j += 8) {
+        memcpy(&a, v + j, sizeof a);
+        memcpy(&b, w + j, sizeof b);
+        *sum += a * b;
+    }
+}
+
+/* The constant's fold; then, in eight lanes, the identity's row times x and the other terms by their positions: as afti_grid_sums. */
 double
 afti_grid_score(struct afti_table *t, const struct afti_member *m)
 {
+    const struct aft_bilinear *b = &t->weights.bilinear;
     struct afti_grid *g = &t->grid;
-    double sum = 0;
-    for (uint32_t i = 0; i < g->n; i++)
-        sum += (double)g->value[i] * fold_of(t, g->at[i], m->index);
-    return sum;
+    aft_wide_floats own = {0}, rest = {0};
+    double lead = 0;
+    for (uint32_t i = 0; i < g->n; i++) {
+        if (g->position[i] == 0)
+            lead = (double)fold_of(t, g->at[i], m->index);
+        else if (g->position[i] == 1)
+            add_products(&own, b->w + aft_bilinear_at(b, g->at[i], m->index), g->x, b->stride);
+        else
+            rest[(g->position[i] - 2) % 8] += g->value[i] * fold_of(t, g->at[i], m->index);
+    }
+    own += rest;
+    return lead + (double)aft_lanes_sum(&own);
 }
 
-struct view {
-    struct afti_table *t;
-    uint32_t member;
-};
-
-static bool
-coefficient(void *ctx, struct aft_bytes name, double *by)
+/* ---- candidates that are known: constant + identity's row times x + values times what their rows are worth. */
+/* The first four and the last four lanes of sum + v[] w[], n a multiple of four; then their tree. */
+static inline float
+lanes_with(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
 {
-    struct view *v = ctx;
-    struct afti_terms *s = &v->t->terms;
-    struct aft_known *k = aft_name_known(&s->plan, s->arm_names, name, true);
-    if (!k || k->side >= 0 || k->bucket >= 0)
-        return false;
-    uint32_t row = aft_known_place(k, &v->t->weights.bilinear.rows);
-    *by = row == AFT_NOWHERE ? 0 : fold_of(v->t, row, v->member);
-    return true;
+    aft_floats low = {0}, high = {0}, a, b;
+    for (size_t j = 0; j < n; j += 4) {
+        memcpy(&a, v + j, sizeof a);
+        memcpy(&b, w + j, sizeof b);
+        if (j % 8 == 0)
+            low += a * b;
+        else
+            high += a * b;
+    }
+    memcpy(&a, sum, sizeof a);
+    memcpy(&b, (const uint8_t *)sum + sizeof a, sizeof b);
+    a += low;
+    b += high;
+    a += b;
+    return (a[0] + a[2]) + (a[1] + a[3]);
 }
 
-/* ---- candidates that are known: first the folds that are missing, all at once, then the sums. */
-/* Folds of the n rows of a member in index[]; each as aft_dot8. */
 AFT_WIDE void
-afti_grid_folds(const struct aft_bilinear *m, const float *x, const uint32_t *index, uint32_t n,
-                float *fold)
+afti_grid_sums(const struct afti_sums *s, double *score)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        const float *w = m->w + (size_t)index[i] * m->stride;
-        aft_wide_floats sum = {0}, a, b;
-        for (uint32_t j = 0; j < m->stride; j += 8) {
-            memcpy(&a, w + j, sizeof a);
-            memcpy(&b, x + j, sizeof b);
-            sum += a * b;
-        }
-        float t0 = sum[0] + sum[4], t1 = sum[1] + sum[5], t2 = sum[2] + sum[6],
-              t3 = sum[3] + sum[7];
-        fold[index[i]] = (t0 + t2) + (t1 + t3);
-    }
-}
-
-/* A row whose fold is old is noted, once. */
-static inline void
-want(struct afti_grid *g, size_t fold, uint32_t *n)
-{
-    if (g->stamp[fold] == g->now)
-        return;
-    g->stamp[fold] = g->now;
-    g->stale[(*n)++] = (uint32_t)fold;
-}
-
-/* The rows of a shape will be wanted; it will be filled. */
-static inline void
-want_shape(struct afti_grid *g, const struct afti_member *m, uint32_t members, struct afti_shape *s,
-           uint32_t *wanted)
-{
-    s->epoch = g->epoch;
-    s->member = m->index;
-    g->filling[g->filling_n++] = s;
-    for (uint32_t j = 0; j < s->n; j++)
-        want(g, (size_t)s->rows[j] * members + m->index, wanted);
-}
-
-/* Entries of the candidates, the folds that they need, and their shapes' worth. How many are not known. */
-static uint32_t
-recognise(struct afti_table *t, const struct afti_member *m, const struct aft_candidate *c,
-          uint32_t n)
-{
-    struct afti_grid *g = &t->grid;
-    uint32_t members = t->weights.members, wanted = 0, others = 0;
-    g->filling_n = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        struct afti_entry *e = g->entry[i] = afti_catalogue_entry(t, &c[i]);
-        if (!e) {
-            others++;
-            continue;
-        }
-        if (e->identity != AFT_NOWHERE)
-            want(g, (size_t)e->identity * members + m->index, &wanted);
-        if (e->shape->epoch != g->epoch || e->shape->member != m->index)
-            want_shape(g, m, members, e->shape, &wanted);
-    }
-    afti_grid_folds(&t->weights.bilinear, g->x, g->stale, wanted, g->fold);
-    for (uint32_t i = 0; i < g->filling_n; i++)
-        for (uint32_t j = 0; j < g->filling[i]->n; j++)
-            g->filling[i]->by[j] = fold_of(t, g->filling[i]->rows[j], m->index);
-    return others;
-}
-
-static void
-sum_known(struct afti_table *t, const struct afti_member *m, double constant, uint32_t n,
-          double *score, bool *scored)
-{
-    struct afti_grid *g = &t->grid;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct afti_entry *e = g->entry[i];
-        scored[i] = e != NULL;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct afti_entry *e = s->entry[i];
+        aft_wide_floats own = {0};
         if (!e)
             continue;
-        const double *by = e->shape->by;
-        double sum =
-            constant + (e->identity == AFT_NOWHERE ? 0 : fold_of(t, e->identity, m->index));
-        for (uint32_t j = 0, k = e->shape->n; j < k; j++)
-            sum += by[j] * (double)e->value[j];
-        score[i] = sum;
+        const struct afti_shape *shape = &s->shapes[e->shape];
+        if (e->identity != AFT_NOWHERE)
+            add_products(&own, s->w + e->identity * s->row, s->x, s->stride);
+        score[i] = s->constant + (double)lanes_with(&own, e->value, shape->by, shape->n);
     }
 }
 
-/* ---- the others: a walk over their features */
+/* What one unit at each of a shape's rows is worth now. */
 static void
-sum_plain(struct afti_table *t, const struct afti_member *m, double constant,
-          const struct aft_candidate *c, uint32_t n, double *score, bool *scored)
+fill(struct afti_table *t, const struct afti_member *m, struct afti_shape *s)
 {
-    const struct aft_dict *rows = &t->weights.bilinear.rows;
-    struct afti_grid *g = &t->grid;
-    struct view v = {t, m->index};
-    aft_walk_begin(&g->walk);
-    for (uint32_t i = 0; i < n; i++) {
-        if (i + AHEAD < n)
-            aft_features_fetch(c[i + AHEAD].features);
-        struct aft_known *id = g->entry[i] ? NULL : aft_arm_known(t->terms.ids, c[i].arm_id);
-        if (!id) /* known, or its id is too long */
-            continue;
-        uint32_t row = aft_known_place(id, rows);
-        score[i] = constant + (row == AFT_NOWHERE ? 0 : fold_of(t, row, m->index));
-        scored[i] = aft_walk_sum(&g->walk, c[i].features, true, 1e6, coefficient, &v, &score[i]);
-    }
+    s->epoch = t->grid.epoch;
+    s->member = m->index;
+    for (uint32_t j = 0; j < s->n; j++)
+        s->by[j] = s->rows[j] == AFT_NOWHERE ? 0 : fold_of(t, s->rows[j], m->index);
 }
 
 void
 afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                      const struct aft_candidate *c, uint32_t n, double *score, bool *scored)
 {
-    uint32_t others = recognise(t, m, c, n);
-    /* row 0 is the constant's */
-    double constant = t->weights.bilinear.rows.n ? fold_of(t, 0, m->index) : 0;
-    sum_known(t, m, constant, n, score, scored);
-    if (others && t->terms.plain)
-        sum_plain(t, m, constant, c, n, score, scored);
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    struct afti_grid *g = &t->grid;
+    for (uint32_t i = 0; i < n; i++) {
+        struct afti_entry *e = afti_catalogue_entry(t, &c[i]);
+        g->entry[i] = e;
+        scored[i] = e != NULL;
+        struct afti_shape *shape = e ? &t->catalogue.shapes[e->shape] : NULL;
+        if (e && (shape->epoch != g->epoch || shape->member != m->index))
+            fill(t, m, shape);
+    }
+    struct afti_sums s = {.w = b->w + (size_t)m->index * b->stride,
+                          .x = g->x,
+                          .stride = b->stride,
+                          .row = (size_t)b->members * b->stride,
+                          .entry = g->entry,
+                          .shapes = t->catalogue.shapes,
+                          .n = n,
+                          .constant = b->rows.n ? (double)fold_of(t, 0, m->index) : 0};
+    afti_grid_sums(&s, score); /* row 0 is the constant's */
 }
 
 void

@@ -82,6 +82,11 @@ struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up
     float max;
     uint32_t seen;
 };
+/* One row's part of a flow's step: c of its crosses; own: of its first column, the row's own weight. */
+struct afti_row {
+    float *g, *step;
+    float value, scale, c, own, phi;
+};
 enum { AFTI_PLANES = 2, AFTI_ITEM_ROWS = AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1 };
 struct afti_grid { /* for bilinear kinds; grid.c */
     float
@@ -92,48 +97,47 @@ struct afti_grid { /* for bilinear kinds; grid.c */
         fold; /* rows_cap x members: a member's row times the context at hand, where stamp says so */
     uint32_t *stamp, now;
     uint64_t epoch;  /* a new one whenever a fold may have changed */
-    uint32_t *stale; /* rows_cap: folds to be made */
     float *x, *norm; /* the context at hand: values, N; columns_cap of each */
-    uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* of each shared term */
-    bool ready;                                            /* x holds terms.shared[] */
-    uint32_t at[AFTI_ITEM_ROWS];                           /* the rows of the item at hand */
+    uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];      /* of each shared term */
+    uint64_t column_hash[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* the term that it was */
+    bool ready, normed;                /* x holds terms.shared[]; norm their N */
+    uint32_t at[AFTI_ITEM_ROWS];       /* the rows of the item at hand */
+    uint32_t position[AFTI_ITEM_ROWS]; /* 0: the constant; i: terms.own[i - 1] */
     float value[AFTI_ITEM_ROWS], scale[AFTI_ITEM_ROWS];
     uint32_t n;
+    struct afti_row part[AFTI_ITEM_ROWS];
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
-    struct afti_entry *entry[AFT_CANDIDATES_MAX];   /* of the candidates that are known */
-    struct afti_shape *filling[AFT_CANDIDATES_MAX]; /* shapes to be filled */
-    uint32_t filling_n;
-    struct aft_walk walk;
+    struct afti_entry *entry[AFT_CANDIDATES_MAX]; /* of the candidates that are known */
 };
 /* ---- known candidates; catalogue.c */
-struct
-    afti_shape { /* rows, and what one unit at each is worth to `member` in this epoch of the grid */
-    uint64_t hash, epoch;
-    uint32_t n, member;
-    const uint32_t *rows;
-    double *by;
+struct afti_shape {
+    uint64_t hash, epoch; /* by[] is of this epoch of the grid, and of `member` */
+    uint32_t n, member;   /* n: a multiple of 4 */
+    const uint32_t *rows; /* AFT_NOWHERE: not there yet, or beyond the arm's terms */
+    float *by;            /* what one unit at each is worth */
 };
 struct afti_entry_terms { /* what is seldom needed */
     uint32_t *at;         /* the row of each, AFT_NOWHERE: none yet */
     struct aft_term *own; /* the first is its identity */
 };
-struct
-    afti_entry { /* in 64 bytes with ten values: what a score needs of an arm is one line of memory */
-    struct afti_shape *shape;
-    struct afti_entry_terms *terms;
+/* What a score needs of an arm: in one line of memory with twelve values. */
+struct afti_entry {
+    uint32_t shape;          /* its number in the catalogue */
     uint32_t identity, seen; /* its row; rows in the dictionary when all this was resolved */
     uint16_t own_n;
     bool good, missing; /* good: its terms can be learned; missing: some have no row yet */
-    float value[];      /* shape->n, room for own_n - 1 */
+    float value[];      /* as many as the shape has rows; 0 where there is none */
 };
 struct afti_catalogue {
     uint64_t revision; /* of what it holds; 0: nothing */
     bool live;         /* the example at hand is under it */
     struct aft_arena arena;
-    struct afti_entry **v; /* by number; NULL: not made */
-    uint32_t cap, shapes_n, shapes_cap;
-    struct afti_shape **shapes; /* open addressing */
+    struct afti_entry **v;           /* by number; NULL: not made */
+    struct afti_entry_terms **terms; /* of the same */
+    uint32_t cap, shapes_n, shapes_cap, table_n;
+    struct afti_shape *shapes;
+    uint32_t *table; /* open addressing: numbers of shapes + 1 */
 };
 struct afti_place { /* for linear kinds; linear.c: the item at hand */
     struct aft_sparse x;
@@ -153,7 +157,7 @@ struct afti_table {
     double rate;   /* vw */
     double memory; /* bayes-full: half is forgotten in so many examples; 0: nothing */
     struct afti_catalogue catalogue;
-    const struct afti_entry *entry; /* whose terms terms.own are, or NULL */
+    const struct afti_entry_terms *known; /* whose terms terms.own are, or NULL */
     int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */
 };
 
@@ -311,12 +315,20 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
+struct afti_sums {
+    const float *w, *x; /* a member's row 0, the context */
+    uint32_t stride, n;
+    size_t row; /* floats from a row to the next */
+    struct afti_entry *const *entry;
+    const struct afti_shape *shapes;
+    double constant;
+};
+void afti_grid_sums(const struct afti_sums *s, double *score); /* its kernel */
 /* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
 static inline bool
 afti_grid_identity(const struct afti_table *t, uint32_t i)
 {
-    uint32_t row = t->grid.at[i];
-    return i > 0 && t->terms.own[0].hash == t->weights.bilinear.rows.keys[row];
+    return t->grid.position[i] == 1;
 }
 static inline float
 afti_grid_norm(const struct afti_grid *g, uint32_t row, uint32_t column)
@@ -324,8 +336,6 @@ afti_grid_norm(const struct afti_grid *g, uint32_t row, uint32_t column)
     float r = g->rows[row].max, c = g->columns[column].max;
     return (r > 0 ? r : 1) * (c > 0 ? c : 1);
 }
-void afti_grid_folds(const struct aft_bilinear *m, const float *x, const uint32_t *index,
-                     uint32_t n, float *fold); /* its kernel */
 /* afti_grid_steps: room for the steps of the rows at hand. afti_grid_move: w += u x step, row by row. */
 void afti_grid_steps(struct afti_table *t);
 void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
@@ -333,13 +343,13 @@ void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
 void afti_grid_encode(const struct afti_table *t, struct aft_image *image);
 bool afti_grid_decode(struct afti_table *t, struct aft_reader *r);
 
-/* ---- flow.c. One row's part of a step: c of its crosses; own: of its first column, the row's own weight. */
-struct afti_row {
-    float *g, *step;
-    float value, scale, c, own, phi;
+/* ---- flow.c; its kernel */
+struct afti_context {
+    const float *x, *norm;
+    uint32_t stride;
 };
-float afti_flow_row(const struct afti_row *r, const float *x, const float *norm, uint32_t stride,
-                    float *used); /* its kernel */
+float afti_flow_rows(const struct afti_row *rows, uint32_t n, const struct afti_context *x,
+                     float *used);
 void afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
 void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
                       double after);

@@ -186,6 +186,12 @@ aft_rounds_block(struct aft_rounds *r, int32_t partition, int64_t offset, struct
     uint64_t end = b.first_seq + b.n;
     if (b.epoch < p->epoch)
         return AFT_OK; /* next_offset stays: the record before it always says which epoch is in force */
+    if (b.n && b.epoch > p->epoch && p->epoch >= 0)
+        return AFT_FAIL(e, AFT_E_GAP,
+                        "examples partition %d offset %lld: epoch %lld begins with seq %llu and "
+                        "not with its empty block: a record is lost or was changed; replay",
+                        partition, (long long)offset, (long long)b.epoch,
+                        (unsigned long long)b.first_seq);
     if (b.n && b.first_seq > p->next_seq)
         return AFT_FAIL(e, AFT_E_GAP,
                         "examples partition %d offset %lld: expected seq %llu, the next is %llu: "

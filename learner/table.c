@@ -59,7 +59,7 @@ afti_take_arm(struct afti_table *t, struct aft_bytes id, struct aft_features f, 
 {
     struct afti_terms *s = &t->terms;
     struct aft_error e;
-    t->entry = NULL;
+    t->known = NULL;
     if (aft_encode_arm_known(&s->plan, s->arm_names, id, f, &s->arm, &e) != AFT_OK)
         return false;
     s->own_n = aft_terms_own(&s->plan, &s->context, &s->arm, slot, s->identity, s->crosses, s->own);
@@ -75,8 +75,8 @@ afti_take_candidate(struct afti_table *t, const struct aft_candidate *c, int32_t
     const struct afti_entry *e = afti_catalogue_entry(t, c);
     if (!e)
         return afti_take_arm(t, c->arm_id, c->features, slot);
-    t->entry = e;
+    t->known = t->catalogue.terms[c->known];
     t->terms.own_n = e->own_n;
-    memcpy(t->terms.own, e->terms->own, e->own_n * sizeof *t->terms.own);
+    memcpy(t->terms.own, t->known->own, e->own_n * sizeof *t->terms.own);
     return true;
 }

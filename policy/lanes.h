@@ -20,6 +20,18 @@
 
 typedef float aft_floats __attribute__((vector_size(16)));
 typedef double aft_doubles __attribute__((vector_size(16)));
+typedef float aft_wide_floats __attribute__((vector_size(32)));
+
+/* The tree over eight lanes. */
+static inline float
+aft_lanes_sum(const aft_wide_floats *v)
+{
+    aft_floats low, high;
+    memcpy(&low, v, sizeof low);
+    memcpy(&high, (const uint8_t *)v + sizeof low, sizeof high);
+    low += high;
+    return (low[0] + low[2]) + (low[1] + low[3]);
+}
 
 /* Lanes 0-3 and 4-7, then (0+4)+(2+6) + (1+5)+(3+7). n: a multiple of 8. */
 static inline float
@@ -52,7 +64,6 @@ aft_add8(float *restrict y, const float *restrict x, float f, uint32_t n)
 }
 
 typedef double aft_wide __attribute__((vector_size(32)));
-typedef float aft_wide_floats __attribute__((vector_size(32)));
 
 /* y += f x over eight doubles, each by itself: any width gives the same bits. */
 static inline void

@@ -87,7 +87,7 @@ class Tormentor(threading.Thread):
     def worked(self):
         """Until it owns what the group gave it, or for a while: the group may be busy with the dead."""
         end = time.monotonic() + 6
-        while " ready\n" not in self.service.said() and time.monotonic() < end:
+        while 'msg="ready"' not in self.service.said() and time.monotonic() < end:
             self.pause(0.05)
 
 

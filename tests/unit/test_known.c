@@ -190,6 +190,15 @@ test_flow(void **state)
 }
 
 static void
+test_other_bilinear_kinds(void **state)
+{
+    (void)state;
+    same_by_all_ways("flow-squared", "length*age", 1 << 20);
+    same_by_all_ways("vw", "device*hour", 1 << 20);
+    same_by_all_ways("bayes", "arm*topic", 1 << 20);
+}
+
+static void
 test_ridge(void **state)
 {
     (void)state;
@@ -202,6 +211,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flow),
+        cmocka_unit_test(test_other_bilinear_kinds),
         cmocka_unit_test(test_ridge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
