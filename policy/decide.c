@@ -34,6 +34,7 @@ aft_scratch_free(struct aft_scratch *s)
     if (!s)
         return;
     free(s->catalogue.value);
+    free(s->catalogue.square);
     free(s->direction);
     free(s->gram);
     free(s->places);

@@ -83,8 +83,9 @@ struct afti_catalogue {
     bool usable;
     uint32_t identity[AFT_CANDIDATES_MAX], place[2 * AFT_FEATURES_MAX];
     double by[2 * AFT_FEATURES_MAX], sum[AFT_CANDIDATES_MAX + 8];
-    double *value; /* rows x stride */
+    double *value, *square; /* rows x stride, of each */
     size_t value_cap;
+    double unknown[AFT_CANDIDATES_MAX]; /* sum of squares of what the model has no place for */
 };
 
 #define AFTI_DIRECTIONS 64u
@@ -138,6 +139,14 @@ struct afti_fold *afti_fold(const struct aft_bilinear *b, struct aft_scratch *s,
  * what all share. */
 bool afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                       uint32_t n, double start);
+
+/* The same for variances of a bilinear model, before its means are asked for; by revision alone. */
+struct afti_unknown {
+    double context,
+        prior; /* squares of the context's terms that have no column; of all of its terms */
+};
+bool afti_plain_variances(const struct aft_model *m, struct aft_scratch *s,
+                          const struct aft_request *r, uint32_t n, struct afti_unknown unknown);
 
 /* tally.c. afti_spread: `mass` over the best k (<= AFTI_RANKS) of s->value[0 .. n), into s->tally[]. afti_thompson: draws and tally. */
 #define AFTI_GRAM_MAX 128u

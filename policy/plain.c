@@ -1,5 +1,6 @@
-/* plain.c - means of candidates whose own terms are their identity and their features alone: no term is made, no name hashed. The
- * same sums in the same order as score.c's long way (what is not known adds zero), so the same bits. One thread a scratch.
+/* plain.c - means of candidates whose own terms are their identity and their features alone (by revision, of a bilinear model, their
+ * variances too): no term is made, no name hashed. The same sums in the same order as score.c's long way (what is not known adds
+ * zero), so the same bits. One thread a scratch.
  *
  *   by revision   the caller says that the candidates have not changed: they were resolved once into a table, a row for each
  *                 place in an order that suits all of them; a decision costs a product for each candidate and place
@@ -155,22 +156,30 @@ lay_values(const struct aft_model *m, struct aft_scratch *s)
     size_t size = (size_t)c->rows * c->stride;
     if (size > c->value_cap) {
         free(c->value);
+        free(c->square);
         c->value_cap = 2 * size;
         c->value = malloc(c->value_cap * sizeof *c->value);
-        AFT_ASSERT(c->value);
+        c->square = malloc(c->value_cap * sizeof *c->square);
+        AFT_ASSERT(c->value && c->square);
     }
     memset(c->value, 0, size * sizeof *c->value);
+    memset(c->square, 0, size * sizeof *c->square);
     for (uint32_t i = 0; i < c->n; i++) {
         uint32_t n = 0, at = 0;
         AFT_ASSERT(terms_of(m, s, &c->candidates[i], &n));
+        c->unknown[i] = c->identity[i] == AFT_NOWHERE;
         for (uint32_t j = 1; j < n; j++) {
             uint32_t place = aft_dict_find(places(m), s->arm.v[j].hash);
-            if (place == AFT_NOWHERE)
+            double v = s->arm.v[j].value;
+            if (place == AFT_NOWHERE) {
+                c->unknown[i] += v * v;
                 continue;
+            }
             while (c->place[at] != place)
                 at++;
             AFT_INVARIANT(I1, at < c->rows);
-            c->value[(size_t)at++ * c->stride + i] = s->arm.v[j].value;
+            c->value[(size_t)at * c->stride + i] = v;
+            c->square[(size_t)at++ * c->stride + i] = v * v;
         }
     }
 }
@@ -234,13 +243,20 @@ afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t s
 }
 
 static bool
-by_revision(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-            uint32_t n, double start)
+resolved(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
 {
     struct afti_catalogue *c = &s->catalogue;
     if (c->revision != r->revision || c->candidates != r->candidates || c->n != r->candidates_n)
         resolve(m, s, r);
-    if (!c->usable)
+    return c->usable;
+}
+
+static bool
+by_revision(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+            uint32_t n, double start)
+{
+    struct afti_catalogue *c = &s->catalogue;
+    if (!resolved(m, s, r))
         return false;
     worths(m, s, c->place, c->rows, c->by);
     worths(m, s, c->identity, c->n, c->sum);
@@ -259,4 +275,24 @@ afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const struct 
     if (!aft_features_plain(&m->plan, !bilinear(m)) || !has_room(m))
         return false;
     return (r->revision && by_revision(m, s, r, n, start)) || walk(m, s, r, n, start);
+}
+
+bool
+afti_plain_variances(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+                     uint32_t n, struct afti_unknown unknown)
+{
+    const struct aft_bilinear *b = &m->weights.bilinear;
+    struct afti_catalogue *c = &s->catalogue;
+    if (!r->revision || !aft_features_plain(&m->plan, false) || !resolved(m, s, r))
+        return false;
+    for (uint32_t j = 0; j < c->rows; j++)
+        c->by[j] = afti_fold(b, s, c->place[j], unknown.context, true)->variance;
+    for (uint32_t i = 0; i < c->stride; i++) {
+        bool known = i < c->n && c->identity[i] != AFT_NOWHERE;
+        c->sum[i] = known ? afti_fold(b, s, c->identity[i], unknown.context, true)->variance : 0;
+    }
+    afti_plain_rows(c->square, c->by, c->rows, c->stride, c->sum);
+    for (uint32_t i = 0; i < n; i++)
+        s->variance[i] = c->sum[s->index[i]] + c->unknown[s->index[i]] * unknown.prior;
+    return true;
 }

@@ -327,19 +327,21 @@ bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct 
     struct afti_fold none = {0}, *constant = &none;
     if (b->rows.n)
         constant = afti_fold(b, s, 0, unknown, want.variance);
-    if (!want.variance && afti_plain_means(m, s, r, n, constant->mean))
+    struct afti_unknown beyond = {unknown, prior};
+    if (!want.gram && (!want.variance || afti_plain_variances(m, s, r, n, beyond)) &&
+        afti_plain_means(m, s, r, n, constant->mean))
         return AFT_OK;
     for (uint32_t a = 0; a < n; a++) {
         const struct aft_candidate *c = &r->candidates[s->index[a]];
-        AFT_TRY(aft_encode_arm(&m->plan, c->arm_id, c->features, &s->arm, e));
+        AFT_TRY(aft_encode_arm_known(&m->plan, s->arm_names, c->arm_id, c->features, &s->arm, e));
         uint32_t t = aft_terms_own(&m->plan, &s->context, &s->arm, 0, true, false, s->terms);
         double mean = constant->mean, variance = 0, own = 0;
         s->start[a] = (uint32_t)s->places_n;
         for (uint32_t i = 0; i < t; i++) {
-            uint32_t row = aft_dict_find(&b->rows, s->terms[i].hash);
+            uint32_t row = aft_term_place(&s->terms[i], s->arm_names, &b->rows);
             double v = s->terms[i].value;
             if (row == AFT_NOWHERE) {
-                own += v * v * prior;
+                own += v * v;
                 continue;
             }
             struct afti_fold *f = afti_fold(b, s, row, unknown, want.variance);
@@ -350,8 +352,8 @@ bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct 
         }
         s->start[a + 1] = (uint32_t)s->places_n;
         s->mean[a] = mean;
-        s->variance[a] = variance + own;
-        s->value[a] = own;
+        s->variance[a] = variance + own * prior;
+        s->value[a] = own * prior;
     }
     s->joint = want.gram && !bilinear_directions(s, n) && n <= AFTI_GRAM_MAX;
     if (s->joint)

@@ -46,32 +46,36 @@ lacking(const struct afti_sequence *q, const struct above *a)
     return false;
 }
 
-static double
-weight(const struct afti_sequence *q, const struct above *a, bool lacks, uint32_t i)
+/* p[0 .. n): w times what stands above makes of it; zero for who stands there. */
+static void
+weights(const struct afti_sequence *q, const struct above *a, double *p)
 {
-    double v = q->w[i];
-    if (lacks && !(q->wanted[i] && !(a->covered >> (q->wanted[i] - 1) & 1)))
-        v *= q->uncovered;
-    for (uint32_t l = 0; q->topic[i] && l < a->n; l++)
-        if (q->topic[a->item[l]] == q->topic[i])
-            v *= q->repeat;
-    return v;
+    memcpy(p, q->w, q->n * sizeof *p);
+    if (lacking(q, a))
+        for (uint32_t i = 0; i < q->n; i++)
+            p[i] *= q->wanted[i] && !(a->covered >> (q->wanted[i] - 1) & 1) ? 1 : q->uncovered;
+    for (uint32_t l = 0; l < a->n; l++) {
+        uint64_t topic = q->topic[a->item[l]];
+        for (uint32_t i = 0; topic && i < q->n; i++)
+            p[i] *= q->topic[i] == topic ? q->repeat : 1;
+    }
+    for (uint32_t l = 0; l < a->n; l++)
+        p[a->item[l]] = 0;
 }
 
 /* p[0 .. n): of the next slot; zero for who stands above. */
 static void
 next_slot(const struct afti_sequence *q, const struct above *a, double *p)
 {
-    bool lacks = lacking(q, a);
     double sum = 0, low = q->epsilon / (q->n - a->n), even = 1.0 / (q->n - a->n);
-    for (uint32_t i = 0; i < q->n; i++) {
-        p[i] = stands(a, i) ? 0 : weight(q, a, lacks, i);
+    weights(q, a, p);
+    for (uint32_t i = 0; i < q->n; i++)
         sum += p[i];
-    }
     double scale = sum > 1e-290 ? (1 - q->epsilon) / sum : 0;
     for (uint32_t i = 0; i < q->n; i++)
-        if (!stands(a, i))
-            p[i] = scale > 0 ? p[i] * scale + low : even;
+        p[i] = scale > 0 ? p[i] * scale + low : even;
+    for (uint32_t l = 0; l < a->n; l++)
+        p[a->item[l]] = 0;
 }
 
 void

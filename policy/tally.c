@@ -78,12 +78,19 @@ reached(const double lane[8], uint32_t room)
     return room <= 8 ? bar : -(double)INFINITY;
 }
 
+/* Kept where it reaches the bar. */
+#define TRY(i)                     \
+    do {                           \
+        hit[hits] = (i);           \
+        hits += value[(i)] >= bar; \
+    } while (0)
+
 /* The best `room` in order; false where two of them are alike. value[n ..] up to a multiple of 8: minus infinity. Few jumps that
  * depend on the values: they are random, and a jump that is guessed wrong costs more than all the rest. */
 AFT_WIDE bool
 afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
 {
-    uint32_t hit[AFT_CANDIDATES_MAX + 1], hits = 0;
+    uint32_t hit[AFT_CANDIDATES_MAX + 8], hits = 0;
     double lane[8];
     aft_wide even, odd, x;
     memcpy(&even, value, sizeof even);
@@ -97,15 +104,21 @@ afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
     memcpy(lane, &even, sizeof even);
     memcpy(lane + 4, &odd, sizeof odd);
     double bar = reached(lane, room);
-    for (uint32_t i = 0; i < n; i++) {
-        hit[hits] = i;
-        hits += value[i] >= bar;
+    for (uint32_t i = 0; i < n; i += 4) {
+        TRY(i);
+        TRY(i + 1);
+        TRY(i + 2);
+        TRY(i + 3);
     }
     AFT_ASSERT(hits >= room);
     for (uint32_t j = 0; j < room; j++) {
         uint32_t at = 0;
-        for (uint32_t h = 1; h < hits; h++)
-            at = value[hit[h]] > value[hit[at]] ? h : at;
+        double top = value[hit[0]];
+        for (uint32_t h = 1; h < hits; h++) {
+            double v = value[hit[h]];
+            at = v > top ? h : at;
+            top = v > top ? v : top;
+        }
         best[j] = hit[at];
         hit[at] = hit[--hits];
     }

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "learner/learner.h"
+#include "policy/inner.h"
 
-enum { ARMS = 37, OWN = 9, CONTEXT = 6 };
+enum { ARMS = 37, OWN = 9, CONTEXT = 6, ELIGIBLE = ARMS - 3 };
 
 static const char *const nothing = "a feature with a name that is too long to be kept";
 
@@ -153,11 +154,20 @@ decide(const struct aft_model *m, struct aft_scratch *s, const struct world *w, 
     }
 }
 
+/* The last decision's variances are those, where the law reads any. */
+static void
+same_variances(const struct aft_model *m, const struct aft_scratch *s, const double *variance)
+{
+    if (afti_wants(&m->plan.settings).variance)
+        assert_memory_equal(s->variance, variance, ELIGIBLE * sizeof *variance);
+}
+
 static void
 same_by_all_ways(const char *model, const char *explore, uint64_t seed)
 {
     static struct world w;
     float by_terms[ARMS + 9], walked[ARMS + 9], table[ARMS + 9];
+    double variance[ELIGIBLE];
     struct aft_scratch *s = aft_scratch_new();
     aft_random_init(&w.random, seed, 0);
     struct aft_model *m = trained(&w, model, "shared", explore);
@@ -165,9 +175,12 @@ same_by_all_ways(const char *model, const char *explore, uint64_t seed)
         fill(&w, i % 3 == 0);
         for (int again = 0; again < 2; again++) {
             decide(m, s, &w, i, table);
+            memcpy(variance, s->variance, sizeof variance);
             decide(m, s, &w, 0, walked);
+            same_variances(m, s, variance);
             lengthen(&w, 1);
             decide(m, s, &w, 0, by_terms);
+            same_variances(m, s, variance);
             lengthen(&w, -1);
             assert_memory_equal(by_terms, walked, sizeof walked);
             assert_memory_equal(by_terms, table, sizeof table);
@@ -194,25 +207,27 @@ test_decides_the_same_by_all_ways(void **state)
     same_by_all_ways("flow", "softmax", seed);
     same_by_all_ways("ridge", "epsilon_greedy", seed);
     same_by_all_ways("flow", "epsilon_greedy", seed);
+    same_by_all_ways("flow", "squarecb-elim", seed);
+    same_by_all_ways("flow", "ucb", seed);
 }
 
-/* x' C x by the triangle or row by row: not the same bits, but the same order of the arms. */
+/* x' C x by its factors or row by row: not the same bits, but the same order of the arms. */
 static void
-test_widths_by_the_triangle(void **state)
+test_widths_by_factors(void **state)
 {
     (void)state;
     static struct world w;
-    float rows[ARMS + 9], triangle[ARMS + 9];
+    float rows[ARMS + 9], factors[ARMS + 9];
     struct aft_scratch *s = aft_scratch_new();
     aft_random_init(&w.random, kit_seed(6), 0);
     struct aft_model *m = trained(&w, "ridge", "per_arm", "linucb");
     for (int i = 0; i < 300; i++) {
         fill(&w, false);
         bare(&w); /* the last five nobody has learned */
-        decide(m, s, &w, 0, triangle);
+        decide(m, s, &w, 0, factors);
         lengthen(&w, 1);
         decide(m, s, &w, 0, rows);
-        assert_memory_equal(rows, triangle, sizeof rows);
+        assert_memory_equal(rows, factors, sizeof rows);
     }
     aft_model_free(m);
     aft_scratch_free(s);
@@ -249,7 +264,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decides_the_same_by_all_ways),
-        cmocka_unit_test(test_widths_by_the_triangle),
+        cmocka_unit_test(test_widths_by_factors),
         cmocka_unit_test(test_learns_the_same_by_all_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
