@@ -109,6 +109,10 @@ read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, s
     v->body = body;
     if (log == AFT_IMPRESSIONS) {
         struct aft_impression i;
+        if (body.n > AFT_IMPRESSION_BYTES_MAX)
+            return AFT_FAIL(e, AFT_E_LIMIT,
+                            "an impression of %zu bytes, at most %u: log fewer features", body.n,
+                            AFT_IMPRESSION_BYTES_MAX);
         AFT_TRY(aft_decode_impression(body, &j->scratch, &i, e));
         v->ts = i.timestamp_ms;
         v->deferred = i.deferred;

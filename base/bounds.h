@@ -7,6 +7,8 @@
 #define AFT_BASE_BOUNDS_H
 
 #define AFT_RECORD_BYTES_MAX (4u << 20) /* one Kafka record's value */
+#define AFT_IMPRESSION_BYTES_MAX \
+    (3u << 20) /* an impression's: its example is larger, and must be a record too */
 #define AFT_ID_BYTES_MAX \
     255u /* decision, user, outcome, arm, session, subject, kind, feature name */
 #define AFT_TEXT_BYTES_MAX 4096u /* a string feature's value, a policy's name */
@@ -32,6 +34,11 @@
 
 _Static_assert(AFT_SLATE_MAX <= AFT_SHOWN_MAX, "what we draw can be logged");
 _Static_assert(AFT_KINDS_MAX <= AFT_COMPONENTS_MAX, "a component a kind");
+_Static_assert(AFT_IMPRESSION_BYTES_MAX +
+                       AFT_SHOWN_MAX * (32u + AFT_COMPONENTS_MAX * (AFT_ID_BYTES_MAX + 16u)) +
+                       4096u <=
+                   AFT_RECORD_BYTES_MAX,
+               "rewards, changes and components of all items, and the block's head");
 _Static_assert(AFT_BLOCK_BYTES_MAX < (1u << 20), "below the brokers' default message.max.bytes");
 
 #endif

@@ -71,6 +71,9 @@ class Tormentor(threading.Thread):
                 service.signal(signal.SIGCONT)
                 self.count("pauses")
                 self.pause(chance.random() * 1.5)
+                if chance.random() < 0.2:  # who woke late can still be stopped in order
+                    service.stop()
+                    self.count("stops")
             elif dice < 0.68:
                 service.stop()
                 self.count("stops")
