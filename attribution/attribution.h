@@ -134,7 +134,14 @@ size_t aft_joiner_waiting(const struct aft_joiner *j, enum aft_log_kind log);
 enum aft_log_kind aft_joiner_behind(const struct aft_joiner *j);
 void aft_joiner_counts(const struct aft_joiner *j, struct aft_join_counts *out);
 void aft_joiner_digest(const struct aft_joiner *j, struct aft_digest *out);
+/* aft_joiner_memory: bytes of it all. aft_joiner_memory_of says where: what open impressions cost (touches, their ids and users); outcomes
+ * and credit; segments kept for examples and until they are committed (bounded: 64 MB, and what waits for a commit); records that
+ * wait for their place in the order. */
 uint64_t aft_joiner_memory(const struct aft_joiner *j);
+struct aft_join_memory {
+    uint64_t touches, outcomes, segments, waiting;
+};
+void aft_joiner_memory_of(const struct aft_joiner *j, struct aft_join_memory *out);
 /* aft_joiner_uncommitted: bytes of state that the next commit would write. */
 size_t aft_joiner_uncommitted(const struct aft_joiner *j);
 

@@ -5,6 +5,8 @@
  */
 #include "attribution/inner.h"
 
+enum { AHEAD = 12 };
+
 static enum aft_err
 damaged(uint64_t segment, const char *what, struct aft_error *e)
 {
@@ -31,17 +33,29 @@ add_touch(struct aft_joiner *j, const struct aft_touch *t, const struct aft_hash
         afti_timers_late(j, n);
 }
 
+/* glance: what the index needs of an impression; the long way where its lists stand in several blocks. */
 static bool
-again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at)
+glance(struct aft_joiner *j, struct aft_bytes body, struct aft_glance *out)
 {
     struct aft_impression v;
     struct aft_error ignored;
+    if (aft_glance_impression(body, out))
+        return true;
     aft_arena_reset(&j->scratch);
-    if (aft_decode_impression(r->payload, &j->scratch, &v, &ignored) != AFT_OK)
+    if (aft_decode_impression(body, &j->scratch, &v, &ignored) != AFT_OK)
         return false;
-    struct aft_hash128 user = aft_id_of(v.user_id);
-    struct aft_hash128 id = aft_id_of(v.decision_id);
+    *out = (struct aft_glance){v.decision_id, v.user_id, v.timestamp_ms, v.deferred, v.slate_n};
+    return true;
+}
+
+static bool
+again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at)
+{
+    struct aft_glance v;
     uint64_t other;
+    if (!glance(j, r->payload, &v))
+        return false;
+    struct aft_hash128 user = aft_id_of(v.user_id), id = aft_id_of(v.decision_id);
     if (!aft_touch_fits(v.timestamp_ms, r->e) || aft_index_find(&j->index, id, &other))
         return false;
     unsigned flags = AFT_TOUCH_LIVE | (v.deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
@@ -147,17 +161,41 @@ again(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at
 }
 
 /* ---- all of them */
+#define TIME_MAX_MS \
+    INT64_C(8640000000000000) /* of an event, as in wire; nothing in a state is beyond */
+
+struct reading {  /* of the segments, one after the other */
+    int64_t last; /* e of the record before: canonical order */
+    bool begun;
+};
+
+/* expect: the slots that the record at *ahead will want are on their way from memory while those before it are applied. */
+static void
+expect(const struct aft_joiner *j, struct aft_bytes segment, size_t *ahead)
+{
+    struct aft_redo_record r;
+    struct aft_bytes decision, user;
+    if (!aft_redo_next(segment, ahead, &r) || r.kind != AFT_REDO_IMPRESSION)
+        return;
+    struct aft_reader in = aft_reader(r.payload);
+    if (!aft_get_bytes(&in, AFT_ID_BYTES_MAX, &decision) ||
+        !aft_get_bytes(&in, AFT_ID_BYTES_MAX, &user))
+        return;
+    struct aft_hash128 id = aft_id_of(decision), who = aft_id_of(user);
+    AFT_INDEX_EXPECT_IMPRESSION(&j->index, id, who);
+}
 
 static enum aft_err
-again_segment(struct aft_joiner *j, uint64_t number, bool first, struct aft_bytes value,
-              struct aft_error *e)
+again_segment(struct aft_joiner *j, uint64_t number, struct reading *at_hand,
+              struct aft_bytes value, struct aft_error *e)
 {
     struct aft_redo_record r;
     size_t at = AFT_SEGMENT_HEAD;
     if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS1", 4) != 0)
         return damaged(number, "has a wrong head", e);
     uint64_t touch = aft_load_le64(value.p + 4), outcome = aft_load_le64(value.p + 12);
-    if (first) {
+    if (!at_hand->begun) {
+        at_hand->begun = true;
         aft_index_deinit(&j->index);
         aft_index_init(&j->index, touch, outcome);
         afti_timers_init(&j->timers, touch);
@@ -165,10 +203,17 @@ again_segment(struct aft_joiner *j, uint64_t number, bool first, struct aft_byte
     } else if (touch != j->index.tail || outcome != j->index.seen_tail) {
         return damaged(number, "does not follow the one before it", e);
     }
+    size_t ahead = at;
+    for (int i = 0; i < AHEAD; i++)
+        expect(j, value, &ahead);
     for (;;) {
         struct aft_place place = {(uint32_t)number, (uint32_t)at};
+        expect(j, value, &ahead);
         if (!aft_redo_next(value, &at, &r))
             break;
+        if (r.e < at_hand->last || r.e > TIME_MAX_MS)
+            return damaged(number, "is out of order", e);
+        at_hand->last = r.e;
         AFT_TRY(again(j, &r, place, e));
     }
     return at == value.n ? AFT_OK : damaged(number, "is cut off", e);
@@ -179,6 +224,7 @@ read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct af
               struct aft_error *e)
 {
     uint64_t want = c->first_segment;
+    struct reading at_hand = {.last = -TIME_MAX_MS};
     while (want <= c->last_segment) {
         struct aft_put at;
         bool end;
@@ -189,9 +235,15 @@ read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct af
             continue;
         if (aft_load_be64(at.key.p) != want)
             return damaged(want, "is missing", e);
-        AFT_TRY(again_segment(j, want, want == c->first_segment, at.value, e));
+        AFT_TRY(again_segment(j, want, &at_hand, at.value, e));
         want++;
     }
+    if (at_hand.begun && at_hand.last > c->fired_ms)
+        return AFT_FAIL(
+            e, AFT_E_CORRUPT,
+            "the state's last record says that it has gone up to %lld, but its segments "
+            "reach %lld: restore a checkpoint, or rebuild it from the logs",
+            (long long)c->fired_ms, (long long)at_hand.last);
     return AFT_OK;
 }
 

@@ -52,6 +52,7 @@ struct aft_task_status {
     struct aft_join_counts join;
     struct aft_digest state;
     uint64_t memory_bytes, disk_bytes;
+    struct aft_join_memory memory;
 };
 /* aft_task_committed: committed_offset alone; cheap. */
 void aft_task_committed(const struct aft_task *t, int64_t out[2]);

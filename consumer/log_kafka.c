@@ -55,7 +55,7 @@ static const struct rule defaults[] = {
     {R, "fetch.error.backoff.ms", "100"},
     {R, "queued.min.messages", "100000"},
     {R, "queued.max.messages.kbytes", "16384"},
-    {W, "linger.ms", "5"},
+    {W, "linger.ms", "2"},
     {W, "message.timeout.ms", "0"},
     {W, "queue.buffering.max.kbytes", "131072"},
     {W, "message.max.bytes", "8388608"}, /* an example is a little larger than its impression */

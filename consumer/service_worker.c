@@ -234,9 +234,12 @@ static enum aft_err
 worker_loop(struct worker *w, struct aft_error *e)
 {
     bool busy = false;
-    int64_t told_ms = 0;
+    int64_t told_ms = 0, busy_ms = 0;
     while (!afti_service_stopping(w->s)) {
-        enum aft_err err = group_step(w, busy ? 0 : AFTI_IDLE_MS, e);
+        int64_t now = afti_now(w->s);
+        busy_ms = busy ? now : busy_ms;
+        int idle = now - busy_ms < 1000 ? AFTI_EAGER_MS : AFTI_IDLE_MS;
+        enum aft_err err = group_step(w, busy ? 0 : idle, e);
         if (err != AFT_OK && !afti_passing(err))
             return err;
         if (err != AFT_OK) {

@@ -157,8 +157,7 @@ work_step(struct aft_task *t, int timeout_ms, bool *busy, struct aft_error *e)
     AFT_TRY(wait_for_more(t, timeout_ms, busy, e));
     AFT_TRY(aft_joiner_run(t->joiner, e));
     AFT_TRY(afti_idle(t, e));
-    if (!*busy)
-        AFT_TRY(afti_block_send(t, e));
+    AFT_TRY(afti_block_step(t, *busy, e));
     AFT_TRY(afti_commit_step(t, false, e));
     t->o.log->ops->poll(t->o.log, 0);
     return afti_outbox_failed(t->box, e);
@@ -242,5 +241,6 @@ aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *ou
     if (with_digest)
         aft_joiner_digest(t->joiner, &out->state);
     out->memory_bytes = aft_joiner_memory(t->joiner);
+    aft_joiner_memory_of(t->joiner, &out->memory);
     out->disk_bytes = t->o.store->ops->bytes(t->o.store);
 }

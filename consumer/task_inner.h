@@ -22,11 +22,12 @@
 #include "consumer/consumer.h"
 #include "consumer/outbox.h"
 
-#define AFTI_BATCH_MAX 256u /* what stays in a core's cache from decoding to joining */
+#define AFTI_BATCH_MAX 256u           /* what stays in a core's cache from decoding to joining */
 #define AFTI_WAITING_MAX 20000u       /* records read ahead on the log that is in front */
 #define AFTI_INFLIGHT_MAX (32u << 20) /* bytes of output that are not yet acknowledged */
 #define AFTI_BLOCK_SEND_BYTES \
-    (128u << 10) /* a block this large is sent without waiting for the step's end */
+    (128u << 10)            /* a block this large is sent without waiting for the step's end */
+#define AFTI_BLOCK_AGE_MS 5 /* an older one is sent although there is more to do */
 #define AFTI_ARENA_MAX (64u << 20)
 
 enum afti_phase {
@@ -108,6 +109,7 @@ struct aft_task {
     int64_t clock_target; /* -1: to be asked for */
     int64_t last_cut_ms;
 
+    int64_t block_ms; /* monotonic: the end of the step that began the block; -1: not ended yet */
     uint32_t block_n; /* examples in block */
     bool fresh;       /* there was no state */
     bool published_known, pacing;
@@ -120,6 +122,8 @@ enum aft_err afti_example(void *task, uint64_t seq, struct aft_bytes body,
                           struct aft_hash128 hash_after, struct aft_error *e);
 /* afti_block_send: what was gathered, as one record; nothing gathered: nothing. */
 enum aft_err afti_block_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+/* afti_block_step: at a step's end: sent when there is nothing else to do, or when it waited long enough. */
+enum aft_err afti_block_step(struct aft_task *t, bool busy, struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_marker_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- task_owner.c */

@@ -47,6 +47,17 @@ afti_block_send(struct aft_task *t, struct aft_error *e)
     return AFT_OK;
 }
 
+enum aft_err
+afti_block_step(struct aft_task *t, bool busy, struct aft_error *e)
+{
+    if (t->block_n == 0)
+        return AFT_OK;
+    int64_t now = t->o.clock.monotonic_ms(t->o.clock.ctx);
+    if (t->block_ms < 0)
+        t->block_ms = now;
+    return busy && now - t->block_ms < AFTI_BLOCK_AGE_MS ? AFT_OK : afti_block_send(t, e);
+}
+
 /* The example stands in the log already: it is not written again, and must be the same where a block ended. */
 static enum aft_err
 muted(struct aft_task *t, uint64_t seq, struct aft_hash128 hash, struct aft_error *e)
@@ -77,8 +88,10 @@ afti_example(void *task, uint64_t seq, struct aft_bytes body, struct aft_hash128
         return muted(t, seq, hash_after, e);
     if (t->block_n && t->block.n + body.n > AFT_BLOCK_BYTES_MAX)
         AFT_TRY(afti_block_send(t, e));
-    if (t->block_n == 0)
+    if (t->block_n == 0) {
         t->block_first = seq;
+        t->block_ms = -1;
+    }
     aft_put_raw(&t->block, body);
     t->block_n++;
     t->block_hash = hash_after;

@@ -32,7 +32,9 @@ struct bench {
 
 struct result {
     double take, run, commit;
+    double stall; /* the longest commit */
     uint64_t examples, bytes, hash, open, memory, disk;
+    struct aft_join_memory parts;
 };
 
 static void
@@ -167,10 +169,11 @@ commit(struct aft_joiner *j, struct result *out)
 {
     struct aft_error e;
     uint64_t seq;
-    double from = seconds();
+    double from = seconds(), began = wall();
     aft_joiner_cut(j, AFT_ABSENT, &seq);
     must(aft_joiner_commit(j, &e), &e);
     out->commit += seconds() - from;
+    out->stall = wall() - began > out->stall ? wall() - began : out->stall;
 }
 
 static void
@@ -211,6 +214,7 @@ join(const struct bench *b, bool all, struct aft_store *store, struct result *ou
     aft_joiner_counts(j, &counts);
     out->open = (uint64_t)counts.open;
     out->memory = aft_joiner_memory(j);
+    aft_joiner_memory_of(j, &out->parts);
     out->disk = store->ops->bytes(store);
     aft_joiner_close(j);
 }
@@ -276,9 +280,13 @@ report(const struct bench *b, const struct result *lean, const struct result *al
     printf("all examples, in memory  %.0f events/s\n", n / all_s);
     printf("all examples, RocksDB  %.0f events/s\n", n / disk_s);
     double open = disk->open ? (double)disk->open : 1;
-    printf(
-        "an open impression  %.0f bytes of memory (hold and caches included)  %.0f bytes on disk\n",
-        (double)disk->memory / open, (double)disk->disk / open);
+    printf("an open impression  %.1f bytes of index  %.1f bytes on disk\n",
+           (double)disk->parts.touches / open, (double)disk->disk / open);
+    printf("memory  %.1f MB index  %.1f MB outcomes  %.1f MB segments at hand  %.1f MB of records "
+           "in order\n",
+           (double)disk->parts.touches / 1e6, (double)disk->parts.outcomes / 1e6,
+           (double)disk->parts.segments / 1e6, (double)disk->parts.waiting / 1e6);
+    printf("longest commit  %.0f ms\n", disk->stall * 1e3);
 }
 
 /* only: one run alone, for whoever looks at its profile. */

@@ -510,12 +510,18 @@ spliced(const struct aft_impression *v, const struct aft_example *x)
     aft_encode_example(&want, &all);
     assert_true(aft_splice_example(&got, aft_buffer_bytes(&body), &s));
     assert_true(aft_same(aft_buffer_bytes(&want), aft_buffer_bytes(&got)));
+    struct aft_glance seen;
+    assert_true(aft_glance_impression(aft_buffer_bytes(&body), &seen));
+    assert_true(aft_same(seen.decision_id, v->decision_id) && aft_same(seen.user_id, v->user_id));
+    assert_true(seen.timestamp_ms == v->timestamp_ms && seen.deferred == v->deferred &&
+                seen.slate_n == v->slate_n);
     s.items_n++;
     assert_false(aft_splice_example(&got, aft_buffer_bytes(&body), &s));
     s.items_n--;
     for (size_t n = 0; n < body.n; n += 1 + below(8)) {
         struct aft_bytes cut = alone((struct aft_bytes){body.p, n});
         (void)!aft_splice_example(&got, cut, &s);
+        (void)!aft_glance_impression(cut, &seen);
         release(cut);
     }
     aft_buffer_deinit(&body);
