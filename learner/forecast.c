@@ -251,7 +251,7 @@ move(struct aft_learner *l, struct afti_cohort *c, uint32_t member, double weigh
 
 void
 afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
-                   const struct aft_example_item *item, double weight)
+                   const struct aft_example_item *item, const struct afti_weight *w)
 {
     bool opens = x->phase == AFT_OPEN, settles = x->phase == AFT_SETTLE;
     struct afti_cohort *c = cohort_of(l, x->timestamp_ms, opens);
@@ -261,7 +261,7 @@ afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
     int to = settles ? NOWHERE : level_of(l, item->reward_micro);
     count(c, x, item, from, to);
     for (uint32_t m = 0; m < l->members_n && from != to; m++)
-        move(l, c, m, weight, from, to);
+        move(l, c, m, w->side[m] * afti_age(l, x->timestamp_ms), from, to);
 }
 
 /* ---- time passes */

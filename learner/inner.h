@@ -7,7 +7,8 @@
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
  *   forget.c      what is old counts less
  *   forecast.c, forecast_state.c   what is still to come
- *   arms.c, scoreboard.c   what is counted             learner.c     one example: dispatch and progressive estimates
+ *   design.c      settings -> members: sides, voters, regressor      progressive.c   judged before it is learned; auto's choice
+ *   arms.c, scoreboard.c, health.c   what is counted   learner.c     one example: dispatch
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
  *   rounds.c      blocks of all partitions -> examples in the canonical order
  *
@@ -34,6 +35,10 @@ enum afti_count {
     AFTI_PROGRESSIVE,
     AFTI_EVENT_TIME,
     AFTI_FORGOTTEN_TO, /* forget.c */
+    AFTI_SUPPORTED,    /* learned items whose propensity is known */
+    AFTI_GUESSED,      /* progressive decisions whose shown arm was predicted */
+    AFTI_DIFFERED,     /* ... where the sides of auto differed */
+    AFTI_SWITCHES,     /* of the side that serves */
     AFTI_COUNTS
 };
 enum afti_sum {
@@ -43,6 +48,10 @@ enum afti_sum {
     AFTI_IPS,
     AFTI_IPS_W,
     AFTI_DR,
+    AFTI_CAPPED, /* what the cap took of AFTI_WEIGHT_RAW */
+    AFTI_LOSS,
+    AFTI_AUTO, /* progressive.c */
+    AFTI_AUTO2,
     AFTI_SUMS
 };
 
@@ -154,6 +163,7 @@ struct afti_table {
     struct aft_weights weights;
     struct afti_grid grid;
     struct afti_place place;
+    double lambda; /* of the settings: a bilinear model does not carry it */
     double rate;   /* vw */
     double memory; /* bayes-full: half is forgotten in so many examples; 0: nothing */
     struct afti_catalogue catalogue;
@@ -198,6 +208,25 @@ struct afti_kind {
 };
 const struct afti_kind *afti_kind_of(enum aft_model_kind kind);
 
+/* ---- design.c: what the settings come to */
+struct afti_design {
+    enum aft_reduction reduction;
+    enum aft_ensemble ensemble;                 /* never auto */
+    enum aft_weighting weighting[2];            /* of each side; never auto */
+    uint32_t sides, voters, members, regressor; /* regressor: a member, or AFT_NOWHERE */
+    bool everything; /* some members regress for every arm that was left */
+    bool support;    /* propensities are divided by */
+};
+struct afti_design afti_design_of(const struct aft_learner_settings *s);
+enum aft_err afti_design_check(const struct aft_learner_settings *s,
+                               struct aft_error *e) AFT_MUST_CHECK;
+
+struct afti_weight { /* of an item */
+    double left;     /* arms that were left for its slot */
+    double raw;      /* 1 / (p left); 0: p is not known */
+    double side[2];  /* by the weighting of each side */
+};
+
 /* ---- forecast.c: learner.forecast=on */
 enum { AFTI_AGES = 11, AFTI_LEVELS = 4 };
 struct
@@ -223,10 +252,10 @@ struct afti_forecast {
 struct afti_forecast *afti_forecast_new(uint32_t members);
 void afti_forecast_free(struct afti_forecast *f);
 /* afti_forecast_pass: event time has come to counts[AFTI_EVENT_TIME]; before the example at hand. afti_forecast_item: the item at hand
- * was learned or revised (with `weight`), or settles: it is placed. */
+ * was learned or revised with that weight, or settles: it is placed. A member is a side (design.c). */
 void afti_forecast_pass(struct aft_learner *l);
 void afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
-                        const struct aft_example_item *item, double weight);
+                        const struct aft_example_item *item, const struct afti_weight *w);
 void afti_forecast_forget(struct afti_forecast *f, double keep);
 struct afti_cohort *afti_cohort_add(struct afti_forecast *f, int64_t hour);
 double *afti_cohort_sum(const struct afti_forecast *f, struct afti_cohort *c, uint32_t member,
@@ -246,6 +275,7 @@ struct afti_published {
 
 struct aft_learner {
     struct aft_learner_settings settings;
+    struct afti_design design;
     struct aft_digest configuration;
     struct afti_published published;
     struct afti_table table;
@@ -259,8 +289,14 @@ struct aft_learner {
     /* of the example at hand */
     uint32_t greedy;
     uint32_t shown[AFT_SHOWN_MAX]; /* the candidate of each item, or AFT_NOWHERE */
-    double score[AFT_CANDIDATES_MAX];
+    double score[2][AFT_CANDIDATES_MAX],
+        spare[AFT_CANDIDATES_MAX]; /* of each side, summed over its voters */
     bool scored[AFT_CANDIDATES_MAX];
+    uint32_t top[2]; /* each side's greedy candidate */
+    /* health.c */
+    int64_t weights[AFT_HISTOGRAM], rewards[AFT_HISTOGRAM];
+    struct afti_image *image; /* of the weights at the last round's end; not state */
+    double drift;             /* nor this */
 };
 
 /* ---- table.c: a noun -> terms; false when a feature cannot be learned (not finite, or above 1e6) */
@@ -394,11 +430,31 @@ struct afti_policy *afti_scoreboard_of(struct afti_scoreboard *s, struct aft_byt
 void afti_scoreboard_deinit(struct afti_scoreboard *s);
 const char *afti_cross_name(int i);
 
-/* afti_item_weight: AFTI_COUNTS when the item may be learned (then *weight and *raw), else the reason's counter. */
-enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
-                                 const struct aft_example_item *item, double *weight, double *raw);
-/* afti_item_candidate: the first candidate with that arm; AFT_NOWHERE: none. */
+/* ---- reduction.c. afti_item_candidate: which candidate an item is, or AFT_NOWHERE. afti_item_weight: AFTI_COUNTS when it may be learned,
+ * else the reason's counter. afti_item_learn: learned or revised, by all members that want it; it is at hand (learner.c's prepare).
+ * afti_copies: how often an ensemble's voter learns a decision. */
 uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
+enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
+                                 const struct aft_example_item *item, struct afti_weight *w);
+void afti_item_learn(struct aft_learner *l, const struct aft_example *x,
+                     const struct aft_example_item *item, const struct afti_weight *w);
+uint32_t afti_copies(struct aft_bytes decision, uint32_t voter);
+/* afti_take_item: its terms, by the candidate that it is where that has features, else by its own. learner.c */
+bool afti_take_item(struct aft_learner *l, const struct aft_example *x,
+                    const struct aft_example_item *item);
+
+/* ---- progressive.c. afti_unit: rewards are divided by it to be labels. */
+void afti_progressive(struct aft_learner *l, const struct aft_example *x);
+void afti_progressive_late(struct aft_learner *l, const struct aft_example *x);
+uint32_t afti_serving(const struct aft_learner *l); /* the side */
+bool afti_logistic(const struct aft_learner *l);
+double afti_unit(const struct aft_learner *l);
+
+/* ---- health.c */
+void afti_health_learned(struct aft_learner *l, const struct afti_weight *w);
+void afti_health_settled(struct aft_learner *l, const struct aft_example_item *item);
+void afti_health_round(struct aft_learner *l);
+void afti_health_deinit(struct aft_learner *l);
 
 /* snapshot.c. afti_published_take: the planes as they are now, their digest, and what the arms' counts are. */
 void afti_published_take(const struct aft_learner *l, struct afti_published *out);

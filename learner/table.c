@@ -11,6 +11,7 @@ afti_table_init(struct afti_table *t, const struct aft_learner_settings *s, uint
 {
     bool bilinear = aft_model_traits(s->policy.model)->bilinear;
     t->kind = afti_kind_of(s->policy.model);
+    t->lambda = s->lambda;
     t->rate = s->rate;
     t->memory = s->memory;
     aft_features_plan_init(&t->terms.plan, &s->policy);
