@@ -77,6 +77,15 @@ struct afti_scoreboard {
 };
 
 /* ---- what the members share: features and places */
+/* The context before: nothing but short names with numbers that are not zero. While the next has the same names, in the same order,
+ * its terms are the same but for their values. */
+struct afti_before {
+    uint64_t low[AFT_FEATURES_MAX], high[AFT_FEATURES_MAX]; /* the names (policy/names.h) */
+    size_t length[AFT_FEATURES_MAX];
+    uint32_t n;   /* 0: it was another */
+    int32_t slot; /* that terms.shared has the places for, without pairs; -1: none */
+    bool again;   /* the example at hand has those names */
+};
 struct afti_terms { /* of the example at hand */
     struct aft_features_plan plan;
     struct aft_encoded context, arm;
@@ -85,7 +94,8 @@ struct afti_terms { /* of the example at hand */
     uint32_t shared_n, own_n;
     int32_t slot;                             /* that shared[] is for; -1: not made yet */
     bool slot_good, plain, identity, crosses; /* plain: aft_features_plain of the plan */
-    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES], ids[AFT_IDS];
+    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES];
+    struct afti_before before;
 };
 struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up to 64) */
     float max;
@@ -117,7 +127,6 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     struct afti_row part[AFTI_ITEM_ROWS];
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
-    struct afti_entry *entry[AFT_CANDIDATES_MAX]; /* of the candidates that are known */
 };
 /* ---- known candidates; catalogue.c */
 struct afti_shape {
@@ -311,6 +320,11 @@ bool afti_take_candidate(struct afti_table *t, const struct aft_candidate *c, in
 /* ---- catalogue.c. afti_catalogue_begin: the revision of the example at hand. */
 void afti_catalogue_begin(struct afti_catalogue *c, uint64_t revision);
 void afti_catalogue_deinit(struct afti_catalogue *c);
+/* afti_catalogue_ahead: where a catalogue is larger than the near caches, what a decision will need of it is fetched at once: ids and
+ * entries; afti_grid_candidates then does the same for rows. */
+enum { AFTI_NEAR = 2048 };
+void afti_catalogue_ahead(const struct afti_catalogue *c, const struct aft_candidate *v,
+                          uint32_t n);
 struct afti_entry *afti_catalogue_make(struct afti_table *t, const struct aft_candidate *c);
 /* afti_catalogue_entry: of a candidate, up to date; NULL: it is not known, or is not to be learned. */
 static inline struct afti_entry *
@@ -351,15 +365,17 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
-struct afti_sums {
-    const float *w, *x; /* a member's row 0, the context */
-    uint32_t stride, n;
-    size_t row; /* floats from a row to the next */
-    struct afti_entry *const *entry;
+struct afti_sums { /* what its kernel reads */
+    const struct aft_candidate *candidate;
+    const float *w, *x;              /* a member's row 0, the context */
+    struct afti_entry *const *entry; /* by number */
     const struct afti_shape *shapes;
+    size_t row; /* floats from a row to the next */
+    uint32_t n, stride, cap, rows, member;
+    uint64_t epoch;
     double constant;
 };
-void afti_grid_sums(const struct afti_sums *s, double *score); /* its kernel */
+uint32_t afti_grid_sums(const struct afti_sums *s, uint32_t i, double *score, bool *scored);
 /* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
 static inline bool
 afti_grid_identity(const struct afti_table *t, uint32_t i)

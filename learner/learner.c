@@ -156,6 +156,7 @@ static bool
 context(struct aft_learner *l, const struct aft_example *x)
 {
     afti_catalogue_begin(&l->table.catalogue, x->revision);
+    afti_catalogue_ahead(&l->table.catalogue, x->candidates, x->candidates_n);
     for (uint32_t i = 0; i < x->items_n; i++)
         l->shown[i] = afti_item_candidate(x, &x->items[i]);
     if (afti_take_context(&l->table, x->context))
