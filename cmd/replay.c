@@ -247,6 +247,7 @@ work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error
     enum aft_err err = cmd_replay_log_open(l, &log, e);
     p.begun_ms = p.last_ms = p.clock.monotonic_ms(p.clock.ctx);
     o.log = log.log;
+    o.archived = log.files_n > 0;
     if (err == AFT_OK)
         err = registry_open(l->config, &registry, e);
     if (err == AFT_OK) {

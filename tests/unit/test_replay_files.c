@@ -150,6 +150,7 @@ replay(struct archive *a, int64_t from_ms, struct aft_replay_result *r, struct a
                                    .clock = world_clock(&a->w),
                                    .from_ms = from_ms,
                                    .until_ms = INT64_MAX,
+                                   .archived = true,
                                    .verify = true};
     enum aft_err err = aft_replay(&o, r, e);
     log->ops->close(log);
