@@ -107,6 +107,10 @@ struct aft_learning_status {
 };
 void aft_learning_status(const struct aft_learning *l, struct aft_learning_status *out);
 
+/* aft_signing_key: snapshot.signing.key, the secret one; libsodium's: its last 32 bytes are the public key. *there = false: none. */
+enum aft_err aft_signing_key(const struct aft_config *config, uint8_t key[64], bool *there,
+                             struct aft_error *e) AFT_MUST_CHECK;
+
 /* ---- the board: how everything stands, copied there by the threads that work, read by the page. Any thread. */
 struct aft_board;
 struct aft_board *aft_board_new(struct aft_clock clock);

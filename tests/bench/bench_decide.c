@@ -226,7 +226,7 @@ static const struct setup setups[] = {
     EACH("regcb-elim"),
     EACH("regcb-opt"),
     EACH("bagging"),
-    EACH("cover"),
+    {"cover", "flow-squared", "shared", "cover", 20, 10, 1, 0, 0},
     EACH("ucb"),
     EACH("linucb"),
     EACH("thompson"),
