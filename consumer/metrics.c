@@ -63,6 +63,35 @@ put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status
 #undef X
 }
 
+static void
+put_buckets(struct aft_buffer *out, const char *name, const int64_t v[AFT_HISTOGRAM])
+{
+    for (uint32_t i = 0; i + 1 < AFT_HISTOGRAM; i++)
+        put(out, PREFIX "%s{up_to=\"%.9g\"} %lld\n", name, aft_histogram_bound(i), (long long)v[i]);
+    put(out, PREFIX "%s{up_to=\"+Inf\"} %lld\n", name, (long long)v[AFT_HISTOGRAM - 1]);
+}
+
+/* An id as a label's value: what would end it is escaped, a byte that is no text becomes a question mark. */
+static void
+put_label(struct aft_buffer *out, const char *id)
+{
+    for (const char *p = id; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            aft_put_u8(out, '\\');
+        aft_put_u8(out, *p > 31 && *p < 127 ? (uint8_t)*p : '?');
+    }
+}
+
+static void
+put_arms(struct aft_buffer *out, const char *name, const struct aft_learning_arm *arms)
+{
+    for (uint32_t i = 0; i < AFT_LEARNING_ARMS && arms[i].id[0]; i++) {
+        put(out, PREFIX "%s{arm=\"", name);
+        put_label(out, arms[i].id);
+        put(out, "\"} %lld\n", (long long)arms[i].exposures);
+    }
+}
+
 /* A value is an expression of the table's and nothing here; each function takes the rows of some scopes and passes over the others. */
 #define SERVICE(name, type, help, value) \
     head(out, name, type, help);         \
@@ -82,6 +111,8 @@ put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status
         put_fates(out, name, &b->tasks[i]);
 #define TASK(name, type, help, value)
 #define LEARNER(name, type, help, value)
+#define BUCKETS(name, type, help, value)
+#define ARMS(name, type, help, value)
 
 static void
 text_of_logs(const struct aft_board *b, struct aft_buffer *out)
@@ -112,11 +143,19 @@ text_of_tasks(const struct aft_board *b, struct aft_buffer *out)
 }
 #undef TASK
 #undef LEARNER
+#undef BUCKETS
+#undef ARMS
 #define TASK(name, type, help, value)
 #define LEARNER(name, type, help, value) \
     head(out, name, type, help);         \
     put(out, PREFIX "%s", name);         \
     put_value(out, (double)(value));
+#define BUCKETS(name, type, help, value) \
+    head(out, name, type, help);         \
+    put_buckets(out, name, value);
+#define ARMS(name, type, help, value) \
+    head(out, name, type, help);      \
+    put_arms(out, name, value);
 
 static void
 text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
@@ -128,6 +167,8 @@ text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
 #undef TASK
 #undef FATES
 #undef LEARNER
+#undef BUCKETS
+#undef ARMS
 
 void
 aft_metrics_text(struct aft_board *b, struct aft_buffer *out)
@@ -151,6 +192,8 @@ struct row {
 #define TASK(name, type, help, value) {name, type, help, "partition"},
 #define FATES(name, type, help, value) {name, type, help, "partition, fate"},
 #define LEARNER(name, type, help, value) {name, type, help, ""},
+#define BUCKETS(name, type, help, value) {name, type, help, "up_to"},
+#define ARMS(name, type, help, value) {name, type, help, "arm"},
 static const struct row rows[] = {
 #include "consumer/metrics.def"
 };
@@ -159,6 +202,8 @@ static const struct row rows[] = {
 #undef TASK
 #undef FATES
 #undef LEARNER
+#undef BUCKETS
+#undef ARMS
 
 void
 aft_metrics_markdown(struct aft_buffer *out)
