@@ -98,7 +98,7 @@ test_digests_are_the_same_everywhere(void **state)
         {"ridge", "per_arm", "5006f494ad3a3db7abcf68df84440797c624db90227d4c3b72e18ec613979d97"},
         {"flow", "shared", "135fdfe6cbbb96fff66cc0033e800aebf5f54f8a77e47689580669d0bef4f711"},
         {"flow-squared", "shared",
-         "18865398ed374bdd7056971cea04bd221cccdfb0381dcb9ab33dad55fc49dcd0"},
+         "7e726ed194711d1e732022ff34eb9d05a04a3078ef101c9f49cf9ead97836d2f"},
         {"vw", "shared", "7244cf494a5712154bb2601f2220d50a9967ce04d7e32879d5e30defe8ccfa52"},
         {"bayes", "shared", "0f5f0a44ca5167c544ab3a3986399c2c094eff2901ae929af60cb3e13944af49"},
         {"bayes-full", "shared",
