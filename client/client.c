@@ -158,6 +158,7 @@ aft_client_open_over(const struct aft_client_options *options,
     pthread_mutex_init(&c->follow.lock, NULL);
     pthread_cond_init(&c->follow.moved, NULL);
     c->follow.set = aft_snapshot_set_new();
+    aft_snapshot_set_weights_only(c->follow.set);
     afti_cell_init(&c->cell, aft_model_uniform());
     enum aft_err err = take_options(c, options, e);
     if (err == AFT_OK)
@@ -255,7 +256,19 @@ aft_client_info(struct aft_client *c, struct aft_client_info *info)
     x.snapshots_applied = c->follow.applied;
     x.snapshots_refused = c->follow.refused;
     memcpy(x.last_refusal, c->follow.last_refusal, sizeof x.last_refusal);
+    x.snapshot_event_ms = c->follow.event_ms;
+    x.snapshot_applied_ms = c->follow.applied_ms;
+    struct aft_snapshot_stats s = c->follow.stats;
     pthread_mutex_unlock(&c->follow.lock);
+    x.snapshot_bytes = s.bytes;
+    x.snapshot_deltas = s.deltas;
+    x.snapshot_pinned = s.pinned;
+    x.refused_malformed = s.refused[AFT_SNAPSHOT_MALFORMED];
+    x.refused_forged = s.refused[AFT_SNAPSHOT_FORGED];
+    x.refused_torn = s.refused[AFT_SNAPSHOT_TORN];
+    x.refused_old = s.refused[AFT_SNAPSHOT_OLD];
+    x.refused_orphan = s.refused[AFT_SNAPSHOT_ORPHAN];
+    x.refused_foreign = s.refused[AFT_SNAPSHOT_FOREIGN];
     x.decisions = atomic_load(&c->decisions);
     x.impressions = atomic_load(&c->impressions);
     x.outcomes = atomic_load(&c->outcomes);

@@ -22,7 +22,7 @@ parts_open(struct aft_learning *l, struct aft_error *e)
     AFT_TRY(aft_decoder_new(AFT_RECORD_ROUND, nobody, &l->round_decoder, e));
     AFT_TRY(aft_decoder_new(AFT_RECORD_EXAMPLE_BLOCK, nobody, &l->block_decoder, e));
     AFT_TRY(aft_decoder_new(AFT_RECORD_SNAPSHOT, nobody, &l->snapshot_decoder, e));
-    return afti_signing_key_read(l, e);
+    return aft_signing_key(l->o.config, l->signing_key, &l->has_signing_key, e);
 }
 
 enum aft_err
@@ -45,6 +45,7 @@ aft_learning_open(const struct aft_learning_options *o, struct aft_learning **ou
     l->round_max = (uint64_t)aft_config_int(c, "learner.round.max");
     l->publish_interval_ms = interval < full ? interval : full;
     l->full_interval_ms = full;
+    l->delta_from = (uint64_t)aft_config_int(c, "snapshot.delta.from");
     l->keep = (uint32_t)aft_config_int(c, "snapshot.keep");
     l->box = afti_outbox_new();
     l->rounds = aft_rounds_new((uint32_t)n);

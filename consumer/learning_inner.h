@@ -87,6 +87,7 @@ struct aft_learning {
     enum aft_publish publish; /* publishing: what */
     struct afti_since since;
     struct afti_keys keys;
+    uint64_t delta_from;    /* bytes of a full snapshot */
     uint32_t keep;          /* full snapshots that stay in the topic */
     uint64_t sending_bytes; /* of the snapshot that is being published */
     int64_t published_round, snapshots_n, deltas_n;
@@ -105,7 +106,6 @@ void afti_round_done(struct aft_learning *l);
 void afti_rounds_forget(struct aft_learning *l);
 
 /* ---- learning_publish.c */
-enum aft_err afti_signing_key_read(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_snapshots_read(struct aft_learning *l, int timeout_ms, bool *at_end,
                                  struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_restore(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;

@@ -6,6 +6,7 @@
  *   catalogue.c   known candidates -> their rows and values, kept
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
  *   forget.c      what is old counts less
+ *   forecast.c, forecast_state.c   what is still to come
  *   design.c      settings -> members: sides, voters, regressor      progressive.c   judged before it is learned; auto's choice
  *   arms.c, scoreboard.c, health.c   what is counted   learner.c     one example: dispatch
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
@@ -76,6 +77,15 @@ struct afti_scoreboard {
 };
 
 /* ---- what the members share: features and places */
+/* The context before: nothing but short names with numbers that are not zero. While the next has the same names, in the same order,
+ * its terms are the same but for their values. */
+struct afti_before {
+    uint64_t low[AFT_FEATURES_MAX], high[AFT_FEATURES_MAX]; /* the names (policy/names.h) */
+    size_t length[AFT_FEATURES_MAX];
+    uint32_t n;   /* 0: it was another */
+    int32_t slot; /* that terms.shared has the places for, without pairs; -1: none */
+    bool again;   /* the example at hand has those names */
+};
 struct afti_terms { /* of the example at hand */
     struct aft_features_plan plan;
     struct aft_encoded context, arm;
@@ -84,7 +94,8 @@ struct afti_terms { /* of the example at hand */
     uint32_t shared_n, own_n;
     int32_t slot;                             /* that shared[] is for; -1: not made yet */
     bool slot_good, plain, identity, crosses; /* plain: aft_features_plain of the plan */
-    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES], ids[AFT_IDS];
+    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES];
+    struct afti_before before;
 };
 struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up to 64) */
     float max;
@@ -116,7 +127,6 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     struct afti_row part[AFTI_ITEM_ROWS];
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
-    struct afti_entry *entry[AFT_CANDIDATES_MAX]; /* of the candidates that are known */
 };
 /* ---- known candidates; catalogue.c */
 struct afti_shape {
@@ -226,6 +236,43 @@ struct afti_weight { /* of an item */
     double side[2];  /* by the weighting of each side */
 };
 
+/* ---- forecast.c: learner.forecast=on */
+enum { AFTI_AGES = 11, AFTI_LEVELS = 4 };
+struct
+    afti_history { /* of items, by the age of their cohort; gained in micro-units, from the level that they were in */
+    int64_t opened[AFTI_AGES][AFTI_LEVELS], gained[AFTI_AGES][AFTI_LEVELS];
+    int64_t moved[AFTI_AGES][AFTI_LEVELS][AFTI_LEVELS];
+};
+struct afti_cohort {
+    int64_t hour, left, settled; /* items that have not, that have settled */
+    struct afti_history history;
+    double coefficient[AFTI_LEVELS];
+    double sum[]; /* [member][level][column] of h x */
+};
+struct afti_forecast {
+    uint32_t members, n, spare_n;
+    int64_t hour;           /* of the last pass */
+    struct afti_cohort **v; /* in the order of their hours */
+    struct afti_cohort *spare[64];
+    struct afti_history settled;
+    double value[AFTI_AGES][AFTI_LEVELS]; /* follows from settled */
+    double *applied, *next;               /* [member][column] */
+};
+struct afti_forecast *afti_forecast_new(uint32_t members);
+void afti_forecast_free(struct afti_forecast *f);
+/* afti_forecast_pass: event time has come to counts[AFTI_EVENT_TIME]; before the example at hand. afti_forecast_item: the item at hand
+ * was learned or revised with that weight, or settles: it is placed. A member is a side (design.c). */
+void afti_forecast_pass(struct aft_learner *l);
+void afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
+                        const struct aft_example_item *item, const struct afti_weight *w);
+void afti_forecast_forget(struct afti_forecast *f, double keep);
+struct afti_cohort *afti_cohort_add(struct afti_forecast *f, int64_t hour);
+double *afti_cohort_sum(const struct afti_forecast *f, struct afti_cohort *c, uint32_t member,
+                        int level);
+void afti_forecast_restored(struct afti_forecast *f);
+void afti_forecast_encode(const struct afti_forecast *f, struct aft_image *image);
+bool afti_forecast_decode(struct afti_forecast *f, struct aft_reader *r) AFT_MUST_CHECK;
+
 /* What was published last: what the next delta is made from. */
 struct afti_published {
     struct aft_image plane[2]; /* WEIGHTS, LEARNER */
@@ -247,6 +294,7 @@ struct aft_learner {
     double sums[AFTI_SUMS];
     struct afti_arms arms;
     struct afti_scoreboard scoreboard;
+    struct afti_forecast *forecast; /* or NULL */
     /* of the example at hand */
     uint32_t greedy;
     uint32_t shown[AFT_SHOWN_MAX]; /* the candidate of each item, or AFT_NOWHERE */
@@ -272,6 +320,11 @@ bool afti_take_candidate(struct afti_table *t, const struct aft_candidate *c, in
 /* ---- catalogue.c. afti_catalogue_begin: the revision of the example at hand. */
 void afti_catalogue_begin(struct afti_catalogue *c, uint64_t revision);
 void afti_catalogue_deinit(struct afti_catalogue *c);
+/* afti_catalogue_ahead: where a catalogue is larger than the near caches, what a decision will need of it is fetched at once: ids and
+ * entries; afti_grid_candidates then does the same for rows. */
+enum { AFTI_NEAR = 2048 };
+void afti_catalogue_ahead(const struct afti_catalogue *c, const struct aft_candidate *v,
+                          uint32_t n);
 struct afti_entry *afti_catalogue_make(struct afti_table *t, const struct aft_candidate *c);
 /* afti_catalogue_entry: of a candidate, up to date; NULL: it is not known, or is not to be learned. */
 static inline struct afti_entry *
@@ -295,6 +348,8 @@ void afti_ridge_member_learn(struct afti_table *t, struct afti_member *m, double
                              double reward);
 void afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double weight,
                               double before, double after);
+/* b += delta over the columns of the one block, with what follows from it. */
+void afti_ridge_shift(struct afti_table *t, struct afti_member *m, const double *delta);
 void afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep);
 void afti_ridge_encode(const struct afti_table *t, const struct afti_member *m,
                        struct aft_buffer *out);
@@ -310,15 +365,17 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
-struct afti_sums {
-    const float *w, *x; /* a member's row 0, the context */
-    uint32_t stride, n;
-    size_t row; /* floats from a row to the next */
-    struct afti_entry *const *entry;
+struct afti_sums { /* what its kernel reads */
+    const struct aft_candidate *candidate;
+    const float *w, *x;              /* a member's row 0, the context */
+    struct afti_entry *const *entry; /* by number */
     const struct afti_shape *shapes;
+    size_t row; /* floats from a row to the next */
+    uint32_t n, stride, cap, rows, member;
+    uint64_t epoch;
     double constant;
 };
-void afti_grid_sums(const struct afti_sums *s, double *score); /* its kernel */
+uint32_t afti_grid_sums(const struct afti_sums *s, uint32_t i, double *score, bool *scored);
 /* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
 static inline bool
 afti_grid_identity(const struct afti_table *t, uint32_t i)
