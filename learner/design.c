@@ -69,6 +69,13 @@ afti_design_check(const struct aft_learner_settings *s, struct aft_error *e)
                         "leave [0, 1], which learner.model=%s cannot: take ridge, flow-squared or "
                         "vw",
                         t->name);
+    if (s->forecast && (s->policy.model != AFT_MODEL_RIDGE || s->policy.scope != AFT_SCOPE_SHARED ||
+                        d.everything || d.voters != 1))
+        return AFT_FAIL(
+            e, AFT_E_CONFIG,
+            "learner.forecast=on: a forecast is taken back exactly by learner.model=ridge "
+            "with learner.scope=shared, learner.reduction=iwr or dm and no ensemble; "
+            "else set learner.forecast=off");
     if (made_up && (s->weighting == AFT_WEIGHTING_NONE || s->weighting == AFT_WEIGHTING_SQRT))
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "learner.reduction=%s divides by the propensity: learner.weighting must be "

@@ -6,6 +6,7 @@
  *   catalogue.c   known candidates -> their rows and values, kept
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
  *   forget.c      what is old counts less
+ *   forecast.c, forecast_state.c   what is still to come
  *   design.c      settings -> members: sides, voters, regressor      progressive.c   judged before it is learned; auto's choice
  *   arms.c, scoreboard.c, health.c   what is counted   learner.c     one example: dispatch
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
@@ -235,6 +236,43 @@ struct afti_weight { /* of an item */
     double side[2];  /* by the weighting of each side */
 };
 
+/* ---- forecast.c: learner.forecast=on */
+enum { AFTI_AGES = 11, AFTI_LEVELS = 4 };
+struct
+    afti_history { /* of items, by the age of their cohort; gained in micro-units, from the level that they were in */
+    int64_t opened[AFTI_AGES][AFTI_LEVELS], gained[AFTI_AGES][AFTI_LEVELS];
+    int64_t moved[AFTI_AGES][AFTI_LEVELS][AFTI_LEVELS];
+};
+struct afti_cohort {
+    int64_t hour, left, settled; /* items that have not, that have settled */
+    struct afti_history history;
+    double coefficient[AFTI_LEVELS];
+    double sum[]; /* [member][level][column] of h x */
+};
+struct afti_forecast {
+    uint32_t members, n, spare_n;
+    int64_t hour;           /* of the last pass */
+    struct afti_cohort **v; /* in the order of their hours */
+    struct afti_cohort *spare[64];
+    struct afti_history settled;
+    double value[AFTI_AGES][AFTI_LEVELS]; /* follows from settled */
+    double *applied, *next;               /* [member][column] */
+};
+struct afti_forecast *afti_forecast_new(uint32_t members);
+void afti_forecast_free(struct afti_forecast *f);
+/* afti_forecast_pass: event time has come to counts[AFTI_EVENT_TIME]; before the example at hand. afti_forecast_item: the item at hand
+ * was learned or revised with that weight, or settles: it is placed. A member is a side (design.c). */
+void afti_forecast_pass(struct aft_learner *l);
+void afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
+                        const struct aft_example_item *item, const struct afti_weight *w);
+void afti_forecast_forget(struct afti_forecast *f, double keep);
+struct afti_cohort *afti_cohort_add(struct afti_forecast *f, int64_t hour);
+double *afti_cohort_sum(const struct afti_forecast *f, struct afti_cohort *c, uint32_t member,
+                        int level);
+void afti_forecast_restored(struct afti_forecast *f);
+void afti_forecast_encode(const struct afti_forecast *f, struct aft_image *image);
+bool afti_forecast_decode(struct afti_forecast *f, struct aft_reader *r) AFT_MUST_CHECK;
+
 /* What was published last: what the next delta is made from. */
 struct afti_published {
     struct aft_image plane[2]; /* WEIGHTS, LEARNER */
@@ -256,6 +294,7 @@ struct aft_learner {
     double sums[AFTI_SUMS];
     struct afti_arms arms;
     struct afti_scoreboard scoreboard;
+    struct afti_forecast *forecast; /* or NULL */
     /* of the example at hand */
     uint32_t greedy;
     uint32_t shown[AFT_SHOWN_MAX]; /* the candidate of each item, or AFT_NOWHERE */
@@ -309,6 +348,8 @@ void afti_ridge_member_learn(struct afti_table *t, struct afti_member *m, double
                              double reward);
 void afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double weight,
                               double before, double after);
+/* b += delta over the columns of the one block, with what follows from it. */
+void afti_ridge_shift(struct afti_table *t, struct afti_member *m, const double *delta);
 void afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep);
 void afti_ridge_encode(const struct afti_table *t, const struct afti_member *m,
                        struct aft_buffer *out);

@@ -24,6 +24,7 @@ aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out, 
     l->table.weights.voters = l->design.voters;
     for (uint32_t i = 0; i < l->members_n; i++)
         l->members[i].index = l->members[i].ridge.member = i;
+    l->forecast = s->forecast ? afti_forecast_new(l->members_n) : NULL;
     *out = l;
     return AFT_OK;
 }
@@ -39,6 +40,7 @@ aft_learner_free(struct aft_learner *l)
     afti_published_deinit(&l->published);
     afti_arms_deinit(&l->arms);
     afti_scoreboard_deinit(&l->scoreboard);
+    afti_forecast_free(l->forecast);
     afti_health_deinit(l);
     free(l);
 }
@@ -93,6 +95,8 @@ learn_item(struct aft_learner *l, const struct aft_example *x, const struct aft_
         return;
     }
     afti_item_learn(l, x, item, &w);
+    if (l->forecast)
+        afti_forecast_item(l, x, item, &w);
     l->counts[AFTI_OVERFLOWED] += l->table.overflowed;
     l->table.overflowed = 0;
     if (x->phase == AFT_OPEN)
@@ -119,6 +123,17 @@ revise_item(struct aft_learner *l, const struct aft_example *x, const struct aft
     if (arm != AFT_NOWHERE)
         l->arms.v[arm].reward_micro += i->delta_micro;
     learn_item(l, x, i);
+}
+
+/* What was forecast of an item is taken back when it settles: then its reward is all there is. */
+static void
+settle_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
+{
+    struct afti_weight w;
+    if (prepare(l, x, item, &w) == AFTI_COUNTS)
+        afti_forecast_item(l, x, item, &w);
+    l->counts[AFTI_OVERFLOWED] += l->table.overflowed;
+    l->table.overflowed = 0;
 }
 
 static void
@@ -159,6 +174,8 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
     if (x->fire_ms > l->counts[AFTI_EVENT_TIME])
         l->counts[AFTI_EVENT_TIME] = x->fire_ms;
     afti_forget(l);
+    if (l->forecast)
+        afti_forecast_pass(l);
     switch (x->phase) {
     case AFT_OPEN:
         if (!context(l, x))
@@ -176,6 +193,8 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
                 revise_item(l, x, &x->items[i]);
         return AFT_OK;
     case AFT_SETTLE:
+        for (uint32_t i = 0; l->forecast && i < x->items_n && (i > 0 || context(l, x)); i++)
+            settle_item(l, x, &x->items[i]);
         settle(l, x);
         return AFT_OK;
     case AFT_ERASE:

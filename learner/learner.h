@@ -27,6 +27,7 @@ struct aft_learner_settings {
     struct aft_policy_settings policy;
     enum aft_reduction reduction;
     enum aft_weighting weighting;
+    bool forecast; /* of the reward still to come */
     enum aft_ensemble ensemble;
     uint32_t members; /* of an ensemble */
     double psi;       /* cover's bonus */
@@ -109,6 +110,10 @@ bool aft_learner_arm(const struct aft_learner *l, uint32_t i, struct aft_arm_sta
  * AFT_NOWHERE where there was nothing to compare. What progressive estimates, and benchmarks against a known truth, are made
  * of. */
 uint32_t aft_learner_greedy(const struct aft_learner *l);
+
+/* aft_learner_forecast: what an impression of that age, with so much reward so far, is expected to earn still, by what settled ones
+ * did (learner.forecast=on; else 0). */
+double aft_learner_forecast(const struct aft_learner *l, int64_t age_ms, double reward);
 
 /* aft_logistic_flow: the exact importance-aware step for the logistic loss with a label t in [0, 1]: df/da = t - logistic(f),
  * over a

@@ -21,6 +21,8 @@ static const struct aft_word ensembles[] = {{"auto", AFT_ENSEMBLE_AUTO},
 enum { REDUCTIONS = 4, WEIGHTINGS = 5, ENSEMBLES = 4, MEMBERS_MAX = 15 };
 _Static_assert(2 * MEMBERS_MAX + 1 <= (int)AFT_MEMBERS_MAX, "two sides and a regressor");
 
+static const struct aft_word switches[] = {{"off", false}, {"on", true}};
+
 void
 aft_learner_settings_default(struct aft_learner_settings *s)
 {
@@ -90,6 +92,12 @@ aft_learner_set(struct aft_learner_settings *s, const char *key, const char *val
                         "%s=%.60s: must be a duration such as 30d, or 0 to forget nothing", key,
                         value);
     }
+    if (strcmp(key, "learner.forecast") == 0) {
+        int on = 0;
+        AFT_TRY(aft_set_word(switches, 2, key, value, &on, e));
+        s->forecast = on;
+        return AFT_OK;
+    }
     if (strcmp(key, "learner.lambda") == 0)
         return aft_set_number(key, value, 1e-6, 1e9, &s->lambda, e);
     if (strcmp(key, "learner.rate") == 0)
@@ -140,6 +148,7 @@ merge_one(void *ctx, const char *key, const char *value)
     struct afti_design d = afti_design_of(m->s);
     if (strcmp(key, "learner.model") == 0) {
         m->each(m->ctx, "learner.ensemble", aft_word_of(ensembles, ENSEMBLES, (int)d.ensemble));
+        m->each(m->ctx, "learner.forecast", aft_word_of(switches, 2, m->s->forecast));
         own_duration(m, "learner.half.life", m->s->half_life_ms);
         own_number(m, "learner.lambda", m->s->lambda);
         own_number(m, "learner.members", d.voters);

@@ -9,6 +9,7 @@
  *     ridge: u32 blocks; each: u32 d, i64 updates, f64 b[d], f64 A[d (d + 1) / 2] (lower triangle, row by row)
  *     flow:  f64 Q, T
  *   then for bilinear kinds: each plane f32 [rows][members][stride] (flow: G); for each row, each column: f32 max, u32 seen
+ *   then with learner.forecast=on the forecast (forecast_state.c)
  */
 #include <math.h>
 
@@ -82,6 +83,8 @@ afti_state_encode(const struct aft_learner *l, struct aft_image *image)
     aft_put_raw(&image->bytes, (struct aft_bytes){l->configuration.b, sizeof l->configuration.b});
     put_counted(l, image);
     put_model(l, image);
+    if (l->forecast)
+        afti_forecast_encode(l->forecast, image);
 }
 
 /* ---- reading: every get says whether the bytes were there and sound */
@@ -177,7 +180,7 @@ afti_state_decode(struct aft_learner *l, struct aft_bytes b, struct aft_error *e
     bool good = aft_get_le32(&r, &magic) && magic == MAGIC &&
                 aft_get_raw(&r, sizeof l->configuration.b, &configuration) && get_sums(l, &r) &&
                 get_arms(l, &r) && get_scoreboard(l, &r);
-    good = good && get_model(l, &r);
+    good = good && get_model(l, &r) && (!l->forecast || afti_forecast_decode(l->forecast, &r));
     if (!good || aft_left(&r))
         return AFT_FAIL(e, AFT_E_MALFORMED,
                         "the learner's state in the snapshot does not follow its format (%zu bytes "
