@@ -49,8 +49,8 @@ enum aft_err aft_task_follow(struct aft_task *t, const int64_t committed[2],
 void aft_task_own(struct aft_task *t);
 struct aft_task_following { /* what is known of the owner; cheap */
     bool follows,           /* false: it has begun to own */
-        level;              /* everything that the owner said it committed was computed and checked */
-    int64_t epoch;          /* the newest in the clock topic; -1: none */
+        level;     /* everything that the owner said it committed was computed and checked */
+    int64_t epoch; /* the newest in the clock topic; -1: none */
     uint64_t published_seq, checked_seq; /* examples in the topic; compared with our own */
 };
 void aft_task_following(const struct aft_task *t, struct aft_task_following *out);
@@ -63,7 +63,8 @@ struct aft_task_status {
     bool owner,
         caught_up; /* owner: past the ownership protocol. caught_up: both logs read to their ends */
     bool follows;  /* muted, beside the owner */
-    uint64_t checked_seq; /* of a follower: its chain was compared with the published one up to here */
+    uint64_t
+        checked_seq; /* of a follower: its chain was compared with the published one up to here */
     int64_t next_offset[2], watermark_ms[2], consumed[2];
     int64_t end_offset[2];       /* as last heard; -1: not yet */
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
@@ -225,6 +226,8 @@ struct aft_replay_options {
     const char *
         into; /* a directory that does not exist yet: the state of partition p is left in into/p, to be restored as a
                        * checkpoint; NULL: nowhere. Only from the inputs' beginnings. The service must not run. */
+    bool
+        archived; /* the inputs are files: nothing comes behind their last records, so every tick there counts */
     bool verify; /* each example is compared with the published one, each snapshot's digest too */
     /* progress: after every batch; part NULL: the model. */
     void (*progress)(void *ctx, const struct aft_replay_result *so_far,
