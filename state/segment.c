@@ -9,7 +9,7 @@
 
 #include "state/state.h"
 
-enum { CACHE = 256, SPARES = 128, ROOM = AFT_SEGMENT_BYTES + (2 << 10) };
+enum { CACHE = 1024, SPARES = 512, ROOM = AFT_SEGMENT_BYTES + (2 << 10) };
 
 void
 aft_key_make(uint8_t key[AFT_KEY_BYTES], uint64_t segment, uint8_t type)

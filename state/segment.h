@@ -34,7 +34,8 @@ enum {
     AFT_SEGMENT_HEAD = 20,
     AFT_REDO_HEAD = 22,
     AFT_ERASED_BYTES = 25,
-    AFT_SEGMENT_BYTES = 64 << 10, /* a segment is closed once it is longer */
+    AFT_SEGMENT_BYTES =
+        16 << 10, /* a segment is closed once it is longer; what one look at an old touch reads */
     AFT_KEY_BYTES = 9,
     AFT_KEY_SEGMENT = 2,
     AFT_KEY_COMMIT = 3
