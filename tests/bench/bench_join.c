@@ -14,7 +14,7 @@
 
 #include "attribution/attribution.h"
 
-enum { BATCH = 1000, COMMIT_BYTES = 4 << 20 };
+enum { BATCH = 256, COMMIT_BYTES = 4 << 20 };
 static const int64_t day_ms = 86400000;
 
 struct events {
