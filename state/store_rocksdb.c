@@ -5,7 +5,8 @@
  * Segments are written once, in the order of their keys, so files move down the levels without being rewritten; old ones go as whole
  * files. No compression (segments are small varints and hashes) and no block cache beyond the default: the joiner keeps what it reads.
  * Invariants: I1 every iterator and option is gone before the database closes; I2 an error of RocksDB is freed and told in words;
- * I3 a file that was not ingested (a crash between) is overwritten by the next step that needs its name, and read by nobody.
+ * I3 a name that a crash left behind is taken away
+ * before the next large step uses it, and read by nobody.
  */
 #include <rocksdb/c.h>
 #include <stdio.h>
@@ -73,6 +74,7 @@ write_file(struct rocks *r, const struct aft_put *puts, size_t n, char **words)
 {
     if (!r->writer)
         r->writer = rocksdb_sstfilewriter_create(r->env, r->options);
+    remove(r->bulk); /* I3: not written into, since it may be a link to a file of the database */
     rocksdb_sstfilewriter_open(r->writer, r->bulk, words);
     for (size_t i = 0; !*words && i < n; i++)
         rocksdb_sstfilewriter_put(r->writer, (const char *)puts[i].key.p, puts[i].key.n,
