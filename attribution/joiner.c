@@ -217,13 +217,30 @@ expect(struct aft_joiner *j)
         AFT_INDEX_EXPECT_TOUCH(&j->index, n);
 }
 
+/* What was read again after a start comes behind what the state has processed, unless it is not the same log. */
+static enum aft_err
+other_log(const struct aft_joiner *j, enum aft_log_kind log, const struct afti_event *v,
+          struct aft_error *e)
+{
+    return AFT_FAIL(e, AFT_E_CORRUPT,
+                    "offset %lld of the %s is an event of time %lld, but the state has gone up to "
+                    "%lld: topic and state do not belong together (was the topic made anew?); "
+                    "restore a checkpoint, or start with an empty state directory",
+                    (long long)v->offset, log == AFT_OUTCOMES ? "outcomes" : "impressions",
+                    (long long)v->e, (long long)j->fired);
+}
+
 static enum aft_err
 process(struct aft_joiner *j, enum aft_log_kind log, struct aft_error *e)
 {
     uint32_t event;
     struct afti_event *v = afti_log_take(&j->logs[log], &event);
     AFT_INVARIANT(I1, !afti_passed(j, log, v->e, v->offset));
-    AFT_INVARIANT(I2, v->e >= j->fired);
+    if (v->e < j->fired) {
+        enum aft_err failed = other_log(j, log, v, e);
+        afti_log_done(&j->logs[log], event);
+        return failed;
+    }
     AFT_TRY(afti_timers_run(j, v->e, e));
     aft_arena_reset(&j->arena);
     if (v->body.p && v->e != v->ts)

@@ -40,7 +40,9 @@ resolve(struct aft_joiner *j, const struct afti_event *v, uint64_t n, struct aft
     aft_put_raw(&j->waited, (struct aft_bytes){rec.payload.p + 16, rec.payload.n - 16});
     AFT_TRY(aft_decode_outcome(aft_buffer_bytes(&j->waited), &j->arena, &o, e));
     int kind = afti_kind(&j->config, o.kind);
-    AFT_ASSERT(kind >= 0);
+    if (kind < 0 || !aft_same_id(aft_id_of(o.decision_id), v->id))
+        return AFT_FAIL(e, AFT_E_CORRUPT,
+                        "a waiting outcome of the state is damaged: restore a checkpoint");
     AFT_TRY(afti_attribute(j, &o, (uint8_t)kind, e));
     aft_buffer_reset(&j->bytes);
     aft_put_long(&j->bytes, (int64_t)w->outcome);

@@ -161,6 +161,13 @@ again(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at
 }
 
 /* ---- all of them */
+#define TIME_MAX_MS \
+    INT64_C(8640000000000000) /* of an event, as in wire; nothing in a state is beyond */
+
+struct reading {  /* of the segments, one after the other */
+    int64_t last; /* e of the record before: canonical order */
+    bool begun;
+};
 
 /* expect: the slots that the record at *ahead will want are on their way from memory while those before it are applied. */
 static void
@@ -179,15 +186,16 @@ expect(const struct aft_joiner *j, struct aft_bytes segment, size_t *ahead)
 }
 
 static enum aft_err
-again_segment(struct aft_joiner *j, uint64_t number, bool first, struct aft_bytes value,
-              struct aft_error *e)
+again_segment(struct aft_joiner *j, uint64_t number, struct reading *at_hand,
+              struct aft_bytes value, struct aft_error *e)
 {
     struct aft_redo_record r;
     size_t at = AFT_SEGMENT_HEAD;
     if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS1", 4) != 0)
         return damaged(number, "has a wrong head", e);
     uint64_t touch = aft_load_le64(value.p + 4), outcome = aft_load_le64(value.p + 12);
-    if (first) {
+    if (!at_hand->begun) {
+        at_hand->begun = true;
         aft_index_deinit(&j->index);
         aft_index_init(&j->index, touch, outcome);
         afti_timers_init(&j->timers, touch);
@@ -203,6 +211,9 @@ again_segment(struct aft_joiner *j, uint64_t number, bool first, struct aft_byte
         expect(j, value, &ahead);
         if (!aft_redo_next(value, &at, &r))
             break;
+        if (r.e < at_hand->last || r.e > TIME_MAX_MS)
+            return damaged(number, "is out of order", e);
+        at_hand->last = r.e;
         AFT_TRY(again(j, &r, place, e));
     }
     return at == value.n ? AFT_OK : damaged(number, "is cut off", e);
@@ -213,6 +224,7 @@ read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct af
               struct aft_error *e)
 {
     uint64_t want = c->first_segment;
+    struct reading at_hand = {.last = -TIME_MAX_MS};
     while (want <= c->last_segment) {
         struct aft_put at;
         bool end;
@@ -223,9 +235,15 @@ read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct af
             continue;
         if (aft_load_be64(at.key.p) != want)
             return damaged(want, "is missing", e);
-        AFT_TRY(again_segment(j, want, want == c->first_segment, at.value, e));
+        AFT_TRY(again_segment(j, want, &at_hand, at.value, e));
         want++;
     }
+    if (at_hand.begun && at_hand.last > c->fired_ms)
+        return AFT_FAIL(
+            e, AFT_E_CORRUPT,
+            "the state's last record says that it has gone up to %lld, but its segments "
+            "reach %lld: restore a checkpoint, or rebuild it from the logs",
+            (long long)c->fired_ms, (long long)at_hand.last);
     return AFT_OK;
 }
 

@@ -276,13 +276,18 @@ struct aft_client_info {
     uint64_t decisions, impressions, outcomes, undelivered, waiting;
     char last_refusal
         [400]; /* why the last refused snapshot (or save of the file) failed; empty: none */
+    int64_t snapshot_event_ms;   /* the latest event that the model has learned from; 0: none yet */
+    int64_t snapshot_applied_ms; /* since when it decides, by the client's clock */
+    uint64_t snapshot_bytes;     /* of the last snapshot that was taken, full or delta */
+    uint64_t snapshot_deltas;    /* of those applied, so many were deltas */
+    uint64_t refused_malformed, refused_forged, refused_torn, refused_old, refused_orphan,
+        refused_foreign;  /* docs/SNAPSHOTS.md says what each means */
+    bool snapshot_pinned; /* somebody pinned what is served */
 };
-#define AFT_CLIENT_INFO                                              \
-    {                                                                \
-        sizeof(struct aft_client_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, \
-        {                                                            \
-            0                                                        \
-        }                                                            \
+#define AFT_CLIENT_INFO                                                                           \
+    {                                                                                             \
+        sizeof(struct aft_client_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, false                                                                           \
     }
 AFT_CLIENT_API void aft_client_info(struct aft_client *client, struct aft_client_info *info);
 

@@ -8,6 +8,7 @@
  *   impression.c       a decision, an outcome -> records
  *   snapshot_follow.c  records of the snapshots topic -> the next model
  *   snapshot_file.c    the last good snapshot on disk
+ *   snapshot_container.c   one that `aftertouch snapshot export` or `learn` wrote
  *   transport_kafka.c  EDGE (librdkafka)
  *   client.c           open, close, poll, look
  */
@@ -83,6 +84,9 @@ struct afti_follow {
     bool running, stop, at_end;
     struct aft_snapshot_set *set;
     struct aft_model *pending; /* loaded, waiting for a free slot of the cell */
+    int64_t pending_event_ms, event_ms,
+        applied_ms;                  /* event: the latest that a model has learned from */
+    struct aft_snapshot_stats stats; /* of the set, after its last record */
     char last_refusal[400];
     uint64_t applied, refused;
 };
@@ -116,6 +120,15 @@ void afti_follow_poll(struct aft_client *c, int timeout_ms);
 /* afti_follow_record: one framed record, under the lock. AFT_OK also for one that completes nothing. */
 enum aft_err afti_follow_record(struct aft_client *c, struct aft_bytes value, bool *whole,
                                 struct aft_error *e);
+
+/* afti_follow_body: the same without its frame. */
+enum aft_err afti_follow_body(struct aft_client *c, struct aft_bytes body, bool *whole,
+                              struct aft_error *e);
+
+/* snapshot_container.c: every record of an Avro container file; AFT_E_MALFORMED. afti_is_container: it begins as one. */
+bool afti_is_container(struct aft_bytes file);
+enum aft_err afti_container_take(struct aft_client *c, struct aft_bytes file, const char *path,
+                                 struct aft_error *e);
 
 /* snapshot_file.c. load: AFT_E_IO (*missing = true: there is no such file), AFT_E_MALFORMED. save: atomic, durable. */
 enum aft_err afti_client_snapshot_load(struct aft_client *c, const char *path, bool *missing,

@@ -6,6 +6,8 @@
  *           last pin; of each the parts first, the manifest last
  *   end-32  BLAKE2b-256 of everything before
  *
+ * A container file (snapshot_container.c) may stand there in its place: it is read, and replaced by the next better snapshot.
+ *
  * I1 the file is replaced whole: written beside, synced, renamed, its directory synced. A reader sees the old one or the new one.
  * Thread: the one that follows. */
 #include <errno.h>
@@ -171,6 +173,8 @@ static enum aft_err
 take_file(struct aft_client *c, struct aft_bytes b, const char *path, struct aft_error *e)
 {
     struct aft_digest digest;
+    if (afti_is_container(b))
+        return afti_container_take(c, b, path, e);
     if (b.n < HEAD_BYTES + DIGEST_BYTES || memcmp(b.p, magic, sizeof magic) != 0)
         return AFT_FAIL(e, AFT_E_MALFORMED,
                         "%s is no snapshot file; remove it, or point snapshot_file elsewhere",

@@ -35,30 +35,45 @@ put_pending(struct aft_client *c)
     pthread_mutex_lock(&c->follow.lock);
     c->follow.pending = NULL;
     c->follow.applied++;
+    c->follow.event_ms = c->follow.pending_event_ms;
+    c->follow.applied_ms = afti_client_now(c);
     pthread_cond_broadcast(&c->follow.moved);
     pthread_mutex_unlock(&c->follow.lock);
 }
 
 enum aft_err
-afti_follow_record(struct aft_client *c, struct aft_bytes value, bool *whole, struct aft_error *e)
+afti_follow_body(struct aft_client *c, struct aft_bytes body, bool *whole, struct aft_error *e)
 {
-    struct aft_frame frame;
     struct aft_model *model;
-    *whole = false;
-    AFT_TRY(aft_frame_parse(value, &frame, e));
-    if (frame.kind == AFT_FRAME_SINGLE_OBJECT &&
-        frame.fingerprint != aft_record_fingerprint(AFT_RECORD_SNAPSHOT))
-        return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
-                        "a snapshot record was written with another schema; update this library");
-    AFT_TRY(aft_snapshot_set_add(c->follow.set, frame.body, whole, e));
+    struct aft_snapshot_stats stats;
+    enum aft_err err = aft_snapshot_set_add(c->follow.set, body, whole, e);
+    aft_snapshot_set_stats(c->follow.set, &stats);
+    pthread_mutex_lock(&c->follow.lock);
+    c->follow.stats = stats;
+    pthread_mutex_unlock(&c->follow.lock);
+    AFT_TRY(err);
     if (!*whole)
         return AFT_OK;
     AFT_TRY(aft_model_load(c->follow.set, &model, e));
     if (c->follow.pending)
         aft_model_free(c->follow.pending);
     c->follow.pending = model;
+    c->follow.pending_event_ms = aft_snapshot_set_manifest(c->follow.set)->manifest.event_time_ms;
     put_pending(c);
     return AFT_OK;
+}
+
+enum aft_err
+afti_follow_record(struct aft_client *c, struct aft_bytes value, bool *whole, struct aft_error *e)
+{
+    struct aft_frame frame;
+    *whole = false;
+    AFT_TRY(aft_frame_parse(value, &frame, e));
+    if (frame.kind == AFT_FRAME_SINGLE_OBJECT &&
+        frame.fingerprint != aft_record_fingerprint(AFT_RECORD_SNAPSHOT))
+        return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
+                        "a snapshot record was written with another schema; update this library");
+    return afti_follow_body(c, frame.body, whole, e);
 }
 
 static bool

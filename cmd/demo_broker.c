@@ -389,6 +389,8 @@ read_model(struct broker *b, struct demo_result *r, struct aft_error *e)
     while (err == AFT_OK && !at_end) {
         err = b->log->ops->read(reader, in, 8, 1000, &n, &at_end, e);
         for (uint32_t i = 0; i < n && err == AFT_OK; i++) {
+            if (!in[i].value.p) /* an older set's, deleted */
+                continue;
             err = aft_frame_parse(in[i].value, &frame, e);
             if (err == AFT_OK)
                 err = aft_snapshot_set_add(set, frame.body, &whole, e);

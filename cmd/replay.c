@@ -4,7 +4,7 @@
  * at a gap.
  */
 #define _DEFAULT_SOURCE 1 /* timegm */
-#include "cmd/cmd.h"
+#include "cmd/replay_files.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -22,6 +22,10 @@ static const struct cmd_option options[] = {
     {"until", "TIME", "only records that the inputs took before this time"},
     {"into", "DIR", "leave the state there, as a checkpoint to restore (the service must not run)"},
     {"verify", NULL, "compare with the examples and snapshots that were published"},
+    {"impressions", "FILE", "archived records instead of the topic's; again for each partition"},
+    {"outcomes", "FILE", "likewise"},
+    {"clock", "FILE", "likewise; needed where ticks counted"},
+    {"examples", "FILE", "archived examples to compare with, instead of the topics'"},
 };
 
 /* ---- arguments */
@@ -230,6 +234,7 @@ work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error
 {
     struct aft_replay_result result = {0};
     struct aft_registry *registry = NULL;
+    struct cmd_replay_log log = {0};
     struct progress p = {.clock = aft_clock_real(), .bar = isatty(STDERR_FILENO) == 1};
     struct aft_replay_options o = {.config = l->config,
                                    .clock = p.clock,
@@ -239,9 +244,12 @@ work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error
                                    .ctx = &p};
     AFT_TRY(range_of(l, &o, starts, e));
     AFT_TRY(aft_config_check(l->config, e));
-    AFT_TRY(aft_log_kafka_open(aft_config_kafka(l->config), &o.log, e));
+    enum aft_err err = cmd_replay_log_open(l, &log, e);
     p.begun_ms = p.last_ms = p.clock.monotonic_ms(p.clock.ctx);
-    enum aft_err err = registry_open(l->config, &registry, e);
+    o.log = log.log;
+    o.archived = log.files_n > 0;
+    if (err == AFT_OK)
+        err = registry_open(l->config, &registry, e);
     if (err == AFT_OK) {
         if (registry)
             o.schemas = aft_registry_port(registry);
@@ -255,7 +263,7 @@ work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error
         print_text(&result, o.verify || o.into);
     free(result.parts);
     aft_registry_close(registry);
-    o.log->ops->close(o.log);
+    cmd_replay_log_close(&log);
     return err;
 }
 

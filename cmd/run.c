@@ -52,8 +52,14 @@ serve(const char *verb, struct cmd_line *l, enum aft_role role, struct watch *w)
 {
     struct aft_error e;
     pthread_t thread;
+    bool standby = cmd_given(l, "standby", 0) != NULL;
+    if (standby && role == AFT_ROLE_LEARN) {
+        fputs("aftertouch run: --standby follows joiners; it does not go with --role learn\n",
+              stderr);
+        return 2;
+    }
     if (aft_config_check(l->config, &e) != AFT_OK ||
-        aft_service_start(l->config, role, &w->service, &e) != AFT_OK)
+        aft_service_start(l->config, role, standby, &w->service, &e) != AFT_OK)
         return cmd_fail(verb, &e);
     bool watching = pthread_create(&thread, NULL, watch_main, w) == 0;
     if (!watching)
@@ -74,11 +80,13 @@ int
 cmd_run(int argc, char **argv)
 {
     static const struct cmd_option own[] = {
-        {"role", "all|join|learn", "do both halves, or one of them"}};
+        {"role", "all|join|learn", "do both halves, or one of them"},
+        {"standby", NULL,
+         "follow the process that works, muted; check its examples; take over when it is gone"}};
     struct cmd_line l;
     struct watch w = {0};
     enum aft_role role = AFT_ROLE_ALL;
-    int code = cmd_parse(argc, argv, own, 1, &l);
+    int code = cmd_parse(argc, argv, own, sizeof own / sizeof own[0], &l);
     if (code >= 0)
         return code;
     const char *text = cmd_given(&l, "role", 0);

@@ -1,95 +1,13 @@
-/* snapshot.c - `snapshot list | show [ROUND]`: what stands in the snapshots topic. In: the topic, from its beginning to the end it
- * has now. Out: a line (or an object) a published snapshot; or one manifest. A set is "whole" when all its parts and its manifest
- * verify, as a client would take it. */
-#include "cmd/cmd.h"
+/* snapshot.c - `snapshot list | show | diff | pin | unpin | rollback | export`: what stands in the snapshots topic, and which of it
+ * engines serve. In: the topic, from its beginning to the end it has now; a snapshot is "whole" when all of it verifies, as an engine
+ * would take it, signed by snapshot.signing.key where that is set. */
+#include "cmd/snapshot.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define BATCH 32u
-#define WAIT_MS 1000
-
-struct found {
-    int64_t round, offset, bytes;
-    bool whole;
-    struct aft_buffer body; /* of the manifest's record */
-    struct aft_buffer model;
-};
-
-struct listing {
-    struct found *v;
-    size_t n, cap;
-    const char *model;
-    struct aft_snapshot_set *set;
-    struct aft_decoder *decoder;
-    struct aft_arena arena;
-    int64_t bytes; /* of parts since the last manifest */
-};
-
-/* ---- reading */
-static void
-found_add(struct listing *l, const struct aft_snapshot_record *r, const struct aft_record_in *in,
-          struct aft_bytes body, bool whole)
-{
-    if (l->n == l->cap) {
-        l->cap = l->cap ? 2 * l->cap : 16;
-        l->v = realloc(l->v, l->cap * sizeof *l->v);
-        AFT_ASSERT(l->v != NULL);
-    }
-    struct found *f = &l->v[l->n++];
-    *f = (struct found){.round = r->round, .offset = in->offset, .bytes = l->bytes, .whole = whole};
-    aft_put_raw(&f->body, body);
-    aft_put_raw(&f->model, r->model);
-    l->bytes = 0;
-}
-
-static enum aft_err
-record(struct listing *l, const struct aft_record_in *in, struct aft_error *e)
-{
-    struct aft_bytes body;
-    struct aft_snapshot_record r;
-    bool whole = false;
-    if (!in->value.p)
-        return AFT_OK;
-    aft_arena_reset(&l->arena);
-    AFT_TRY(aft_decoder_body(l->decoder, in->value, &l->arena, &body, e));
-    AFT_TRY(aft_decode_snapshot(body, &l->arena, &r, e));
-    if (!aft_same(r.model, aft_text(l->model)))
-        return AFT_OK;
-    struct aft_error torn;
-    if (aft_snapshot_set_add(l->set, body, &whole, &torn) != AFT_OK)
-        whole = false; /* listed as torn */
-    l->bytes += (int64_t)in->value.n;
-    if (r.has_manifest)
-        found_add(l, &r, in, body, whole);
-    return AFT_OK;
-}
-
-static enum aft_err
-read_all(struct aft_log *log, const char *topic, struct listing *l, struct aft_error *e)
-{
-    struct aft_log_reader *reader;
-    struct aft_record_in batch[BATCH];
-    int64_t begin, end;
-    AFT_TRY(log->ops->range(log, topic, 0, &begin, &end, e));
-    AFT_TRY(log->ops->reader_open(log, topic, 0, begin, &reader, e));
-    enum aft_err err = AFT_OK;
-    bool at_end = begin == end;
-    while (err == AFT_OK && !at_end) {
-        uint32_t n = 0;
-        err = log->ops->read(reader, batch, BATCH, WAIT_MS, &n, &at_end, e);
-        for (uint32_t i = 0; err == AFT_OK && i < n; i++) {
-            struct aft_error why;
-            if (record(l, &batch[i], &why) != AFT_OK)
-                aft_say("warn", "snapshot", "offset %lld: %s", (long long)batch[i].offset,
-                        why.message);
-        }
-    }
-    log->ops->reader_close(reader);
-    return err;
-}
 
 /* ---- telling */
 static void
@@ -101,28 +19,45 @@ time_text(int64_t ms, char out[32])
     strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
+static const char *
+kind_name(enum aft_snapshot_kind k)
+{
+    return k == AFT_SNAPSHOT_FULL ? "full" : k == AFT_SNAPSHOT_DELTA ? "delta" : "pin";
+}
+
+static int64_t
+pinned_round(const struct snapshot_history *h)
+{
+    struct aft_snapshot_stats s;
+    aft_snapshot_set_stats(h->serving, &s);
+    return s.pinned ? aft_snapshot_set_manifest(h->serving)->round : -1;
+}
+
 static void
-list_one(struct listing *l, const struct found *f, bool json)
+list_one(struct snapshot_history *h, const struct snapshot_row *row, bool json)
 {
     struct aft_snapshot_record r;
     struct aft_error e;
     char digest[65], when[32];
-    aft_arena_reset(&l->arena);
-    if (aft_decode_snapshot(aft_buffer_bytes(&f->body), &l->arena, &r, &e) != AFT_OK)
+    const struct snapshot_record *f = &h->v[row->record];
+    aft_arena_reset(&h->arena);
+    if (aft_decode_snapshot(aft_buffer_bytes(&f->body), &h->arena, &r, &e) != AFT_OK)
         return;
+    bool pinned = pinned_round(h) == f->round;
     aft_hex(r.manifest.digest.b, 32, digest);
     time_text(r.manifest.event_time_ms, when);
     if (json)
-        printf("{\"round\": %lld, \"digest\": \"%s\", \"event_time\": \"%s\", \"arms\": %u, "
-               "\"parts\": %d, \"bytes\": %lld, "
-               "\"signed\": %s, \"whole\": %s, \"offset\": %lld}\n",
-               (long long)f->round, digest, when, r.manifest.arms_n, r.parts, (long long)f->bytes,
-               r.manifest.has_signature ? "true" : "false", f->whole ? "true" : "false",
-               (long long)f->offset);
+        printf("{\"round\": %lld, \"kind\": \"%s\", \"digest\": \"%s\", \"event_time\": \"%s\", "
+               "\"arms\": %u, \"parts\": %d, \"bytes\": %lld, \"signed\": %s, \"whole\": %s, "
+               "\"pinned\": %s, \"offset\": %lld}\n",
+               (long long)f->round, kind_name(r.kind), digest, when, row->arms, r.parts,
+               (long long)row->bytes, r.manifest.has_signature ? "true" : "false",
+               row->whole ? "true" : "false", pinned ? "true" : "false", (long long)f->offset);
     else
-        printf("%8lld  %.16s  %s  %5u arms  %9lld bytes  %s%s\n", (long long)f->round, digest, when,
-               r.manifest.arms_n, (long long)f->bytes, f->whole ? "whole" : "torn",
-               r.manifest.has_signature ? ", signed" : "");
+        printf("%8lld  %-5s  %.16s  %s  %5u arms  %9lld bytes  %s%s%s\n", (long long)f->round,
+               kind_name(r.kind), digest, when, row->arms, (long long)row->bytes,
+               row->whole ? "whole" : "torn", r.manifest.has_signature ? ", signed" : "",
+               pinned ? ", pinned" : "");
 }
 
 static void
@@ -134,10 +69,10 @@ show_text(const struct aft_snapshot_record *r)
     if (m->has_parent)
         aft_hex(m->parent.b, 32, parent);
     time_text(m->event_time_ms, when);
-    printf("model      %.*s\nround      %lld\ndigest     %s\nparent     %s\nevent time %s\nsigned  "
-           "   %s\n",
-           (int)r->model.n, (const char *)r->model.p, (long long)r->round, digest, parent, when,
-           m->has_signature ? "yes" : "no");
+    printf("model      %.*s\nround      %lld\nkind       %s\ndigest     %s\nparent     %s\n"
+           "event time %s\nsigned     %s\n",
+           (int)r->model.n, (const char *)r->model.p, (long long)r->round, kind_name(r->kind),
+           digest, parent, when, m->has_signature ? "yes" : "no");
     for (uint32_t i = 0; i < m->ends_n; i++)
         printf("learned    partition %d: %lld examples\n", m->ends[i].partition,
                (long long)m->ends[i].next_seq);
@@ -156,68 +91,133 @@ show_text(const struct aft_snapshot_record *r)
                m->scoreboard[i].clicks, m->scoreboard[i].value);
 }
 
+/* The manifest, with the arms of all links where the snapshot is whole. */
 static enum aft_err
-show(struct listing *l, const char *round, bool json, struct aft_error *e)
+show(struct snapshot_history *h, int64_t round, bool json, struct aft_error *e)
 {
-    const struct found *f = NULL;
-    for (size_t i = 0; i < l->n; i++)
-        if (!round || l->v[i].round == strtoll(round, NULL, 10))
-            f = &l->v[i];
-    if (!f)
-        return AFT_FAIL(e, AFT_E_FAILED,
-                        "there is no such snapshot of model %s; see aftertouch snapshot list",
-                        l->model);
-    struct aft_bytes body = aft_buffer_bytes(&f->body);
-    if (!json) {
-        struct aft_snapshot_record r;
-        aft_arena_reset(&l->arena);
-        AFT_TRY(aft_decode_snapshot(body, &l->arena, &r, e));
-        show_text(&r);
-        return AFT_OK;
+    struct aft_snapshot_set *set = NULL;
+    struct aft_snapshot_record r = {.round = -1};
+    struct aft_error torn;
+    if (snapshot_at(h, round, &set, &torn) == AFT_OK) {
+        r = *aft_snapshot_set_newest(set);
+    } else {
+        aft_arena_reset(&h->arena);
+        for (uint32_t i = 0; i < h->rows_n; i++) {
+            const struct snapshot_record *f = &h->v[h->rows[i].record];
+            if (f->round == round)
+                AFT_TRY(aft_decode_snapshot(aft_buffer_bytes(&f->body), &h->arena, &r, e));
+        }
     }
-    struct aft_schema *schema;
-    struct aft_buffer text = {0};
-    AFT_TRY(aft_schema_parse(aft_record_schema(AFT_RECORD_SNAPSHOT), &schema, e));
-    enum aft_err err = aft_json_of(schema, body, &text, e);
-    if (err == AFT_OK)
-        printf("%.*s\n", (int)text.n, (const char *)text.p);
-    aft_buffer_deinit(&text);
-    aft_schema_free(schema);
+    enum aft_err err = AFT_OK;
+    if (!json) {
+        show_text(&r);
+    } else {
+        struct aft_schema *schema = NULL;
+        struct aft_buffer text = {0}, body = {0};
+        aft_encode_snapshot(&body, &r);
+        err = aft_schema_parse(aft_record_schema(AFT_RECORD_SNAPSHOT), &schema, e);
+        if (err == AFT_OK)
+            err = aft_json_of(schema, aft_buffer_bytes(&body), &text, e);
+        if (err == AFT_OK)
+            printf("%.*s\n", (int)text.n, (const char *)text.p);
+        aft_buffer_deinit(&text);
+        aft_buffer_deinit(&body);
+        if (schema)
+            aft_schema_free(schema);
+    }
+    aft_snapshot_set_free(set);
     return err;
 }
 
-static void
-listing_free(struct listing *l)
+/* ---- export */
+static enum aft_err
+to_file(void *ctx, struct aft_bytes body, struct aft_error *e)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        aft_buffer_deinit(&l->v[i].body);
-        aft_buffer_deinit(&l->v[i].model);
-    }
-    free(l->v);
-    aft_snapshot_set_free(l->set);
-    aft_decoder_free(l->decoder);
-    aft_arena_deinit(&l->arena);
+    struct aft_file_record r = {.body = body};
+    return aft_file_append(ctx, &r, e);
 }
 
 static enum aft_err
-work(const struct cmd_line *line, struct aft_error *e)
+export_to(struct snapshot_history *h, int64_t round, const char *path, bool json,
+          struct aft_error *e)
+{
+    struct aft_snapshot_set *set;
+    struct aft_file_writer *out = NULL;
+    struct aft_error second;
+    AFT_TRY(snapshot_at(h, round, &set, e));
+    enum aft_err err = aft_file_create(path, AFT_RECORD_SNAPSHOT, false, &out, e);
+    if (err == AFT_OK) {
+        err = aft_snapshot_set_each(set, to_file, out, e);
+        enum aft_err closed = aft_file_finish(out, err == AFT_OK ? e : &second);
+        err = err == AFT_OK ? closed : err;
+    }
+    aft_snapshot_set_free(set);
+    AFT_TRY(err);
+    json_t *o = json_pack("{s:I, s:s}", "round", (json_int_t)round, "file", path);
+    if (json && o) {
+        json_dumpf(o, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else {
+        printf("round %lld -> %s\n", (long long)round, path);
+    }
+    json_decref(o);
+    return AFT_OK;
+}
+
+/* ---- the verb */
+struct command {
+    const char *name;
+    int least, most; /* words behind it */
+    bool pins;
+};
+static const struct command commands[] = {
+    {"list", 0, 0, false}, {"show", 0, 1, false},    {"diff", 2, 2, false},   {"pin", 0, 1, true},
+    {"unpin", 0, 0, true}, {"rollback", 1, 1, true}, {"export", 2, 2, false}, {NULL, 0, 0, false}};
+
+static enum aft_err
+dispatch(struct aft_log *log, const struct cmd_line *line, const struct command *c,
+         struct snapshot_history *h, struct aft_error *e)
+{
+    char *const *word = line->positional;
+    const char *first = line->positional_n > 1 ? word[1] : NULL;
+    int64_t a = h->rows_n ? h->v[h->rows[h->rows_n - 1].record].round : -1, b;
+    if (strcmp(word[0], "list") == 0) {
+        for (uint32_t i = 0; i < h->rows_n; i++)
+            list_one(h, &h->rows[i], line->json);
+        return AFT_OK;
+    }
+    if (c->pins) {
+        struct snapshot_pin_request q = {word[0], first, cmd_given(line, "file", 0),
+                                         cmd_given(line, "why", 0), line->json};
+        return snapshot_pin_verb(log, line->config, h, &q, e);
+    }
+    if (!h->rows_n)
+        return AFT_FAIL(e, AFT_E_FAILED, "no snapshot of model %s was published yet", h->model);
+    if (first)
+        AFT_TRY(snapshot_round(h, first, &a, e));
+    if (strcmp(word[0], "show") == 0)
+        return show(h, a, line->json, e);
+    if (strcmp(word[0], "export") == 0)
+        return export_to(h, a, word[2], line->json, e);
+    AFT_TRY(snapshot_round(h, word[2], &b, e));
+    return snapshot_diff(h, a, b, line->json, e);
+}
+
+static enum aft_err
+work(const struct cmd_line *line, const struct command *c, struct aft_error *e)
 {
     struct aft_log *log;
-    struct listing l = {.model = aft_config_text(line->config, "snapshot.model")};
+    struct snapshot_history h = {.model = aft_config_text(line->config, "snapshot.model")};
+    uint8_t key[64];
     AFT_TRY(aft_config_check(line->config, e));
+    AFT_TRY(aft_signing_key(line->config, key, &h.has_key, e));
+    if (h.has_key)
+        memcpy(h.public, key + 32, sizeof h.public);
     AFT_TRY(aft_log_kafka_open(aft_config_kafka(line->config), &log, e));
-    aft_arena_init(&l.arena, 64u << 20);
-    l.set = aft_snapshot_set_new();
-    enum aft_err err =
-        aft_decoder_new(AFT_RECORD_SNAPSHOT, (struct aft_schema_port){0}, &l.decoder, e);
+    enum aft_err err = snapshot_read(log, aft_config_text(line->config, "topics.snapshots"), &h, e);
     if (err == AFT_OK)
-        err = read_all(log, aft_config_text(line->config, "topics.snapshots"), &l, e);
-    if (err == AFT_OK && strcmp(line->positional[0], "show") == 0)
-        err = show(&l, line->positional_n > 1 ? line->positional[1] : NULL, line->json, e);
-    else if (err == AFT_OK)
-        for (size_t i = 0; i < l.n; i++)
-            list_one(&l, &l.v[i], line->json);
-    listing_free(&l);
+        err = dispatch(log, line, c, &h, e);
+    snapshot_history_free(&h);
     log->ops->close(log);
     return err;
 }
@@ -225,18 +225,27 @@ work(const struct cmd_line *line, struct aft_error *e)
 int
 cmd_snapshot(int argc, char **argv)
 {
+    static const struct cmd_option own[] = {
+        {"file", "FILE", "pin: take the snapshot from an exported file"},
+        {"why", "TEXT", "pin, unpin, rollback: a reason, kept in the pin"}};
     struct cmd_line l;
     struct aft_error e;
-    int code = cmd_parse(argc, argv, NULL, 0, &l);
+    int code = cmd_parse(argc, argv, own, 2, &l), words = 0;
     if (code >= 0)
         return code;
-    bool list = l.positional_n == 1 && strcmp(l.positional[0], "list") == 0;
-    bool one = l.positional_n >= 1 && l.positional_n <= 2 && strcmp(l.positional[0], "show") == 0;
+    const struct command *c = commands;
+    while (c->name && (l.positional_n == 0 || strcmp(c->name, l.positional[0]) != 0))
+        c++;
+    words = l.positional_n - 1;
+    bool bare = c->name && strcmp(c->name, "pin") == 0 && words == 0 && !cmd_given(&l, "file", 0);
     code = 0;
-    if (!list && !one) {
-        fputs("aftertouch snapshot: want list, or show [ROUND]\n", stderr);
+    if (!c->name || words < c->least || words > c->most || bare) {
+        fputs("aftertouch snapshot: want list, show [ROUND], diff A B, pin ROUND|ID, pin [ROUND] "
+              "--file "
+              "FILE, unpin, rollback ROUND, or export ROUND FILE\n",
+              stderr);
         code = 2;
-    } else if (work(&l, &e) != AFT_OK) {
+    } else if (work(&l, c, &e) != AFT_OK) {
         code = cmd_fail(argv[0], &e);
     }
     cmd_line_free(&l);

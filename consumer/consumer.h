@@ -27,6 +27,7 @@ struct aft_task_options {
     const char *owner; /* who we are, for the journal */
     const struct aft_join_out
         *examples; /* NULL: they go to the examples topic; else there alone (replay) */
+    bool follow;   /* a warm standby's: begins by following the owner */
 };
 enum aft_err aft_task_open(const struct aft_task_options *o, struct aft_task **out,
                            struct aft_error *e) AFT_MUST_CHECK;
@@ -38,11 +39,32 @@ enum aft_err aft_task_step(struct aft_task *t, int timeout_ms, bool *busy,
 enum aft_err aft_task_drain(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
 void aft_task_close(struct aft_task *t);
 
+/* A task that follows computes what the owner does, muted: it writes to no topic, and commits its own state. It reads the inputs
+ * as far as the owner says that it committed, and compares every end of a block of examples with its own chain: a step gives
+ * AFT_E_DIVERGENCE where they differ.
+ * aft_task_follow: the owner committed the inputs up to here (-1: nothing was said). What is below what was said before is ignored.
+ * aft_task_own: the owner is gone: the next step begins the ownership protocol, with the state as it is in memory. */
+enum aft_err aft_task_follow(struct aft_task *t, const int64_t committed[2],
+                             struct aft_error *e) AFT_MUST_CHECK;
+void aft_task_own(struct aft_task *t);
+struct aft_task_following { /* what is known of the owner; cheap */
+    bool follows,           /* false: it has begun to own */
+        level;     /* everything that the owner said it committed was computed and checked */
+    int64_t epoch; /* the newest in the clock topic; -1: none */
+    uint64_t published_seq, checked_seq; /* examples in the topic; compared with our own */
+};
+void aft_task_following(const struct aft_task *t, struct aft_task_following *out);
+/* aft_task_epoch: our own; -1 before we have one. */
+int64_t aft_task_epoch(const struct aft_task *t);
+
 struct aft_task_status {
     int32_t partition;
     int64_t epoch;
     bool owner,
         caught_up; /* owner: past the ownership protocol. caught_up: both logs read to their ends */
+    bool follows;  /* muted, beside the owner */
+    uint64_t
+        checked_seq; /* of a follower: its chain was compared with the published one up to here */
     int64_t next_offset[2], watermark_ms[2], consumed[2];
     int64_t end_offset[2];       /* as last heard; -1: not yet */
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
@@ -84,6 +106,10 @@ struct aft_learning_status {
     struct aft_digest digest;
 };
 void aft_learning_status(const struct aft_learning *l, struct aft_learning_status *out);
+
+/* aft_signing_key: snapshot.signing.key, the secret one; libsodium's: its last 32 bytes are the public key. *there = false: none. */
+enum aft_err aft_signing_key(const struct aft_config *config, uint8_t key[64], bool *there,
+                             struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the board: how everything stands, copied there by the threads that work, read by the page. Any thread. */
 struct aft_board;
@@ -151,6 +177,16 @@ struct aft_chore {
 enum aft_err aft_chores(const struct aft_config *c, struct aft_store *store,
                         const struct aft_chore *chore, struct aft_error *e) AFT_MUST_CHECK;
 
+/* ---- a log of archived container files: each is one partition of a topic (log_files.c says which kinds). Other topics are those of
+ * `beneath` (NULL: empty). All borrowed; they outlive the log. Reads alone. AFT_E_IO, AFT_E_SCHEMA, AFT_E_CORRUPT, AFT_E_GAP name the file. */
+struct aft_log_file {
+    const char *topic, *path;
+    int32_t partition;
+    enum aft_record record; /* IMPRESSION, OUTCOME, CLOCK, EXAMPLE */
+};
+enum aft_err aft_log_files_open(const struct aft_log_file *v, size_t n, struct aft_log *beneath,
+                                struct aft_log **out, struct aft_error *e) AFT_MUST_CHECK;
+
 /* ---- replay: state and model computed again from the topics. Nothing is written to any topic.
  * The topics are read as they stand when it begins; what arrives meanwhile is left. */
 struct aft_replay_start { /* where a partition's inputs are read from */
@@ -190,6 +226,8 @@ struct aft_replay_options {
     const char *
         into; /* a directory that does not exist yet: the state of partition p is left in into/p, to be restored as a
                        * checkpoint; NULL: nowhere. Only from the inputs' beginnings. The service must not run. */
+    bool
+        archived; /* the inputs are files: nothing comes behind their last records, so every tick there counts */
     bool verify; /* each example is compared with the published one, each snapshot's digest too */
     /* progress: after every batch; part NULL: the model. */
     void (*progress)(void *ctx, const struct aft_replay_result *so_far,
@@ -221,7 +259,8 @@ enum aft_err aft_examples_each(const struct aft_config *c, struct aft_log *log,
 /* ---- the service */
 enum aft_role { AFT_ROLE_ALL, AFT_ROLE_JOIN, AFT_ROLE_LEARN };
 struct aft_service;
-enum aft_err aft_service_start(const struct aft_config *c, enum aft_role role,
+/* aft_service_start. standby: follow every partition, muted, in no group; take over from owners that are gone. Not with ROLE_LEARN. */
+enum aft_err aft_service_start(const struct aft_config *c, enum aft_role role, bool standby,
                                struct aft_service **out, struct aft_error *e) AFT_MUST_CHECK;
 /* aft_service_wait: until stop was asked for, or a thread failed (its error). aft_service_stop: asks; any thread. */
 enum aft_err aft_service_wait(struct aft_service *s, struct aft_error *e) AFT_MUST_CHECK;

@@ -22,7 +22,7 @@ parts_open(struct aft_learning *l, struct aft_error *e)
     AFT_TRY(aft_decoder_new(AFT_RECORD_ROUND, nobody, &l->round_decoder, e));
     AFT_TRY(aft_decoder_new(AFT_RECORD_EXAMPLE_BLOCK, nobody, &l->block_decoder, e));
     AFT_TRY(aft_decoder_new(AFT_RECORD_SNAPSHOT, nobody, &l->snapshot_decoder, e));
-    return afti_signing_key_read(l, e);
+    return aft_signing_key(l->o.config, l->signing_key, &l->has_signing_key, e);
 }
 
 enum aft_err

@@ -105,7 +105,6 @@ void afti_round_done(struct aft_learning *l);
 void afti_rounds_forget(struct aft_learning *l);
 
 /* ---- learning_publish.c */
-enum aft_err afti_signing_key_read(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_snapshots_read(struct aft_learning *l, int timeout_ms, bool *at_end,
                                  struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_restore(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;

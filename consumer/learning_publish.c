@@ -1,8 +1,8 @@
 /* learning_publish.c - the snapshots topic: the newest set read back at the start, a set written after a round that says so, full or
  * delta as the journal says. Publishing is a function of the learner, the round and the snapshot before it, so doing it again after a
  * crash, or by somebody else, writes the same bytes under the same keys (L3).
- * A full one is due after snapshot.full.interval, after so many deltas, when the deltas together are half as big as the full one, and
- * first of all after a start.
+ * A full one is due after snapshot.full.interval, after so many deltas, when the deltas together are above a megabyte and half as big as
+ * the full one, and first of all after a start.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +12,8 @@
 #define SNAPSHOTS_BATCH 16u
 #define FLUSH_MS 30000
 #define DELTAS_MAX 200u
+#define DELTAS_BYTES \
+    (1u << 20) /* together; fewer are read in no time, whatever the full one's size */
 
 /* ---- the key that snapshots are signed with: 64 bytes, or 128 hex digits */
 static int
@@ -35,10 +37,11 @@ from_hex(const uint8_t *text, size_t n, uint8_t out[64])
 }
 
 enum aft_err
-afti_signing_key_read(struct aft_learning *l, struct aft_error *e)
+aft_signing_key(const struct aft_config *config, uint8_t key[64], bool *there, struct aft_error *e)
 {
     uint8_t text[256];
-    const char *path = aft_config_text(l->o.config, "snapshot.signing.key");
+    const char *path = aft_config_text(config, "snapshot.signing.key");
+    *there = false;
     if (path[0] == '\0')
         return AFT_OK;
     FILE *f = fopen(path, "rb");
@@ -48,12 +51,12 @@ afti_signing_key_read(struct aft_learning *l, struct aft_error *e)
     size_t n = fread(text, 1, sizeof text, f);
     fclose(f);
     if (n == 64)
-        memcpy(l->signing_key, text, 64);
-    else if (!from_hex(text, n, l->signing_key))
+        memcpy(key, text, 64);
+    else if (!from_hex(text, n, key))
         return AFT_FAIL(
             e, AFT_E_CONFIG,
             "snapshot.signing.key: %s holds neither 64 bytes nor 128 lower-case hex digits", path);
-    l->has_signing_key = true;
+    *there = true;
     return AFT_OK;
 }
 
@@ -153,7 +156,7 @@ afti_publish_due(const struct aft_learning *l)
     const struct afti_since *s = &l->since;
     int64_t now = l->o.clock.monotonic_ms(l->o.clock.ctx);
     bool full = !s->any || now - s->full_ms >= l->full_interval_ms || s->deltas >= DELTAS_MAX ||
-                2 * s->delta_bytes > s->full_bytes;
+                (s->delta_bytes > DELTAS_BYTES && 2 * s->delta_bytes > s->full_bytes);
     return full ? AFT_PUBLISH_FULL : AFT_PUBLISH_DELTA;
 }
 

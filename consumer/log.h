@@ -50,6 +50,13 @@ struct aft_topic_facts {
     int64_t retention_ms; /* -1: for ever; INT64_MIN: not known */
 };
 
+/* What an owner tells of a partition, for those who follow it. */
+#define AFT_NOTE_MAX 64u
+struct aft_mark {
+    int64_t offset; /* -1: nothing was told */
+    char note[AFT_NOTE_MAX];
+};
+
 struct aft_log;
 struct aft_log_reader;
 struct aft_group;
@@ -98,6 +105,12 @@ struct aft_log_ops {
                                struct aft_error *e);
     /* group_commit: for others to see our lag by; we never read it back. */
     void (*group_commit)(struct aft_group *g, const char *topic, int32_t partition, int64_t offset);
+    /* Marks: an offset and a note, kept under the name of a group that nobody joins, so that no rebalance is in the way. One name a
+     * handle. mark_put does not wait; the next one makes good a lost one. mark_look: of every partition of a topic. */
+    enum aft_err (*mark_put)(struct aft_log *l, const char *name, const char *topic,
+                             int32_t partition, const struct aft_mark *mark, struct aft_error *e);
+    enum aft_err (*mark_look)(struct aft_log *l, const char *name, const char *topic,
+                              int32_t partitions, struct aft_mark *out, struct aft_error *e);
     void (*group_close)(struct aft_group *g);
     void (*close)(struct aft_log *l);
 };

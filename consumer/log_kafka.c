@@ -235,6 +235,8 @@ handle_close(struct aft_log *l)
         if (t->reading)
             rd_kafka_topic_destroy(t->reading);
     afti_kafka_producer_close(k);
+    if (k->marker)
+        rd_kafka_destroy(k->marker);
     if (k->consumer)
         rd_kafka_destroy(k->consumer);
     for (struct afti_kafka_topic *t = k->topics, *next; t; t = next) {
@@ -264,6 +266,8 @@ static const struct aft_log_ops kafka_ops = {
     .group_open = afti_kafka_group_open,
     .group_poll = afti_kafka_group_poll,
     .group_commit = afti_kafka_group_commit,
+    .mark_put = afti_kafka_mark_put,
+    .mark_look = afti_kafka_mark_look,
     .group_close = afti_kafka_group_close,
     .close = handle_close,
 };

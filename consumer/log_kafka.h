@@ -29,6 +29,7 @@ struct afti_kafka {
     struct aft_kafka_options options;       /* copied, texts too */
     int timeout_ms;                         /* of a question to the brokers */
     struct rd_kafka_s *consumer, *producer; /* the producer is made by the first append */
+    struct rd_kafka_s *marker;              /* made by the first mark */
     struct afti_kafka_topic *topics;
     struct aft_log_reader *readers;
     struct afti_kafka_sent *spare;
@@ -95,6 +96,11 @@ enum aft_err afti_kafka_group_poll(struct aft_group *g, int timeout_ms, struct a
                                    struct aft_error *e);
 void afti_kafka_group_commit(struct aft_group *g, const char *topic, int32_t partition,
                              int64_t offset);
+enum aft_err afti_kafka_mark_put(struct aft_log *l, const char *name, const char *topic,
+                                 int32_t partition, const struct aft_mark *mark,
+                                 struct aft_error *e);
+enum aft_err afti_kafka_mark_look(struct aft_log *l, const char *name, const char *topic,
+                                  int32_t partitions, struct aft_mark *out, struct aft_error *e);
 void afti_kafka_group_close(struct aft_group *g);
 
 #endif

@@ -190,6 +190,26 @@ afti_local_group_commit(struct aft_group *g, const char *topic, int32_t partitio
     AFT_ASSERT(g && topic && partition >= 0 && offset >= 0); /* nobody else looks at our lag here */
 }
 
+enum aft_err
+afti_local_mark_put(struct aft_log *l, const char *name, const char *topic, int32_t partition,
+                    const struct aft_mark *mark, struct aft_error *e)
+{
+    (void)e;
+    AFT_ASSERT(l && name && topic && partition >= 0 && mark->offset >= 0);
+    return AFT_OK;
+}
+
+enum aft_err
+afti_local_mark_look(struct aft_log *l, const char *name, const char *topic, int32_t partitions,
+                     struct aft_mark *out, struct aft_error *e)
+{
+    (void)e;
+    AFT_ASSERT(l && name && topic && partitions >= 0);
+    for (int32_t p = 0; p < partitions; p++)
+        out[p] = (struct aft_mark){.offset = -1};
+    return AFT_OK;
+}
+
 struct timespec
 afti_deadline(int timeout_ms)
 {

@@ -55,6 +55,12 @@ enum aft_err afti_local_group_poll(struct aft_group *g, int timeout_ms, struct a
                                    struct aft_error *e) AFT_MUST_CHECK;
 void afti_local_group_commit(struct aft_group *g, const char *topic, int32_t partition,
                              int64_t offset);
+/* Marks are for other processes; there are none: nothing is kept, nothing was told. */
+enum aft_err afti_local_mark_put(struct aft_log *l, const char *name, const char *topic,
+                                 int32_t partition, const struct aft_mark *mark,
+                                 struct aft_error *e);
+enum aft_err afti_local_mark_look(struct aft_log *l, const char *name, const char *topic,
+                                  int32_t partitions, struct aft_mark *out, struct aft_error *e);
 void afti_local_group_close(struct aft_group *g);
 
 #endif

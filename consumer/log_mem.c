@@ -311,6 +311,8 @@ static const struct aft_log_ops memory_ops = {
     .group_open = afti_local_group_open,
     .group_poll = afti_local_group_poll,
     .group_commit = afti_local_group_commit,
+    .mark_put = afti_local_mark_put,
+    .mark_look = afti_local_mark_look,
     .group_close = afti_local_group_close,
     .close = handle_close,
 };

@@ -137,7 +137,13 @@ inputs_whole(struct afti_replay *r, struct aft_error *e)
                             r->partition, (long long)read_so_far(r), (long long)r->part->records_n);
     }
     AFT_TRY(aft_joiner_run(t->joiner, e));
-    return commit_step(r, true, e);
+    AFT_TRY(commit_step(r, true, e));
+    if (!r->o.archived || r->o.until_ms != INT64_MAX)
+        return AFT_OK;
+    /* ticks behind the last record that could be archived; behind the last commit too: there is no offset there to go on from */
+    for (int log = 0; log < 2; log++)
+        aft_joiner_reached(t->joiner, (enum aft_log_kind)log, INT64_MAX);
+    return aft_joiner_run(t->joiner, e);
 }
 
 /* ---- one partition */

@@ -165,11 +165,13 @@ name_owner(struct aft_service *s)
 }
 
 enum aft_err
-aft_service_start(const struct aft_config *c, enum aft_role role, struct aft_service **out,
-                  struct aft_error *e)
+aft_service_start(const struct aft_config *c, enum aft_role role, bool standby,
+                  struct aft_service **out, struct aft_error *e)
 {
     struct aft_service *s = calloc(1, sizeof *s);
     AFT_ASSERT(s != NULL);
+    s->standby = standby;
+    atomic_init(&s->active, !standby);
     s->config = c;
     s->role = role;
     s->clock = aft_clock_real();

@@ -2,6 +2,7 @@
  *
  *   service.c          start, wait, stop, free
  *   service_worker.c   one thread: the group over impressions and outcomes, a task a partition
+ *   service_standby.c  beside the owners: a task a partition that follows, watched until its owner is gone
  *   service_learner.c  one thread: the group over the rounds topic; who is given its one partition learns
  *
  * Each thread has its own log handle. What they share is `stop` (atomic), the board (its own lock), and how a thread ended (lock).
@@ -25,6 +26,8 @@
 #define AFTI_FENCED_TIMES 5u
 
 struct aft_service {
+    bool standby;       /* run --standby */
+    atomic_bool active; /* a standby that took over: the learner may join its group */
     const struct aft_config *config;
     struct aft_clock clock;
     enum aft_role role;
@@ -58,6 +61,57 @@ struct afti_fence {
 /* afti_fenced: it happened; false when it happened too often. afti_fence_waits: it is not yet time to take it back. */
 bool afti_fenced(struct afti_fence *f, int64_t now_ms);
 bool afti_fence_waits(struct afti_fence *f, int64_t now_ms);
+
+/* ---- the worker, between service_worker.c and service_standby.c */
+struct afti_held {
+    int32_t partition;
+    struct aft_store *store;
+    struct aft_task *task; /* NULL: closed, to be opened again at reopen_ms */
+    int64_t reopen_ms, status_ms;
+    struct afti_fence fence;
+    int64_t told[2];                  /* offsets the group knows */
+    int64_t erased, erased_committed; /* users, at the last look; surely in the state on disk */
+    uint64_t commits;                 /* at the last look */
+    int64_t beat_ms;                  /* when we gave a sign last */
+    int64_t marked[2];                /* offsets in it */
+    uint64_t beats;
+    bool owner, assigned; /* assigned: by the group */
+    /* of a standby */
+    bool ours;  /* assigned, or taken over from an owner that was gone */
+    bool noted; /* the last note is of the newest epoch */
+    char note[AFT_NOTE_MAX];
+    int64_t life_ms, epoch, taken_ms; /* life_ms: the last sign of the owner */
+    uint64_t published_seq;
+};
+
+struct afti_worker {
+    struct aft_service *s;
+    struct aft_log *log;
+    struct aft_group *group; /* NULL: a standby that watches */
+    struct afti_held *held;
+    size_t held_n, held_cap;
+    bool assigned;
+    struct afti_trouble trouble;
+    char words[400];
+    int64_t beat_interval_ms;
+    struct aft_mark *marks; /* of a standby: both topics, one after the other */
+    char marks_name[280];   /* under which owners say where they are */
+    int64_t look_ms, join_ms;
+};
+
+/* afti_worker_join: from now on a member of the group. */
+enum aft_err afti_worker_join(struct afti_worker *w, struct aft_error *e) AFT_MUST_CHECK;
+struct afti_held *afti_held_add(struct afti_worker *w, int32_t partition);
+void afti_held_close(struct afti_worker *w, struct afti_held *h, bool drain);
+
+void afti_standby_begin(struct afti_worker *w);
+/* afti_standby_watch: several times a second: what the owners told the group goes to the tasks; who is silent is taken over from. */
+enum aft_err afti_standby_watch(struct afti_worker *w, struct aft_error *e) AFT_MUST_CHECK;
+/* afti_standby_assigned: the group gave us partitions; what we took and were not given goes to whom it was given to. */
+void afti_standby_assigned(struct afti_worker *w);
+void afti_standby_let_go(struct afti_worker *w, struct afti_held *h, bool drain);
+/* afti_standby_level: it follows, and is where its owner is. */
+bool afti_standby_level(const struct afti_held *h);
 
 void *afti_worker_main(void *service);
 void *afti_learner_main(void *service);

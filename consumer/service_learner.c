@@ -131,7 +131,10 @@ afti_learner_main(void *service)
 {
     struct learner l = {.s = service};
     struct aft_error e;
-    if (learner_run(&l, &e) != AFT_OK)
+    const struct timespec pause = {0, 100000000};
+    while (!atomic_load(&l.s->active) && !afti_service_stopping(l.s))
+        nanosleep(&pause, NULL); /* a standby asks for the rounds only once it took over */
+    if (!afti_service_stopping(l.s) && learner_run(&l, &e) != AFT_OK)
         afti_service_failed(l.s, &e);
     let_go(&l);
     if (l.group)

@@ -5,6 +5,7 @@
  * Failures: what may pass (no answer) is waited over; a newer owner: the task is closed, and taken back where no rebalance took the
  * partition from us; anything else stops the service with its exit code.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -12,32 +13,11 @@
 #include "consumer/service_inner.h"
 #include "consumer/state_dir.h"
 
-struct held {
-    int32_t partition;
-    struct aft_store *store;
-    struct aft_task *task; /* NULL: closed, to be opened again at reopen_ms */
-    int64_t reopen_ms, status_ms;
-    struct afti_fence fence;
-    int64_t told[2];                  /* offsets the group knows */
-    int64_t erased, erased_committed; /* users, at the last look; surely in the state on disk */
-    uint64_t commits;                 /* at the last look */
-    bool owner;
-};
-
-struct worker {
-    struct aft_service *s;
-    struct aft_log *log;
-    struct aft_group *group;
-    struct held *held;
-    size_t held_n, held_cap;
-    bool assigned;
-    struct afti_trouble trouble;
-    char words[400];
-};
+enum { BEATS = 4 }; /* in the time after which a standby takes over */
 
 /* ---- opening and closing one partition */
 static enum aft_err
-held_open(struct worker *w, struct held *h, struct aft_error *e)
+held_open(struct afti_worker *w, struct afti_held *h, struct aft_error *e)
 {
     char path[AFTI_PATH_MAX];
     const struct aft_config *c = w->s->config;
@@ -51,12 +31,15 @@ held_open(struct worker *w, struct held *h, struct aft_error *e)
                                  .clock = w->s->clock,
                                  .partition = h->partition,
                                  .schemas = w->s->schemas,
-                                 .owner = w->s->owner};
-    return aft_task_open(&o, &h->task, e);
+                                 .owner = w->s->owner,
+                                 .follow = w->s->standby && !h->ours};
+    AFT_TRY(aft_task_open(&o, &h->task, e));
+    h->life_ms = afti_now(w->s); /* opening a large state takes its time */
+    return AFT_OK;
 }
 
-static void
-held_close(struct worker *w, struct held *h, bool drain)
+void
+afti_held_close(struct afti_worker *w, struct afti_held *h, bool drain)
 {
     struct aft_error e;
     if (h->task && drain && aft_task_drain(h->task, &e) != AFT_OK)
@@ -69,34 +52,38 @@ held_close(struct worker *w, struct held *h, bool drain)
 }
 
 static void
-held_free(struct worker *w, struct held *h, bool drain)
+held_free(struct afti_worker *w, struct afti_held *h, bool drain)
 {
-    held_close(w, h, drain);
+    afti_held_close(w, h, drain);
     if (h->store)
         h->store->ops->close(h->store);
     h->store = NULL;
 }
 
 /* ---- assignments */
-static void
-assigned(struct worker *w, int32_t partition)
+struct afti_held *
+afti_held_add(struct afti_worker *w, int32_t partition)
 {
     for (size_t i = 0; i < w->held_n; i++)
         if (w->held[i].partition == partition)
-            return;
+            return &w->held[i];
     if (w->held_n == w->held_cap) {
         w->held_cap = w->held_cap ? 2 * w->held_cap : 8;
         w->held = realloc(w->held, w->held_cap * sizeof *w->held);
         AFT_ASSERT(w->held != NULL);
     }
-    w->held[w->held_n++] = (struct held){.partition = partition, .told = {-1, -1}};
+    w->held[w->held_n] = (struct afti_held){.partition = partition, .told = {-1, -1}};
+    return &w->held[w->held_n++];
 }
 
 static void
-revoked(struct worker *w, int32_t partition, bool lost)
+revoked(struct afti_worker *w, int32_t partition, bool lost)
 {
     for (size_t i = 0; i < w->held_n; i++)
-        if (w->held[i].partition == partition) {
+        if (w->held[i].partition == partition && w->s->standby) {
+            afti_standby_let_go(w, &w->held[i], !lost);
+            return;
+        } else if (w->held[i].partition == partition) {
             held_free(w, &w->held[i], !lost);
             w->held[i] = w->held[--w->held_n];
             return;
@@ -104,18 +91,25 @@ revoked(struct worker *w, int32_t partition, bool lost)
 }
 
 static enum aft_err
-group_step(struct worker *w, int timeout_ms, struct aft_error *e)
+group_step(struct afti_worker *w, int timeout_ms, struct aft_error *e)
 {
     struct aft_assignment a = {.event = AFT_GROUP_NOTHING};
+    const struct timespec pause = {0, timeout_ms * 1000000L};
+    if (!w->group) { /* a standby is no member */
+        nanosleep(&pause, NULL);
+        return AFT_OK;
+    }
     AFT_TRY(w->log->ops->group_poll(w->group, timeout_ms, &a, e));
     if (a.event == AFT_GROUP_NOTHING)
         return AFT_OK;
     for (uint32_t i = 0; i < a.n; i++)
         if (a.event == AFT_GROUP_ASSIGNED)
-            assigned(w, a.partitions[i]);
+            afti_held_add(w, a.partitions[i])->assigned = true;
         else
             revoked(w, a.partitions[i], a.lost);
     w->assigned = a.event == AFT_GROUP_ASSIGNED;
+    if (w->s->standby)
+        afti_standby_assigned(w);
     aft_say("info", "worker", "%u partitions %s, %zu held now", a.n,
             a.event == AFT_GROUP_ASSIGNED ? "assigned"
             : a.lost                      ? "lost"
@@ -125,24 +119,50 @@ group_step(struct worker *w, int timeout_ms, struct aft_error *e)
 }
 
 /* ---- working */
+static const char *const inputs[2] = {"topics.impressions", "topics.outcomes"};
+
 static void
-tell_group(struct worker *w, struct held *h)
+tell_group(struct afti_worker *w, struct afti_held *h)
 {
     int64_t now[2];
-    static const char *const keys[2] = {"topics.impressions", "topics.outcomes"};
+    if (!w->group)
+        return;
     aft_task_committed(h->task, now);
     for (int log = 0; log < 2; log++)
         if (now[log] > h->told[log]) {
-            w->log->ops->group_commit(w->group, aft_config_text(w->s->config, keys[log]),
+            w->log->ops->group_commit(w->group, aft_config_text(w->s->config, inputs[log]),
                                       h->partition, now[log]);
             h->told[log] = now[log];
         }
 }
 
+/* A sign for standbys, several times in standby.after: our epoch, a count, and how far we committed. */
+static enum aft_err
+give_sign(struct afti_worker *w, struct afti_held *h, struct aft_error *e)
+{
+    int64_t at[2], now = afti_now(w->s), epoch = aft_task_epoch(h->task);
+    struct aft_mark mark;
+    if (epoch < 0 || now - h->beat_ms < w->beat_interval_ms)
+        return AFT_OK;
+    h->beat_ms = now;
+    h->beats++;
+    aft_task_committed(h->task, at);
+    for (int log = 0; log < 2; log++) {
+        if (log != AFT_IMPRESSIONS && at[log] == h->marked[log])
+            continue; /* the impressions' mark is the sign */
+        h->marked[log] = mark.offset = at[log];
+        snprintf(mark.note, sizeof mark.note, "%" PRId64 " %" PRIu64, epoch, h->beats);
+        AFT_TRY(w->log->ops->mark_put(w->log, w->marks_name,
+                                      aft_config_text(w->s->config, inputs[log]), h->partition,
+                                      &mark, e));
+    }
+    return AFT_OK;
+}
+
 /* What is to be done beside the work; what fails of it does not stop the work. Two commits after a look hold what was seen then:
  * the first one's cut may have been older. */
 static void
-chores(struct worker *w, struct held *h, const struct aft_task_status *status)
+chores(struct afti_worker *w, struct afti_held *h, const struct aft_task_status *status)
 {
     struct aft_error e;
     if (status->commits >= h->commits + 2 || status->commits < h->commits) {
@@ -152,17 +172,22 @@ chores(struct worker *w, struct held *h, const struct aft_task_status *status)
     }
     struct aft_chore chore = {h->partition, h->erased_committed,
                               w->s->clock.wall_ms(w->s->clock.ctx)};
-    if (h->owner && aft_chores(w->s->config, h->store, &chore, &e) != AFT_OK)
+    if ((h->owner || status->follows) && aft_chores(w->s->config, h->store, &chore, &e) != AFT_OK)
         aft_say("warn", "worker", "partition %d: %s", h->partition, e.message);
 }
 
 /* Every few seconds. */
 static void
-tell_board(struct worker *w, struct held *h)
+tell_board(struct afti_worker *w, struct afti_held *h)
 {
     struct aft_task_status status;
     aft_task_status(h->task, false, &status);
     aft_board_task(w->s->board, &status);
+    if (status.owner && !h->owner && h->taken_ms) {
+        aft_say("info", "worker", "partition %d: taken over in %lld ms", h->partition,
+                (long long)(afti_now(w->s) - h->taken_ms));
+        h->taken_ms = 0;
+    }
     h->owner = status.owner;
     h->status_ms = afti_now(w->s);
     chores(w, h, &status);
@@ -170,12 +195,16 @@ tell_board(struct worker *w, struct held *h)
 
 /* A step failed: wait over it, or await the rebalance, or give up (the error goes on). */
 static enum aft_err
-step_failed(struct worker *w, struct held *h, struct aft_error *e)
+step_failed(struct afti_worker *w, struct afti_held *h, struct aft_error *e)
 {
     int64_t now = afti_now(w->s);
     if (e->code == AFT_E_NOT_OWNER) {
         aft_say("warn", "worker", "%s; letting go of it", e->message);
-        held_close(w, h, false);
+        if (w->s->standby && !h->assigned) {
+            afti_standby_let_go(w, h, false);
+            return AFT_OK;
+        }
+        afti_held_close(w, h, false);
         return afti_fenced(&h->fence, now)
                    ? AFT_OK
                    : AFT_FAIL(e, AFT_E_NOT_OWNER,
@@ -188,14 +217,14 @@ step_failed(struct worker *w, struct held *h, struct aft_error *e)
     snprintf(w->words, sizeof w->words, "%s", e->message);
     afti_trouble(w->s, &w->trouble, "worker", e);
     if (aft_err_class(e->code) != AFT_CLASS_RETRY || !h->task) {
-        held_close(w, h, false);
+        afti_held_close(w, h, false);
         h->reopen_ms = now + AFTI_RETRY_MS;
     }
     return AFT_OK;
 }
 
 static enum aft_err
-held_step(struct worker *w, struct held *h, bool *busy, struct aft_error *e)
+held_step(struct afti_worker *w, struct afti_held *h, bool *busy, struct aft_error *e)
 {
     int64_t now = afti_now(w->s);
     bool did = false;
@@ -210,17 +239,19 @@ held_step(struct worker *w, struct held *h, bool *busy, struct aft_error *e)
         return step_failed(w, h, e);
     *busy = *busy || did;
     tell_group(w, h);
-    if (!h->owner || now - h->status_ms >= AFTI_STATUS_MS)
+    AFT_TRY(give_sign(w, h, e));
+    bool restless = !h->owner && (h->ours || !w->s->standby); /* it becomes the owner soon */
+    if (restless || now - h->status_ms >= AFTI_STATUS_MS)
         tell_board(w, h);
     return AFT_OK;
 }
 
 static void
-tell_state(struct worker *w)
+tell_state(struct afti_worker *w)
 {
-    bool ready = w->assigned, well = true;
+    bool ready = w->assigned || w->s->standby, well = true;
     for (size_t i = 0; i < w->held_n; i++) {
-        ready = ready && w->held[i].owner;
+        ready = ready && (w->held[i].owner || afti_standby_level(&w->held[i]));
         well = well && w->held[i].task;
     }
     if (well) {
@@ -231,11 +262,13 @@ tell_state(struct worker *w)
 }
 
 static enum aft_err
-worker_loop(struct worker *w, struct aft_error *e)
+worker_loop(struct afti_worker *w, struct aft_error *e)
 {
     bool busy = false;
     int64_t told_ms = 0, busy_ms = 0;
     while (!afti_service_stopping(w->s)) {
+        if (w->s->standby)
+            AFT_TRY(afti_standby_watch(w, e));
         int64_t now = afti_now(w->s);
         busy_ms = busy ? now : busy_ms;
         int idle = now - busy_ms < 1000 ? AFTI_EAGER_MS : AFTI_IDLE_MS;
@@ -258,27 +291,38 @@ worker_loop(struct worker *w, struct aft_error *e)
     return AFT_OK;
 }
 
-static enum aft_err
-worker_run(struct worker *w, struct aft_error *e)
+enum aft_err
+afti_worker_join(struct afti_worker *w, struct aft_error *e)
 {
     const struct aft_config *c = w->s->config;
-    const char *topics[2] = {aft_config_text(c, "topics.impressions"),
-                             aft_config_text(c, "topics.outcomes")};
-    AFT_TRY(aft_log_kafka_open(aft_config_kafka(c), &w->log, e));
-    AFT_TRY(w->log->ops->group_open(w->log, aft_config_text(c, "app.id"), topics, 2, &w->group, e));
+    const char *topics[2] = {aft_config_text(c, inputs[0]), aft_config_text(c, inputs[1])};
+    return w->log->ops->group_open(w->log, aft_config_text(c, "app.id"), topics, 2, &w->group, e);
+}
+
+static enum aft_err
+worker_run(struct afti_worker *w, struct aft_error *e)
+{
+    snprintf(w->marks_name, sizeof w->marks_name, "%s-owners",
+             aft_config_text(w->s->config, "app.id"));
+    w->beat_interval_ms = aft_config_int(w->s->config, "standby.after") / BEATS;
+    AFT_TRY(aft_log_kafka_open(aft_config_kafka(w->s->config), &w->log, e));
+    if (w->s->standby)
+        afti_standby_begin(w);
+    else
+        AFT_TRY(afti_worker_join(w, e));
     return worker_loop(w, e);
 }
 
 void *
 afti_worker_main(void *service)
 {
-    struct worker w = {.s = service};
+    struct afti_worker w = {.s = service};
     struct aft_error e;
     enum aft_err err = worker_run(&w, &e);
     if (err != AFT_OK)
         afti_service_failed(w.s, &e);
     for (size_t i = 0; i < w.held_n; i++) {
-        held_close(&w, &w.held[i], err == AFT_OK);
+        afti_held_close(&w, &w.held[i], err == AFT_OK);
         held_free(&w, &w.held[i], false);
     }
     if (w.group)
@@ -286,5 +330,6 @@ afti_worker_main(void *service)
     if (w.log)
         w.log->ops->close(w.log);
     free(w.held);
+    free(w.marks);
     return NULL;
 }

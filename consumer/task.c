@@ -85,6 +85,12 @@ aft_task_open(const struct aft_task_options *o, struct aft_task **out, struct af
     AFT_ASSERT(t != NULL);
     t->o = *o;
     t->epoch = -1;
+    t->phase = o->follow ? AFTI_PHASE_FOLLOW : AFTI_PHASE_EPOCH;
+    t->follow_examples = -1;
+    for (int i = 0; i < 2; i++) {
+        t->in[i].limit = o->follow ? 0 : INT64_MAX;
+        t->follow_want[i] = -1;
+    }
     t->box = afti_outbox_new();
     t->idle_after_ms = aft_config_int(o->config, "join.idle.after");
     t->commit_interval_ms = aft_config_int(o->config, "commit.interval");
@@ -121,6 +127,7 @@ aft_task_close(struct aft_task *t)
     aft_arena_deinit(&t->arena);
     aft_buffer_deinit(&t->value);
     aft_buffer_deinit(&t->block);
+    afti_ahead_deinit(&t->ahead);
     free(t->ticks);
     free(t->ends);
     free(t);
@@ -169,6 +176,8 @@ aft_task_step(struct aft_task *t, int timeout_ms, bool *busy, struct aft_error *
     *busy = true;
     if (t->phase == AFTI_PHASE_WORK)
         return work_step(t, timeout_ms, busy, e);
+    if (t->phase == AFTI_PHASE_FOLLOW)
+        return afti_follow_step(t, timeout_ms, busy, e);
     AFT_TRY(afti_outbox_failed(t->box, e));
     return afti_own_step(t, timeout_ms, e);
 }
@@ -219,6 +228,12 @@ aft_task_committed(const struct aft_task *t, int64_t out[2])
     out[AFT_OUTCOMES] = t->resume.next_offset[AFT_OUTCOMES];
 }
 
+int64_t
+aft_task_epoch(const struct aft_task *t)
+{
+    return t->epoch;
+}
+
 void
 aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *out)
 {
@@ -228,6 +243,8 @@ aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *ou
         .owner = t->phase == AFTI_PHASE_WORK,
         .caught_up = t->phase == AFTI_PHASE_WORK && t->in[0].at_end && t->in[1].at_end &&
                      t->in[0].batch_i == t->in[0].batch_n && t->in[1].batch_i == t->in[1].batch_n,
+        .follows = t->phase == AFTI_PHASE_FOLLOW,
+        .checked_seq = t->checked_seq,
         .next_seq = t->next_seq,
         .published_seq = t->box->acked.seq,
         .ticks = t->ticks_counted,

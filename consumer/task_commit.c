@@ -48,7 +48,7 @@ rider_now(struct aft_task *t)
     struct afti_rider r = {.clock_offset = t->clock_next,
                            .clock_epoch = t->clock_epoch,
                            .examples_offset = t->box->acked_offset,
-                           .examples_epoch = t->epoch,
+                           .examples_epoch = t->epoch < 0 ? t->examples_epoch : t->epoch,
                            .seq = t->box->acked.seq,
                            .hash = t->box->acked.hash,
                            .partitions = t->partitions};

@@ -6,6 +6,7 @@
  *   task_input.c   batches of the two logs: decode, take, dead letters
  *   task_output.c  blocks out, muted and checked below what is published
  *   task_commit.c  cut, wait, commit, and the rider that says where to read the journals again from
+ *   task_follow.c  beside the owner, muted: its examples compared with ours, until it is gone
  *
  * Invariants
  *   I1  the epoch is the offset of our EPOCH record; nothing but it and the empty block is written before both were read back
@@ -14,6 +15,8 @@
  *   I4  a cut is committed only when what it covers is acknowledged, and when the clock topic, read to an end that was asked for
  *       after the cut, holds no newer epoch. So no tick of a later owner can stand before what the committed state has read.
  *   I5  while a tick of a log is on its way, nothing is read from that log
+ *   I6  who follows gives the joiner no record at or beyond what the owner said it committed, and none before the clock topic was
+ *       read to an end that was asked for after that was heard: by I4 no tick can then stand before what was read
  */
 #ifndef AFT_CONSUMER_TASK_INNER_H
 #define AFT_CONSUMER_TASK_INNER_H
@@ -36,7 +39,8 @@ enum afti_phase {
     AFTI_PHASE_MARKER_WAIT,
     AFTI_PHASE_CLOCK,
     AFTI_PHASE_EXAMPLES,
-    AFTI_PHASE_WORK
+    AFTI_PHASE_WORK,
+    AFTI_PHASE_FOLLOW
 };
 
 struct afti_input {
@@ -46,7 +50,10 @@ struct afti_input {
     struct aft_record_in batch[AFTI_BATCH_MAX];
     uint32_t batch_n, batch_i;
     int64_t next_offset; /* of the next record to read */
+    int64_t limit;       /* records below it alone are taken (I6); INT64_MAX: all */
     bool at_end, tick_on_its_way;
+    bool
+        looked; /* it was read in this step, and held no more: what counts as idle (at_end may be old) */
     int64_t
         tick_ms; /* watermark of the tick on its way: no two of ours for one place are the same */
     int64_t last_record_ms, last_tick_ms; /* monotonic */
@@ -57,6 +64,17 @@ struct afti_input {
 struct afti_counted {
     int64_t clock_offset, epoch_before, at_offset, watermark_ms;
     enum aft_log_kind log;
+};
+
+/* What a follower computed and the topic does not hold yet, as far as it was read: bodies back to back. */
+struct afti_ahead_end {
+    struct afti_end end;
+    size_t bytes; /* of `bodies`, up to here */
+};
+struct afti_ahead {
+    struct aft_buffer bodies;
+    struct afti_ahead_end *v; /* v[i] .. v[n - 1] are still ahead */
+    size_t n, cap, i;
 };
 
 /* Where to read clock and examples from after a restart, and over how many partitions users are spread. Little-endian, 72 bytes:
@@ -109,9 +127,16 @@ struct aft_task {
     int64_t clock_target; /* -1: to be asked for */
     int64_t last_cut_ms;
 
+    struct afti_ahead ahead;
+    struct aft_hash128 own_hash; /* of a follower: after next_seq - 1 */
+    uint64_t checked_seq; /* of a follower: ours and the published chain are the same up to here */
+    int64_t follow_want[2], follow_clock, follow_examples; /* ends to read to, before that counts */
+
     int64_t block_ms; /* monotonic: the end of the step that began the block; -1: not ended yet */
     uint32_t block_n; /* examples in block */
-    bool fresh;       /* there was no state */
+    bool warm;        /* a follower that was past its start: what it holds is gone on from */
+    bool follow_pending;
+    bool fresh; /* there was no state */
     bool published_known, pacing;
     bool cut, dirty; /* a cut is in hand; something was read since the last */
 };
@@ -122,6 +147,8 @@ enum aft_err afti_example(void *task, uint64_t seq, struct aft_bytes body,
                           struct aft_hash128 hash_after, struct aft_error *e);
 /* afti_block_send: what was gathered, as one record; nothing gathered: nothing. */
 enum aft_err afti_block_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+/* afti_chain_diverged: ours and the published chain differ at the block that ends before `seq`. */
+enum aft_err afti_chain_diverged(const struct aft_task *t, uint64_t seq, struct aft_error *e);
 /* afti_block_step: at a step's end: sent when there is nothing else to do, or when it waited long enough. */
 enum aft_err afti_block_step(struct aft_task *t, bool busy, struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_marker_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
@@ -130,6 +157,25 @@ enum aft_err afti_marker_send(struct aft_task *t, struct aft_error *e) AFT_MUST_
 enum aft_err afti_end_add(struct aft_task *t, uint64_t seq, struct aft_hash128 hash,
                           struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_own_step(struct aft_task *t, int timeout_ms, struct aft_error *e) AFT_MUST_CHECK;
+/* afti_readers_open: of both journals, where the rider says. */
+enum aft_err afti_readers_open(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+/* afti_examples_read: at most a batch of the examples topic, none beyond offset `last`; *n records. */
+enum aft_err afti_examples_read(struct aft_task *t, int64_t last, int timeout_ms, uint32_t *n,
+                                struct aft_error *e) AFT_MUST_CHECK;
+/* afti_chain_fits: the state is not ahead of what is published, and where it ends the chains are the same. */
+enum aft_err afti_chain_fits(const struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- task_follow.c */
+enum aft_err afti_follow_step(struct aft_task *t, int timeout_ms, bool *busy,
+                              struct aft_error *e) AFT_MUST_CHECK;
+/* afti_ahead_add: an example beyond what is published, as far as we read. */
+void afti_ahead_add(struct aft_task *t, uint64_t seq, struct aft_bytes body,
+                    struct aft_hash128 hash);
+/* afti_ahead_settle: what was published since is compared, and let go of. */
+enum aft_err afti_ahead_settle(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+/* afti_ahead_send: the owner of now writes what the last one did not. */
+enum aft_err afti_ahead_send(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+void afti_ahead_deinit(struct afti_ahead *a);
 
 /* ---- task_journal.c */
 /* afti_clock_read: at most a batch of the clock topic; *n records. Counted ticks go to the joiner. */

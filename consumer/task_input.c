@@ -25,6 +25,9 @@ dead_letter(struct aft_task *t, const struct afti_input *in, const struct aft_re
 {
     char partition[16], offset[24], size[32];
     bool cut = r->value.n > DEAD_VALUE_MAX || r->key.n > DEAD_KEY_MAX;
+    t->dead_letters++;
+    if (t->phase == AFTI_PHASE_FOLLOW) /* the owner wrote it there */
+        return AFT_OK;
     snprintf(partition, sizeof partition, "%d", t->o.partition);
     snprintf(offset, sizeof offset, "%lld", (long long)r->offset);
     snprintf(size, sizeof size, "%zu", r->value.n);
@@ -43,7 +46,6 @@ dead_letter(struct aft_task *t, const struct afti_input *in, const struct aft_re
                            .value = at_most(r->value, DEAD_VALUE_MAX),
                            .headers = headers,
                            .headers_n = cut ? HEADERS_N + 1 : HEADERS_N};
-    t->dead_letters++;
     return afti_send(t->o.log, t->box, &a, AFTI_SENT_DEAD, (struct afti_end){0}, e);
 }
 
@@ -72,6 +74,8 @@ batch_go(struct aft_task *t, enum aft_log_kind log, bool *busy, struct aft_error
     for (; in->batch_i < in->batch_n; in->batch_i++) {
         const struct aft_record_in *r = &in->batch[in->batch_i];
         struct aft_error why;
+        if (r->offset >= in->limit) /* I6 */
+            return AFT_OK;
         enum aft_err err = take(t, log, r, &why);
         if (err == AFT_E_AGAIN)
             return AFT_OK;
@@ -102,6 +106,7 @@ read_log(struct aft_task *t, enum aft_log_kind log, int timeout_ms, bool *busy, 
         in->batch_i = in->batch_n = 0;
         AFT_TRY(t->o.log->ops->read(in->reader, in->batch, AFTI_BATCH_MAX, timeout_ms, &in->batch_n,
                                     &in->at_end, e));
+        in->looked = in->at_end && in->batch_n == 0;
         if (in->batch_n)
             in->last_record_ms = t->o.clock.monotonic_ms(t->o.clock.ctx);
     }
@@ -113,6 +118,7 @@ afti_inputs_step(struct aft_task *t, int timeout_ms, bool *busy, struct aft_erro
 {
     enum aft_log_kind behind = aft_joiner_behind(t->joiner),
                       ahead = (enum aft_log_kind)(1 - (int)behind);
+    t->in[0].looked = t->in[1].looked = false;
     AFT_TRY(read_log(t, behind, 0, busy, e));
     if (!*busy && aft_joiner_waiting(t->joiner, ahead) < AFTI_WAITING_MAX)
         AFT_TRY(read_log(t, ahead, 0, busy, e));

@@ -127,9 +127,9 @@ afti_ticks_prune(struct aft_task *t)
     t->ticks_n = kept;
 }
 
-/* ---- idle logs */
+/* ---- idle logs: quiet for long, and looked at just now (its end of a while ago is no end) */
 static bool
-idle(const struct aft_task *t, enum aft_log_kind log, int64_t now)
+quiet(const struct aft_task *t, enum aft_log_kind log, int64_t now)
 {
     const struct afti_input *in = &t->in[log];
     return in->at_end && in->batch_i == in->batch_n && now - in->last_record_ms >= t->idle_after_ms;
@@ -178,13 +178,14 @@ enum aft_err
 afti_idle(struct aft_task *t, struct aft_error *e)
 {
     int64_t now = t->o.clock.monotonic_ms(t->o.clock.ctx);
-    bool imp = idle(t, AFT_IMPRESSIONS, now), out = idle(t, AFT_OUTCOMES, now);
+    bool imp = quiet(t, AFT_IMPRESSIONS, now), out = quiet(t, AFT_OUTCOMES, now);
+    bool imp_looked = t->in[AFT_IMPRESSIONS].looked, out_looked = t->in[AFT_OUTCOMES].looked;
+    t->pacing = t->pacing && imp && out;
     if (imp && out)
-        return pace(t, now, e);
-    t->pacing = false;
-    if (imp)
+        return imp_looked && out_looked ? pace(t, now, e) : AFT_OK;
+    if (imp && imp_looked)
         return follow(t, AFT_IMPRESSIONS, now, e);
-    if (out)
+    if (out && out_looked)
         return follow(t, AFT_OUTCOMES, now, e);
     return AFT_OK;
 }

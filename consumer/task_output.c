@@ -48,6 +48,24 @@ afti_block_send(struct aft_task *t, struct aft_error *e)
 }
 
 enum aft_err
+afti_chain_diverged(const struct aft_task *t, uint64_t seq, struct aft_error *e)
+{
+    unsigned long long last = (unsigned long long)seq - 1;
+    if (t->phase != AFTI_PHASE_FOLLOW)
+        return AFT_FAIL(e, AFT_E_DIVERGENCE,
+                        "%s partition %d: example %llu, computed again, is not what was published; "
+                        "the inputs, the clock topic or the state were changed: restore a "
+                        "checkpoint, or start under a new app.id",
+                        t->examples_topic, t->o.partition, last);
+    return AFT_FAIL(e, AFT_E_DIVERGENCE,
+                    "%s partition %d: the owner published other examples than this standby "
+                    "computes; the first that differs is one of %llu to %llu (before it all are "
+                    "the same): aftertouch replay --verify names it, and says which of the two "
+                    "states is wrong",
+                    t->examples_topic, t->o.partition, (unsigned long long)t->checked_seq, last);
+}
+
+enum aft_err
 afti_block_step(struct aft_task *t, bool busy, struct aft_error *e)
 {
     if (t->block_n == 0)
@@ -68,13 +86,10 @@ muted(struct aft_task *t, uint64_t seq, struct aft_hash128 hash, struct aft_erro
     if (t->ends_i == t->ends_n || t->ends[t->ends_i].seq != seq + 1)
         return AFT_OK;
     struct aft_hash128 published = t->ends[t->ends_i].hash;
-    if (published.low == hash.low && published.high == hash.high)
-        return AFT_OK;
-    return AFT_FAIL(e, AFT_E_DIVERGENCE,
-                    "%s partition %d: example %llu, computed again, is not what was published; the "
-                    "inputs, the clock topic or the "
-                    "state were changed: restore a checkpoint, or start under a new app.id",
-                    t->examples_topic, t->o.partition, (unsigned long long)seq);
+    if (published.low != hash.low || published.high != hash.high)
+        return afti_chain_diverged(t, seq + 1, e);
+    t->checked_seq = seq + 1;
+    return AFT_OK;
 }
 
 enum aft_err
@@ -82,10 +97,16 @@ afti_example(void *task, uint64_t seq, struct aft_bytes body, struct aft_hash128
              struct aft_error *e)
 {
     struct aft_task *t = task;
-    AFT_INVARIANT(I1, t->phase == AFTI_PHASE_WORK && seq == t->next_seq);
+    bool follows = t->phase == AFTI_PHASE_FOLLOW;
+    AFT_INVARIANT(I1, (follows || t->phase == AFTI_PHASE_WORK) && seq == t->next_seq);
     t->next_seq = seq + 1;
+    t->own_hash = hash_after;
     if (seq < t->published.seq)
         return muted(t, seq, hash_after, e);
+    if (follows) {
+        afti_ahead_add(t, seq, body, hash_after);
+        return AFT_OK;
+    }
     if (t->block_n && t->block.n + body.n > AFT_BLOCK_BYTES_MAX)
         AFT_TRY(afti_block_send(t, e));
     if (t->block_n == 0) {

@@ -34,9 +34,11 @@ start_of(struct aft_task *t, const char *topic, int64_t from, int64_t *out, stru
                     topic, t->o.partition, (long long)*out, (long long)begin, (long long)end);
 }
 
-static enum aft_err
-readers_open(struct aft_task *t, struct aft_error *e)
+enum aft_err
+afti_readers_open(struct aft_task *t, struct aft_error *e)
 {
+    if (t->examples) /* a follower's: it goes on where it is */
+        return AFT_OK;
     AFT_TRY(start_of(t, t->clock_topic, t->rider.clock_offset, &t->clock_next, e));
     AFT_TRY(start_of(t, t->examples_topic, t->rider.examples_offset, &t->examples_next, e));
     if (!t->clock) /* it is open where this step is repeated */
@@ -77,7 +79,7 @@ block_seen(struct aft_task *t, const struct aft_block *b, int64_t offset, struct
 {
     if (b->epoch < t->examples_epoch)
         return AFT_OK; /* a stale owner's */
-    if (b->epoch > t->epoch)
+    if (t->epoch >= 0 && b->epoch > t->epoch)
         return AFT_FAIL(e, AFT_E_NOT_OWNER,
                         "partition %d: somebody newer writes its examples (epoch %lld, ours %lld)",
                         t->o.partition, (long long)b->epoch, (long long)t->epoch);
@@ -123,25 +125,24 @@ examples_record(struct aft_task *t, const struct aft_record_in *in, struct aft_e
     return err;
 }
 
-static enum aft_err
-examples_read(struct aft_task *t, int timeout_ms, struct aft_error *e)
+enum aft_err
+afti_examples_read(struct aft_task *t, int64_t last, int timeout_ms, uint32_t *n,
+                   struct aft_error *e)
 {
     struct aft_record_in batch[EXAMPLES_BATCH];
-    uint32_t n = 0;
     bool at_end;
-    AFT_TRY(t->o.log->ops->read(t->examples, batch, EXAMPLES_BATCH, timeout_ms, &n, &at_end, e));
-    for (uint32_t i = 0; i < n && t->examples_next <= t->box->marker_offset; i++)
+    *n = 0;
+    AFT_TRY(t->o.log->ops->read(t->examples, batch, EXAMPLES_BATCH, timeout_ms, n, &at_end, e));
+    for (uint32_t i = 0; i < *n && t->examples_next <= last; i++)
         AFT_TRY(examples_record(t, &batch[i], e));
     return AFT_OK;
 }
 
 /* ---- the last step: from here on we own the partition */
-static enum aft_err
-work_begin(struct aft_task *t, struct aft_error *e)
+enum aft_err
+afti_chain_fits(const struct aft_task *t, struct aft_error *e)
 {
     uint64_t held = t->resume.next_seq;
-    if (!t->published_known)
-        t->published = (struct afti_end){0, t->resume.hash};
     if (held > t->published.seq)
         return AFT_FAIL(
             e, AFT_E_GAP,
@@ -153,17 +154,41 @@ work_begin(struct aft_task *t, struct aft_error *e)
             e, AFT_E_DIVERGENCE,
             "%s partition %d: the state's chain of %llu examples is not the published one",
             t->examples_topic, t->o.partition, (unsigned long long)held);
+    return AFT_OK;
+}
+
+/* Where the work begins: at the state on disk, or, of a follower, at what it has in memory. */
+static void
+place_take(struct aft_task *t)
+{
+    int64_t now = t->o.clock.monotonic_ms(t->o.clock.ctx);
+    if (!t->warm)
+        t->next_seq = t->resume.next_seq;
+    else if (t->next_seq > t->published.seq)
+        t->next_seq = t->published.seq; /* what is ahead of it is written now */
+    for (int i = 0; i < 2; i++) {
+        t->in[i].limit = INT64_MAX;
+        t->in[i].last_record_ms = t->in[i].last_tick_ms = now;
+    }
+    t->box->acked = t->published;
+    t->box->acked_offset = t->box->marker_offset + 1;
+    t->last_cut_ms = now;
+}
+
+static enum aft_err
+work_begin(struct aft_task *t, struct aft_error *e)
+{
+    if (!t->published_known)
+        t->published = (struct afti_end){0, t->resume.hash};
+    AFT_TRY(t->warm ? afti_ahead_settle(t, e) : afti_chain_fits(t, e));
     AFT_TRY(afti_inputs_open(t, e)); /* the last that may fail: this step may be repeated */
     t->o.log->ops->reader_close(t->examples);
     t->examples = NULL;
-    t->next_seq = held;
-    t->box->acked = t->published;
-    t->box->acked_offset = t->box->marker_offset + 1;
-    t->last_cut_ms = t->o.clock.monotonic_ms(t->o.clock.ctx);
+    place_take(t);
     /* where a new state begins is committed soon: the logs' beginnings move on */
-    t->dirty = t->fresh;
+    t->dirty = t->dirty || t->fresh;
     t->phase = AFTI_PHASE_WORK;
-    return AFT_OK;
+    return afti_ahead_send(t, e);
 }
 
 enum aft_err
@@ -172,7 +197,7 @@ afti_own_step(struct aft_task *t, int timeout_ms, struct aft_error *e)
     uint32_t n;
     switch (t->phase) {
     case AFTI_PHASE_EPOCH:
-        AFT_TRY(readers_open(t, e));
+        AFT_TRY(afti_readers_open(t, e));
         AFT_TRY(afti_epoch_send(t, e));
         t->phase = AFTI_PHASE_EPOCH_WAIT;
         return AFT_OK;
@@ -195,9 +220,10 @@ afti_own_step(struct aft_task *t, int timeout_ms, struct aft_error *e)
             t->phase = AFTI_PHASE_EXAMPLES;
         return AFT_OK;
     case AFTI_PHASE_EXAMPLES:
-        AFT_TRY(examples_read(t, timeout_ms, e));
+        AFT_TRY(afti_examples_read(t, t->box->marker_offset, timeout_ms, &n, e));
         return t->examples_next > t->box->marker_offset ? work_begin(t, e) : AFT_OK;
     case AFTI_PHASE_WORK:
+    case AFTI_PHASE_FOLLOW:
         break;
     }
     AFT_NEVER();

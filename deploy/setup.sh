@@ -10,6 +10,7 @@ setup_jobs=${AFT_JOBS:-$(nproc)}
 
 SETUP_BUILD=(build-essential cmake ninja-build pkg-config librdkafka-dev libavro-dev librocksdb-dev libcmocka-dev libjansson-dev
     libcurl4-openssl-dev libmicrohttpd-dev libsodium-dev libxxhash-dev zlib1g-dev)
+SETUP_TEST=(libmpfr-dev) # what tests need beside: arithmetic in multiple precision, to measure our own by
 SETUP_PYTHON=(python3 python3-venv)
 SETUP_CHECK=(clang clang-tidy clang-format git)
 SETUP_SANITIZE=(libclang-rt-14-dev)

@@ -55,7 +55,7 @@ spread(const struct afti_table *t)
 static float
 prior_of(const struct afti_table *t, const struct afti_member *m)
 {
-    return m->q > 0 && m->t > 0 ? (float)(t->weights.linear.lambda * m->q / (6 * m->t)) : 1;
+    return m->q > 0 && m->t > 0 ? (float)(t->lambda * m->q / (6 * m->t)) : 1;
 }
 
 static double

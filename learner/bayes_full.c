@@ -69,7 +69,7 @@ give_prior(struct afti_table *t, const struct aft_term *term, enum sort sort, ui
     struct afti_place *p = &t->place;
     uint32_t c = aft_dict_find(&t->weights.linear.columns, term->hash);
     if (c != AFT_NOWHERE && c >= p->known)
-        p->prior[c] = variance[sort] / n / t->weights.linear.lambda;
+        p->prior[c] = variance[sort] / n / t->lambda;
 }
 
 static void
@@ -83,7 +83,7 @@ give_priors(struct afti_table *t, uint32_t columns)
     for (uint32_t i = 0; i < s->own_n; i++)
         of.n[sort_own(s, i)]++;
     for (uint32_t i = p->known; i < columns; i++) /* those that are shared by hash keep this */
-        p->prior[i] = 1 / t->weights.linear.lambda;
+        p->prior[i] = 1 / t->lambda;
     for (uint32_t i = 0; i < s->shared_n; i++)
         give_prior(t, &s->shared[i], sort_shared(s, i), of.n[sort_shared(s, i)]);
     for (uint32_t i = 0; i < s->own_n; i++)

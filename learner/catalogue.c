@@ -41,6 +41,18 @@ afti_catalogue_begin(struct afti_catalogue *c, uint64_t revision)
     c->revision = revision;
 }
 
+void
+afti_catalogue_ahead(const struct afti_catalogue *c, const struct aft_candidate *v, uint32_t n)
+{
+    if (!c->live || c->cap < AFTI_NEAR)
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        __builtin_prefetch(v[i].arm_id.p);
+    for (uint32_t i = 0; i < n; i++)
+        if (v[i].known < c->cap)
+            __builtin_prefetch(c->v[v[i].known]);
+}
+
 /* ---- shapes */
 /* The place of a shape with these rows, or a free one. */
 static uint32_t *

@@ -39,6 +39,8 @@ afti_forget(struct aft_learner *l)
     double keep = aft_exp2(halvings(l, *reached - now)); /* the first time: of nothing */
     for (uint32_t i = 0; i < l->members_n; i++)
         l->table.kind->forget(&l->table, &l->members[i], keep);
+    if (l->forecast)
+        afti_forecast_forget(l->forecast, keep);
     *reached = now;
 }
 

@@ -299,19 +299,25 @@ lanes_with(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
     return (a[0] + a[2]) + (a[1] + a[3]);
 }
 
-AFT_WIDE void
-afti_grid_sums(const struct afti_sums *s, double *score)
+/* From candidate i on, as far as entries and their shapes' worth are at hand; returns where it stopped. */
+AFT_WIDE uint32_t
+afti_grid_sums(const struct afti_sums *s, uint32_t i, double *score, bool *scored)
 {
-    for (uint32_t i = 0; i < s->n; i++) {
-        const struct afti_entry *e = s->entry[i];
+    for (; i < s->n; i++) {
+        uint32_t known = s->candidate[i].known;
+        const struct afti_entry *e = known < s->cap ? s->entry[known] : NULL;
         aft_wide_floats own = {0};
-        if (!e)
-            continue;
+        if (!known || !e || !e->good || (e->missing && e->seen != s->rows))
+            return i;
         const struct afti_shape *shape = &s->shapes[e->shape];
+        if (shape->epoch != s->epoch || shape->member != s->member)
+            return i;
         if (e->identity != AFT_NOWHERE)
             add_products(&own, s->w + e->identity * s->row, s->x, s->stride);
         score[i] = s->constant + (double)lanes_with(&own, e->value, shape->by, shape->n);
+        scored[i] = true;
     }
+    return i;
 }
 
 /* What one unit at each of a shape's rows is worth now. */
@@ -324,29 +330,60 @@ fill(struct afti_table *t, const struct afti_member *m, struct afti_shape *s)
         s->by[j] = s->rows[j] == AFT_NOWHERE ? 0 : fold_of(t, s->rows[j], m->index);
 }
 
+static void
+sums_of(struct afti_table *t, const struct afti_member *m, struct afti_sums *s)
+{
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    const struct afti_catalogue *k = &t->catalogue;
+    s->w = b->w + (size_t)m->index * b->stride;
+    s->x = t->grid.x;
+    s->stride = b->stride;
+    s->row = (size_t)b->members * b->stride;
+    s->entry = k->v;
+    s->cap = k->live && !t->terms.crosses ? k->cap : 0;
+    s->shapes = k->shapes;
+    s->rows = b->rows.n;
+    s->epoch = t->grid.epoch;
+    s->member = m->index;
+}
+
+/* The rows that will be wanted, from a table that is not near. */
+static void
+fetch_rows(const struct afti_sums *s)
+{
+    for (uint32_t i = 0; s->rows > AFTI_NEAR && i < s->n; i++) {
+        uint32_t known = s->candidate[i].known;
+        const struct afti_entry *e = known < s->cap ? s->entry[known] : NULL;
+        if (!e || e->identity == AFT_NOWHERE)
+            continue;
+        const float *w = s->w + e->identity * s->row;
+        for (uint32_t j = 0; j < s->stride && j < 64; j += 16)
+            __builtin_prefetch(w + j);
+    }
+}
+
 void
 afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                      const struct aft_candidate *c, uint32_t n, double *score, bool *scored)
 {
-    const struct aft_bilinear *b = &t->weights.bilinear;
-    struct afti_grid *g = &t->grid;
-    for (uint32_t i = 0; i < n; i++) {
-        struct afti_entry *e = afti_catalogue_entry(t, &c[i]);
-        g->entry[i] = e;
-        scored[i] = e != NULL;
-        struct afti_shape *shape = e ? &t->catalogue.shapes[e->shape] : NULL;
-        if (e && (shape->epoch != g->epoch || shape->member != m->index))
-            fill(t, m, shape);
-    }
-    struct afti_sums s = {.w = b->w + (size_t)m->index * b->stride,
-                          .x = g->x,
-                          .stride = b->stride,
-                          .row = (size_t)b->members * b->stride,
-                          .entry = g->entry,
-                          .shapes = t->catalogue.shapes,
+    /* row 0 is the constant's */
+    struct afti_sums s = {.candidate = c,
                           .n = n,
-                          .constant = b->rows.n ? (double)fold_of(t, 0, m->index) : 0};
-    afti_grid_sums(&s, score); /* row 0 is the constant's */
+                          .constant =
+                              t->weights.bilinear.rows.n ? (double)fold_of(t, 0, m->index) : 0};
+    sums_of(t, m, &s);
+    fetch_rows(&s);
+    for (uint32_t i = 0, helped = n; (i = afti_grid_sums(&s, i, score, scored)) < n;) {
+        const struct afti_entry *e = i != helped ? afti_catalogue_entry(t, &c[i]) : NULL;
+        scored[i] = false;
+        if (!e) {
+            i++;
+            continue;
+        }
+        fill(t, m, &t->catalogue.shapes[e->shape]);
+        sums_of(t, m, &s); /* a new entry may have moved them */
+        helped = i;
+    }
 }
 
 void

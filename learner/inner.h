@@ -6,7 +6,9 @@
  *   catalogue.c   known candidates -> their rows and values, kept
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
  *   forget.c      what is old counts less
- *   arms.c, scoreboard.c   what is counted             learner.c     one example: dispatch and progressive estimates
+ *   forecast.c, forecast_state.c   what is still to come
+ *   design.c      settings -> members: sides, voters, regressor      progressive.c   judged before it is learned; auto's choice
+ *   arms.c, scoreboard.c, health.c   what is counted   learner.c     one example: dispatch
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
  *   rounds.c      blocks of all partitions -> examples in the canonical order
  *
@@ -33,6 +35,10 @@ enum afti_count {
     AFTI_PROGRESSIVE,
     AFTI_EVENT_TIME,
     AFTI_FORGOTTEN_TO, /* forget.c */
+    AFTI_SUPPORTED,    /* learned items whose propensity is known */
+    AFTI_GUESSED,      /* progressive decisions whose shown arm was predicted */
+    AFTI_DIFFERED,     /* ... where the sides of auto differed */
+    AFTI_SWITCHES,     /* of the side that serves */
     AFTI_COUNTS
 };
 enum afti_sum {
@@ -42,6 +48,10 @@ enum afti_sum {
     AFTI_IPS,
     AFTI_IPS_W,
     AFTI_DR,
+    AFTI_CAPPED, /* what the cap took of AFTI_WEIGHT_RAW */
+    AFTI_LOSS,
+    AFTI_AUTO, /* progressive.c */
+    AFTI_AUTO2,
     AFTI_SUMS
 };
 
@@ -67,6 +77,15 @@ struct afti_scoreboard {
 };
 
 /* ---- what the members share: features and places */
+/* The context before: nothing but short names with numbers that are not zero. While the next has the same names, in the same order,
+ * its terms are the same but for their values. */
+struct afti_before {
+    uint64_t low[AFT_FEATURES_MAX], high[AFT_FEATURES_MAX]; /* the names (policy/names.h) */
+    size_t length[AFT_FEATURES_MAX];
+    uint32_t n;   /* 0: it was another */
+    int32_t slot; /* that terms.shared has the places for, without pairs; -1: none */
+    bool again;   /* the example at hand has those names */
+};
 struct afti_terms { /* of the example at hand */
     struct aft_features_plan plan;
     struct aft_encoded context, arm;
@@ -75,7 +94,8 @@ struct afti_terms { /* of the example at hand */
     uint32_t shared_n, own_n;
     int32_t slot;                             /* that shared[] is for; -1: not made yet */
     bool slot_good, plain, identity, crosses; /* plain: aft_features_plain of the plan */
-    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES], ids[AFT_IDS];
+    struct aft_known context_names[AFT_NAMES], arm_names[AFT_NAMES];
+    struct afti_before before;
 };
 struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up to 64) */
     float max;
@@ -107,7 +127,6 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     struct afti_row part[AFTI_ITEM_ROWS];
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
-    struct afti_entry *entry[AFT_CANDIDATES_MAX]; /* of the candidates that are known */
 };
 /* ---- known candidates; catalogue.c */
 struct afti_shape {
@@ -153,6 +172,7 @@ struct afti_table {
     struct aft_weights weights;
     struct afti_grid grid;
     struct afti_place place;
+    double lambda; /* of the settings: a bilinear model does not carry it */
     double rate;   /* vw */
     double memory; /* bayes-full: half is forgotten in so many examples; 0: nothing */
     struct afti_catalogue catalogue;
@@ -197,6 +217,62 @@ struct afti_kind {
 };
 const struct afti_kind *afti_kind_of(enum aft_model_kind kind);
 
+/* ---- design.c: what the settings come to */
+struct afti_design {
+    enum aft_reduction reduction;
+    enum aft_ensemble ensemble;                 /* never auto */
+    enum aft_weighting weighting[2];            /* of each side; never auto */
+    uint32_t sides, voters, members, regressor; /* regressor: a member, or AFT_NOWHERE */
+    bool everything; /* some members regress for every arm that was left */
+    bool support;    /* propensities are divided by */
+};
+struct afti_design afti_design_of(const struct aft_learner_settings *s);
+enum aft_err afti_design_check(const struct aft_learner_settings *s,
+                               struct aft_error *e) AFT_MUST_CHECK;
+
+struct afti_weight { /* of an item */
+    double left;     /* arms that were left for its slot */
+    double raw;      /* 1 / (p left); 0: p is not known */
+    double side[2];  /* by the weighting of each side */
+};
+
+/* ---- forecast.c: learner.forecast=on */
+enum { AFTI_AGES = 11, AFTI_LEVELS = 4 };
+struct
+    afti_history { /* of items, by the age of their cohort; gained in micro-units, from the level that they were in */
+    int64_t opened[AFTI_AGES][AFTI_LEVELS], gained[AFTI_AGES][AFTI_LEVELS];
+    int64_t moved[AFTI_AGES][AFTI_LEVELS][AFTI_LEVELS];
+};
+struct afti_cohort {
+    int64_t hour, left, settled; /* items that have not, that have settled */
+    struct afti_history history;
+    double coefficient[AFTI_LEVELS];
+    double sum[]; /* [member][level][column] of h x */
+};
+struct afti_forecast {
+    uint32_t members, n, spare_n;
+    int64_t hour;           /* of the last pass */
+    struct afti_cohort **v; /* in the order of their hours */
+    struct afti_cohort *spare[64];
+    struct afti_history settled;
+    double value[AFTI_AGES][AFTI_LEVELS]; /* follows from settled */
+    double *applied, *next;               /* [member][column] */
+};
+struct afti_forecast *afti_forecast_new(uint32_t members);
+void afti_forecast_free(struct afti_forecast *f);
+/* afti_forecast_pass: event time has come to counts[AFTI_EVENT_TIME]; before the example at hand. afti_forecast_item: the item at hand
+ * was learned or revised with that weight, or settles: it is placed. A member is a side (design.c). */
+void afti_forecast_pass(struct aft_learner *l);
+void afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
+                        const struct aft_example_item *item, const struct afti_weight *w);
+void afti_forecast_forget(struct afti_forecast *f, double keep);
+struct afti_cohort *afti_cohort_add(struct afti_forecast *f, int64_t hour);
+double *afti_cohort_sum(const struct afti_forecast *f, struct afti_cohort *c, uint32_t member,
+                        int level);
+void afti_forecast_restored(struct afti_forecast *f);
+void afti_forecast_encode(const struct afti_forecast *f, struct aft_image *image);
+bool afti_forecast_decode(struct afti_forecast *f, struct aft_reader *r) AFT_MUST_CHECK;
+
 /* What was published last: what the next delta is made from. */
 struct afti_published {
     struct aft_image plane[2]; /* WEIGHTS, LEARNER */
@@ -208,6 +284,7 @@ struct afti_published {
 
 struct aft_learner {
     struct aft_learner_settings settings;
+    struct afti_design design;
     struct aft_digest configuration;
     struct afti_published published;
     struct afti_table table;
@@ -217,11 +294,18 @@ struct aft_learner {
     double sums[AFTI_SUMS];
     struct afti_arms arms;
     struct afti_scoreboard scoreboard;
+    struct afti_forecast *forecast; /* or NULL */
     /* of the example at hand */
     uint32_t greedy;
     uint32_t shown[AFT_SHOWN_MAX]; /* the candidate of each item, or AFT_NOWHERE */
-    double score[AFT_CANDIDATES_MAX];
+    double score[2][AFT_CANDIDATES_MAX],
+        spare[AFT_CANDIDATES_MAX]; /* of each side, summed over its voters */
     bool scored[AFT_CANDIDATES_MAX];
+    uint32_t top[2]; /* each side's greedy candidate */
+    /* health.c */
+    int64_t weights[AFT_HISTOGRAM], rewards[AFT_HISTOGRAM];
+    struct afti_image *image; /* of the weights at the last round's end; not state */
+    double drift;             /* nor this */
 };
 
 /* ---- table.c: a noun -> terms; false when a feature cannot be learned (not finite, or above 1e6) */
@@ -236,6 +320,11 @@ bool afti_take_candidate(struct afti_table *t, const struct aft_candidate *c, in
 /* ---- catalogue.c. afti_catalogue_begin: the revision of the example at hand. */
 void afti_catalogue_begin(struct afti_catalogue *c, uint64_t revision);
 void afti_catalogue_deinit(struct afti_catalogue *c);
+/* afti_catalogue_ahead: where a catalogue is larger than the near caches, what a decision will need of it is fetched at once: ids and
+ * entries; afti_grid_candidates then does the same for rows. */
+enum { AFTI_NEAR = 2048 };
+void afti_catalogue_ahead(const struct afti_catalogue *c, const struct aft_candidate *v,
+                          uint32_t n);
 struct afti_entry *afti_catalogue_make(struct afti_table *t, const struct aft_candidate *c);
 /* afti_catalogue_entry: of a candidate, up to date; NULL: it is not known, or is not to be learned. */
 static inline struct afti_entry *
@@ -259,6 +348,8 @@ void afti_ridge_member_learn(struct afti_table *t, struct afti_member *m, double
                              double reward);
 void afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double weight,
                               double before, double after);
+/* b += delta over the columns of the one block, with what follows from it. */
+void afti_ridge_shift(struct afti_table *t, struct afti_member *m, const double *delta);
 void afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep);
 void afti_ridge_encode(const struct afti_table *t, const struct afti_member *m,
                        struct aft_buffer *out);
@@ -274,15 +365,17 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
-struct afti_sums {
-    const float *w, *x; /* a member's row 0, the context */
-    uint32_t stride, n;
-    size_t row; /* floats from a row to the next */
-    struct afti_entry *const *entry;
+struct afti_sums { /* what its kernel reads */
+    const struct aft_candidate *candidate;
+    const float *w, *x;              /* a member's row 0, the context */
+    struct afti_entry *const *entry; /* by number */
     const struct afti_shape *shapes;
+    size_t row; /* floats from a row to the next */
+    uint32_t n, stride, cap, rows, member;
+    uint64_t epoch;
     double constant;
 };
-void afti_grid_sums(const struct afti_sums *s, double *score); /* its kernel */
+uint32_t afti_grid_sums(const struct afti_sums *s, uint32_t i, double *score, bool *scored);
 /* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
 static inline bool
 afti_grid_identity(const struct afti_table *t, uint32_t i)
@@ -353,11 +446,31 @@ struct afti_policy *afti_scoreboard_of(struct afti_scoreboard *s, struct aft_byt
 void afti_scoreboard_deinit(struct afti_scoreboard *s);
 const char *afti_cross_name(int i);
 
-/* afti_item_weight: AFTI_COUNTS when the item may be learned (then *weight and *raw), else the reason's counter. */
-enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
-                                 const struct aft_example_item *item, double *weight, double *raw);
-/* afti_item_candidate: the first candidate with that arm; AFT_NOWHERE: none. */
+/* ---- reduction.c. afti_item_candidate: which candidate an item is, or AFT_NOWHERE. afti_item_weight: AFTI_COUNTS when it may be learned,
+ * else the reason's counter. afti_item_learn: learned or revised, by all members that want it; it is at hand (learner.c's prepare).
+ * afti_copies: how often an ensemble's voter learns a decision. */
 uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
+enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
+                                 const struct aft_example_item *item, struct afti_weight *w);
+void afti_item_learn(struct aft_learner *l, const struct aft_example *x,
+                     const struct aft_example_item *item, const struct afti_weight *w);
+uint32_t afti_copies(struct aft_bytes decision, uint32_t voter);
+/* afti_take_item: its terms, by the candidate that it is where that has features, else by its own. learner.c */
+bool afti_take_item(struct aft_learner *l, const struct aft_example *x,
+                    const struct aft_example_item *item);
+
+/* ---- progressive.c. afti_unit: rewards are divided by it to be labels. */
+void afti_progressive(struct aft_learner *l, const struct aft_example *x);
+void afti_progressive_late(struct aft_learner *l, const struct aft_example *x);
+uint32_t afti_serving(const struct aft_learner *l); /* the side */
+bool afti_logistic(const struct aft_learner *l);
+double afti_unit(const struct aft_learner *l);
+
+/* ---- health.c */
+void afti_health_learned(struct aft_learner *l, const struct afti_weight *w);
+void afti_health_settled(struct aft_learner *l, const struct aft_example_item *item);
+void afti_health_round(struct aft_learner *l);
+void afti_health_deinit(struct aft_learner *l);
 
 /* snapshot.c. afti_published_take: the planes as they are now, their digest, and what the arms' counts are. */
 void afti_published_take(const struct aft_learner *l, struct afti_published *out);

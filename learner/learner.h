@@ -6,18 +6,31 @@
 
 #include "policy/policy.h"
 
-enum aft_reduction { AFT_REDUCTION_DM, AFT_REDUCTION_IWR };
+/* What is made of a logged item: reduction.c has the formulas. Those that make up rewards (ips, dr, and cover) want a model whose
+ * labels may be any number. */
+enum aft_reduction { AFT_REDUCTION_DM, AFT_REDUCTION_IWR, AFT_REDUCTION_IPS, AFT_REDUCTION_DR };
 enum aft_weighting {
     AFT_WEIGHTING_NONE,
     AFT_WEIGHTING_IWR,
     AFT_WEIGHTING_CAPPED,
-    AFT_WEIGHTING_SQRT
+    AFT_WEIGHTING_SQRT,
+    AFT_WEIGHTING_AUTO /* none and capped side by side; what earns more by progressive DR serves: progressive.c */
+};
+enum aft_ensemble {
+    AFT_ENSEMBLE_AUTO, /* as policy.explore wants it */
+    AFT_ENSEMBLE_NONE,
+    AFT_ENSEMBLE_BAGGING,
+    AFT_ENSEMBLE_COVER
 };
 
 struct aft_learner_settings {
     struct aft_policy_settings policy;
     enum aft_reduction reduction;
     enum aft_weighting weighting;
+    bool forecast; /* of the reward still to come */
+    enum aft_ensemble ensemble;
+    uint32_t members; /* of an ensemble */
+    double psi;       /* cover's bonus */
     double weight_cap, lambda;
     double rate;          /* vw's learning rate */
     double memory;        /* bayes-full: half is forgotten in so many examples; 0: nothing is */
@@ -68,19 +81,39 @@ bool aft_learner_publishable(const struct aft_learner *l);
 enum aft_err aft_learner_restore(struct aft_learner *l, const struct aft_snapshot_set *set,
                                  struct aft_error *e) AFT_MUST_CHECK;
 
+/* What is counted, and how well it goes. Weights are h = 1 / (p m), before any cap; of auto those of its weighted side. */
+#define AFT_HISTOGRAM 24u
 struct aft_learner_stats {
     int64_t learned, revised, settled, erased;
     int64_t refused_support, refused_weight, refused_reward, refused_feature;
-    double mean_weight, effective_n, capped_mass;
+    double mean_weight; /* of h: near 1 where the logged propensities are right */
+    double mean_used;   /* after cap or root */
+    double effective_n,
+        capped_mass; /* (sum w)^2 / sum w^2 of what was used; share of h that the cap took */
     double progressive_ips, progressive_snips, progressive_dr;
-    uint32_t arms, columns;
+    double
+        progressive_loss; /* mean squared error of the prediction for what was shown, before it was learned */
+    double drift; /* |w - w'| / |w'| over the last round */
+    int64_t weighting_switches;
+    bool serving_weighted;
+    uint32_t members, arms, columns;
+    int64_t weights[AFT_HISTOGRAM],
+        rewards[AFT_HISTOGRAM]; /* items by h; settled items by reward / scale */
 };
 void aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out);
+/* aft_histogram_bound: bucket i holds what is above bound i - 1 and not above bound i; the last is infinite. */
+double aft_histogram_bound(uint32_t bucket);
+/* aft_learner_arm: the i-th arm seen, in order of first appearance; false: there are no more. The id lives as long as the learner. */
+bool aft_learner_arm(const struct aft_learner *l, uint32_t i, struct aft_arm_status *out);
 
 /* aft_learner_greedy: which candidate of the last OPEN example the model would have put on top, before it learned from it;
  * AFT_NOWHERE where there was nothing to compare. What progressive estimates, and benchmarks against a known truth, are made
  * of. */
 uint32_t aft_learner_greedy(const struct aft_learner *l);
+
+/* aft_learner_forecast: what an impression of that age, with so much reward so far, is expected to earn still, by what settled ones
+ * did (learner.forecast=on; else 0). */
+double aft_learner_forecast(const struct aft_learner *l, int64_t age_ms, double reward);
 
 /* aft_logistic_flow: the exact importance-aware step for the logistic loss with a label t in [0, 1]: df/da = t - logistic(f),
  * over a

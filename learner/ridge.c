@@ -229,6 +229,24 @@ afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double wei
                      after - before);
 }
 
+void
+afti_ridge_shift(struct afti_table *t, struct afti_member *m, const double *delta)
+{
+    struct aft_linear *w = &t->weights.linear;
+    if (w->blocks_n == 0)
+        return;
+    aft_ridge_match(&m->ridge, w);
+    struct aft_ridge_block *b = &m->ridge.blocks[0];
+    struct aft_linear_block *v = aft_linear_block(w, 0, m->index);
+    for (uint32_t i = 0; i < v->d; i++) {
+        double step = 0;
+        for (uint32_t j = 0; j < v->d; j++)
+            step += v->cov[(size_t)i * v->stride + j] * delta[j];
+        v->theta[i] += step;
+        b->b[i] += delta[i];
+    }
+}
+
 /* A = lambda I + keep (A - lambda I), b = keep b; what follows from them is made anew. */
 void
 afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep)

@@ -334,5 +334,6 @@ aft_rounds_learn(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
     }
     for (uint32_t i = 0; i < n; i++)
         forget(&r->partitions[ends[i].partition], &ends[i]);
+    afti_health_round(l);
     return AFT_OK;
 }

@@ -5,11 +5,23 @@
 
 #include "learner/inner.h"
 
-static const struct aft_word reductions[] = {{"dm", AFT_REDUCTION_DM}, {"iwr", AFT_REDUCTION_IWR}};
+static const struct aft_word reductions[] = {{"dm", AFT_REDUCTION_DM},
+                                             {"iwr", AFT_REDUCTION_IWR},
+                                             {"ips", AFT_REDUCTION_IPS},
+                                             {"dr", AFT_REDUCTION_DR}};
 static const struct aft_word weightings[] = {{"none", AFT_WEIGHTING_NONE},
                                              {"iwr", AFT_WEIGHTING_IWR},
                                              {"capped", AFT_WEIGHTING_CAPPED},
-                                             {"sqrt", AFT_WEIGHTING_SQRT}};
+                                             {"sqrt", AFT_WEIGHTING_SQRT},
+                                             {"auto", AFT_WEIGHTING_AUTO}};
+static const struct aft_word ensembles[] = {{"auto", AFT_ENSEMBLE_AUTO},
+                                            {"none", AFT_ENSEMBLE_NONE},
+                                            {"bagging", AFT_ENSEMBLE_BAGGING},
+                                            {"cover", AFT_ENSEMBLE_COVER}};
+enum { REDUCTIONS = 4, WEIGHTINGS = 5, ENSEMBLES = 4, MEMBERS_MAX = 15 };
+_Static_assert(2 * MEMBERS_MAX + 1 <= (int)AFT_MEMBERS_MAX, "two sides and a regressor");
+
+static const struct aft_word switches[] = {{"off", false}, {"on", true}};
 
 void
 aft_learner_settings_default(struct aft_learner_settings *s)
@@ -17,7 +29,9 @@ aft_learner_settings_default(struct aft_learner_settings *s)
     memset(s, 0, sizeof *s);
     aft_policy_settings_default(&s->policy);
     s->reduction = AFT_REDUCTION_IWR;
-    s->weighting = AFT_WEIGHTING_CAPPED;
+    s->weighting = AFT_WEIGHTING_AUTO;
+    s->members = 5;
+    s->psi = 1;
     s->weight_cap = 20;
     s->lambda = 1;
     s->rate = 0.5;
@@ -25,22 +39,50 @@ aft_learner_settings_default(struct aft_learner_settings *s)
     s->reward_scale = 1;
 }
 
-enum aft_err
-aft_learner_set(struct aft_learner_settings *s, const char *key, const char *value, bool *known,
-                struct aft_error *e)
+static enum aft_err
+set_choice(struct aft_learner_settings *s, const char *key, const char *value, bool *known,
+           struct aft_error *e)
 {
     int word = 0;
     *known = true;
     if (strcmp(key, "learner.reduction") == 0) {
-        AFT_TRY(aft_set_word(reductions, 2, key, value, &word, e));
+        AFT_TRY(aft_set_word(reductions, REDUCTIONS, key, value, &word, e));
         s->reduction = (enum aft_reduction)word;
-        return AFT_OK;
-    }
-    if (strcmp(key, "learner.weighting") == 0) {
-        AFT_TRY(aft_set_word(weightings, 4, key, value, &word, e));
+    } else if (strcmp(key, "learner.weighting") == 0) {
+        AFT_TRY(aft_set_word(weightings, WEIGHTINGS, key, value, &word, e));
         s->weighting = (enum aft_weighting)word;
-        return AFT_OK;
+    } else if (strcmp(key, "learner.ensemble") == 0) {
+        AFT_TRY(aft_set_word(ensembles, ENSEMBLES, key, value, &word, e));
+        s->ensemble = (enum aft_ensemble)word;
+    } else {
+        *known = false;
     }
+    return AFT_OK;
+}
+
+static enum aft_err
+set_members(struct aft_learner_settings *s, const char *key, const char *value, struct aft_error *e)
+{
+    double v = 0;
+    AFT_TRY(aft_set_number(key, value, 1, MEMBERS_MAX, &v, e));
+    if (v != (double)(uint32_t)v)
+        return AFT_FAIL(e, AFT_E_CONFIG, "%s=%.60s: must be a whole number", key, value);
+    s->members = (uint32_t)v;
+    return AFT_OK;
+}
+
+enum aft_err
+aft_learner_set(struct aft_learner_settings *s, const char *key, const char *value, bool *known,
+                struct aft_error *e)
+{
+    AFT_TRY(set_choice(s, key, value, known, e));
+    if (*known)
+        return AFT_OK;
+    *known = true;
+    if (strcmp(key, "learner.members") == 0)
+        return set_members(s, key, value, e);
+    if (strcmp(key, "learner.psi") == 0)
+        return aft_set_number(key, value, 0, 1e3, &s->psi, e);
     if (strcmp(key, "learner.weight.cap") == 0)
         return aft_set_number(key, value, 1e-3, 1e6, &s->weight_cap, e);
     if (strcmp(key, "learner.half.life") == 0) {
@@ -49,6 +91,12 @@ aft_learner_set(struct aft_learner_settings *s, const char *key, const char *val
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "%s=%.60s: must be a duration such as 30d, or 0 to forget nothing", key,
                         value);
+    }
+    if (strcmp(key, "learner.forecast") == 0) {
+        int on = 0;
+        AFT_TRY(aft_set_word(switches, 2, key, value, &on, e));
+        s->forecast = on;
+        return AFT_OK;
     }
     if (strcmp(key, "learner.lambda") == 0)
         return aft_set_number(key, value, 1e-6, 1e9, &s->lambda, e);
@@ -85,24 +133,37 @@ own_duration(const struct merge *m, const char *key, int64_t ms)
     m->each(m->ctx, key, text);
 }
 
+/* What the settings come to (design.c), where that is not what they say: it is what is learned. */
+static const char *
+weighting_of(const struct afti_design *d)
+{
+    enum aft_weighting w = d->sides == 2 ? AFT_WEIGHTING_AUTO : d->weighting[0];
+    return aft_word_of(weightings, WEIGHTINGS, (int)w);
+}
+
 static void
 merge_one(void *ctx, const char *key, const char *value)
 {
     const struct merge *m = ctx;
+    struct afti_design d = afti_design_of(m->s);
     if (strcmp(key, "learner.model") == 0) {
+        m->each(m->ctx, "learner.ensemble", aft_word_of(ensembles, ENSEMBLES, (int)d.ensemble));
+        m->each(m->ctx, "learner.forecast", aft_word_of(switches, 2, m->s->forecast));
         own_duration(m, "learner.half.life", m->s->half_life_ms);
         own_number(m, "learner.lambda", m->s->lambda);
+        own_number(m, "learner.members", d.voters);
         own_number(m, "learner.memory", m->s->memory);
     }
     if (strcmp(key, "learner.scope") == 0) {
+        own_number(m, "learner.psi", m->s->psi);
         own_number(m, "learner.rate", m->s->rate);
-        m->each(m->ctx, "learner.reduction", aft_word_of(reductions, 2, (int)m->s->reduction));
+        m->each(m->ctx, "learner.reduction", aft_word_of(reductions, REDUCTIONS, (int)d.reduction));
         own_number(m, "learner.reward.scale", m->s->reward_scale);
     }
     m->each(m->ctx, key, value);
     if (strcmp(key, "learner.scope") == 0) {
         own_number(m, "learner.weight.cap", m->s->weight_cap);
-        m->each(m->ctx, "learner.weighting", aft_word_of(weightings, 4, (int)m->s->weighting));
+        m->each(m->ctx, "learner.weighting", weighting_of(&d));
     }
 }
 

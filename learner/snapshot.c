@@ -184,7 +184,9 @@ list_counts(const struct aft_learner *l, struct aft_named_count *out)
     static const struct {
         const char *name;
         enum afti_count count;
-    } named[] = {{"erased", AFTI_ERASED},
+    } named[] = {{"auto_differed", AFTI_DIFFERED},
+                 {"auto_switches", AFTI_SWITCHES},
+                 {"erased", AFTI_ERASED},
                  {"learned", AFTI_LEARNED},
                  {"overflowed_terms", AFTI_OVERFLOWED},
                  {"refused_feature", AFTI_REFUSED_FEATURE},
@@ -233,6 +235,8 @@ list_all(const struct publication *p, struct lists *o, struct aft_manifest *f)
     o->sums = calloc((size_t)policies * AFTI_CROSS + 1, sizeof *o->sums);
     AFT_ASSERT(o->arms && o->scores && o->sums);
     afti_settings_each(&l->settings, one_setting, o);
+    if (l->design.sides == 2) /* which of auto's sides decides: nobody sets it */
+        one_setting(o, "learner.weighting.serving", afti_serving(l) ? "capped" : "none");
     list_scores(&l->scoreboard, o);
     f->settings = o->settings;
     f->settings_n = o->settings_n;

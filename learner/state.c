@@ -2,12 +2,14 @@
  *
  *   0  u32  magic "AFL1"        4  u8[32]  digest of the settings that change what is learned
  *  36  u32  n; i64[n] counts    then u32 n; f64[n] sums                          (in the order of learner/inner.h)
+ *   then 24 x (i64 weights, i64 rewards): histograms
  *   then u32 arms; each: u16 length, id, i64 exposures, clicks, reward_micro, first_seen_ms
  *   then u32 policies; each: u16 length, name, i64 decisions, items, f64 clicks, value, cross[6]
  *   then for each member
  *     ridge: u32 blocks; each: u32 d, i64 updates, f64 b[d], f64 A[d (d + 1) / 2] (lower triangle, row by row)
  *     flow:  f64 Q, T
  *   then for bilinear kinds: each plane f32 [rows][members][stride] (flow: G); for each row, each column: f32 max, u32 seen
+ *   then with learner.forecast=on the forecast (forecast_state.c)
  */
 #include <math.h>
 
@@ -34,6 +36,10 @@ put_counted(const struct aft_learner *l, struct aft_image *image)
     aft_put_le32(out, AFTI_SUMS);
     for (int i = 0; i < AFTI_SUMS; i++)
         aft_put_double(out, l->sums[i]);
+    for (int i = 0; i < (int)AFT_HISTOGRAM; i++) {
+        aft_put_le64(out, (uint64_t)l->weights[i]);
+        aft_put_le64(out, (uint64_t)l->rewards[i]);
+    }
     aft_put_le32(out, l->arms.index.n);
     aft_image_section(image, ARMS, AFT_GRAIN);
     for (uint32_t i = 0; i < l->arms.index.n; i++) {
@@ -77,6 +83,8 @@ afti_state_encode(const struct aft_learner *l, struct aft_image *image)
     aft_put_raw(&image->bytes, (struct aft_bytes){l->configuration.b, sizeof l->configuration.b});
     put_counted(l, image);
     put_model(l, image);
+    if (l->forecast)
+        afti_forecast_encode(l->forecast, image);
 }
 
 /* ---- reading: every get says whether the bytes were there and sound */
@@ -113,6 +121,8 @@ get_sums(struct aft_learner *l, struct aft_reader *r)
     good = good && aft_get_le32(r, &n) && n == AFTI_SUMS;
     for (int i = 0; good && i < AFTI_SUMS; i++)
         good = afti_get_finite(r, &l->sums[i]);
+    for (int i = 0; good && i < (int)AFT_HISTOGRAM; i++)
+        good = get_i64(r, &l->weights[i]) && get_i64(r, &l->rewards[i]);
     return good;
 }
 
@@ -170,7 +180,7 @@ afti_state_decode(struct aft_learner *l, struct aft_bytes b, struct aft_error *e
     bool good = aft_get_le32(&r, &magic) && magic == MAGIC &&
                 aft_get_raw(&r, sizeof l->configuration.b, &configuration) && get_sums(l, &r) &&
                 get_arms(l, &r) && get_scoreboard(l, &r);
-    good = good && get_model(l, &r);
+    good = good && get_model(l, &r) && (!l->forecast || afti_forecast_decode(l->forecast, &r));
     if (!good || aft_left(&r))
         return AFT_FAIL(e, AFT_E_MALFORMED,
                         "the learner's state in the snapshot does not follow its format (%zu bytes "

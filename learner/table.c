@@ -11,6 +11,7 @@ afti_table_init(struct afti_table *t, const struct aft_learner_settings *s, uint
 {
     bool bilinear = aft_model_traits(s->policy.model)->bilinear;
     t->kind = afti_kind_of(s->policy.model);
+    t->lambda = s->lambda;
     t->rate = s->rate;
     t->memory = s->memory;
     aft_features_plan_init(&t->terms.plan, &s->policy);
@@ -30,13 +31,70 @@ afti_table_deinit(struct afti_table *t)
     afti_catalogue_deinit(&t->catalogue);
 }
 
+/* ---- the context */
+static void
+remember(struct afti_terms *s, struct aft_features f)
+{
+    struct afti_before *b = &s->before;
+    bool usual = s->context.n == f.n && f.n <= AFT_FEATURES_MAX;
+    for (uint32_t i = 0; usual && i < s->plan.sides_n; i++)
+        usual = !s->context.side[i];
+    for (uint32_t i = 0; usual && i < f.n; i++) {
+        usual = s->context.v[i].number && aft_name_words(f.v[i].name, &b->low[i], &b->high[i]);
+        b->length[i] = f.v[i].name.n;
+    }
+    b->n = usual ? f.n : 0;
+    b->slot = -1;
+}
+
+/* The same names again: their values into s->context. False: it must be encoded. */
+static bool
+repeats(struct afti_terms *s, struct aft_features f)
+{
+    const struct afti_before *b = &s->before;
+    if (b->n == 0 || f.n != b->n)
+        return false;
+    for (uint32_t i = 0; i < f.n; i++) {
+        const struct aft_feature *x = &f.v[i];
+        uint64_t low, high;
+        if (x->type != AFT_FEATURE_NUMBER || x->name.n != b->length[i] ||
+            !aft_name_words(x->name, &low, &high) || ((low ^ b->low[i]) | (high ^ b->high[i])))
+            return false;
+        if (x->number == 0 || x->number - x->number != 0)
+            return false;
+        s->context.v[i].value = x->number;
+    }
+    return true;
+}
+
 bool
 afti_take_context(struct afti_table *t, struct aft_features f)
 {
     struct afti_terms *s = &t->terms;
     struct aft_error e;
     s->slot = -1;
-    return aft_encode_context_known(&s->plan, s->context_names, f, &s->context, &e) == AFT_OK;
+    s->before.again = repeats(s, f);
+    if (s->before.again)
+        return true;
+    s->before.n = 0;
+    if (aft_encode_context_known(&s->plan, s->context_names, f, &s->context, &e) != AFT_OK)
+        return false;
+    remember(s, f);
+    return true;
+}
+
+/* terms.shared for a slot: the constant, the context, the slot, pairs. */
+static void
+share(struct afti_terms *s, int32_t slot)
+{
+    struct afti_before *b = &s->before;
+    if (b->n && b->again && b->slot == slot) {
+        for (uint32_t i = 0; i < b->n; i++)
+            s->shared[i + 1].value = s->context.v[i].value;
+        return;
+    }
+    s->shared_n = aft_terms_shared(&s->plan, &s->context, slot, s->shared);
+    b->slot = s->plan.settings.interactions_n ? -1 : slot;
 }
 
 bool
@@ -45,7 +103,7 @@ afti_take_slot(struct afti_table *t, int32_t slot)
     struct afti_terms *s = &t->terms;
     if (slot >= 0 && s->slot == slot)
         return s->slot_good;
-    s->shared_n = aft_terms_shared(&s->plan, &s->context, slot, s->shared);
+    share(s, slot);
     s->slot = slot;
     s->slot_good = true;
     t->grid.ready = false;

@@ -106,7 +106,8 @@ struct aft_scratch {
     uint64_t topic[AFT_CANDIDATES_MAX];
     uint32_t wanted[AFT_CANDIDATES_MAX];
     double shared_apply[AFT_LINEAR_COLUMNS], own_apply[AFT_LINEAR_COLUMNS];
-    uint32_t start[AFT_CANDIDATES_MAX + 1]; /* a candidate's places */
+    uint32_t start[AFT_CANDIDATES_MAX + 1];                           /* a candidate's places */
+    struct afti_place own_rows[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* one candidate's */
     /* these grow to the largest request, or to the model */
     struct afti_place *places;
     size_t places_n, places_cap;
@@ -145,6 +146,11 @@ struct afti_unknown {
     double context,
         prior; /* squares of the context's terms that have no column; of all of its terms */
 };
+/* afti_plain_resolved: the candidates are those of a revision, as a table. afti_plain_own: then, one's rows into s->own_rows and the
+ * squares of what has none; how many. */
+bool afti_plain_resolved(const struct aft_model *m, struct aft_scratch *s,
+                         const struct aft_request *r);
+uint32_t afti_plain_own(struct aft_scratch *s, uint32_t candidate, double *unknown);
 bool afti_plain_variances(const struct aft_model *m, struct aft_scratch *s,
                           const struct aft_request *r, uint32_t n, struct afti_unknown unknown);
 

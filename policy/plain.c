@@ -278,12 +278,35 @@ afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const struct 
 }
 
 bool
+afti_plain_resolved(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
+{
+    return r->revision && bilinear(m) && aft_features_plain(&m->plan, false) && resolved(m, s, r);
+}
+
+/* No term's value is zero, and the rows stand in an order that suits all. */
+uint32_t
+afti_plain_own(struct aft_scratch *s, uint32_t candidate, double *unknown)
+{
+    const struct afti_catalogue *c = &s->catalogue;
+    uint32_t n = 0;
+    if (c->identity[candidate] != AFT_NOWHERE)
+        s->own_rows[n++] = (struct afti_place){c->identity[candidate], 1};
+    for (uint32_t j = 0; j < c->rows; j++) {
+        double v = c->value[(size_t)j * c->stride + candidate];
+        if (v != 0)
+            s->own_rows[n++] = (struct afti_place){c->place[j], v};
+    }
+    *unknown = c->unknown[candidate];
+    return n;
+}
+
+bool
 afti_plain_variances(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                      uint32_t n, struct afti_unknown unknown)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
     struct afti_catalogue *c = &s->catalogue;
-    if (!r->revision || !aft_features_plain(&m->plan, false) || !resolved(m, s, r))
+    if (!afti_plain_resolved(m, s, r))
         return false;
     for (uint32_t j = 0; j < c->rows; j++)
         c->by[j] = afti_fold(b, s, c->place[j], unknown.context, true)->variance;

@@ -18,10 +18,11 @@ grown(void *p, size_t *cap, size_t want, size_t size)
 }
 
 static void
-keep_place(struct aft_scratch *s, uint32_t at, double value)
+keep_places(struct aft_scratch *s, const struct afti_place *v, uint32_t n)
 {
-    s->places = grown(s->places, &s->places_cap, s->places_n + 1, sizeof *s->places);
-    s->places[s->places_n++] = (struct afti_place){at, value};
+    s->places = grown(s->places, &s->places_cap, s->places_n + n + 1, sizeof *s->places);
+    memcpy(s->places + s->places_n, v, n * sizeof *v);
+    s->places_n += n;
 }
 
 /* Row a of the Gram matrix: against every b <= a, from a's dense vector. */
@@ -81,7 +82,7 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
     }
     for (uint32_t a = 0; a < n; a++) {
         const struct aft_candidate *c = &r->candidates[s->index[a]];
-        AFT_TRY(aft_encode_arm(&m->plan, c->arm_id, c->features, &s->arm, e));
+        AFT_TRY(aft_encode_arm_known(&m->plan, s->arm_names, c->arm_id, c->features, &s->arm, e));
         uint32_t t = aft_terms_own(&m->plan, &s->context, &s->arm, 0, true, true, s->terms);
         s->own.n = 0;
         s->own.unknown = 0;
@@ -97,7 +98,7 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
         s->start[a] = (uint32_t)s->places_n;
         for (uint32_t i = 0; want.gram && i < s->own.n; i++)
             if (s->own.column[i] < b->d)
-                keep_place(s, s->own.column[i], s->own.value[i]);
+                keep_places(s, &(struct afti_place){s->own.column[i], s->own.value[i]}, 1);
         s->start[a + 1] = (uint32_t)s->places_n;
         if (!want.gram)
             continue;
@@ -180,7 +181,7 @@ linear_per_arm(const struct aft_model *m, struct aft_scratch *s, const struct af
     }
     for (uint32_t a = 0; a < n; a++) {
         const struct aft_candidate *c = &r->candidates[s->index[a]];
-        AFT_TRY(aft_encode_arm(&m->plan, c->arm_id, c->features, &s->arm, e));
+        AFT_TRY(aft_encode_arm_known(&m->plan, s->arm_names, c->arm_id, c->features, &s->arm, e));
         uint32_t t = aft_terms_own(&m->plan, &s->context, &s->arm, 0, false, true, s->terms);
         uint32_t k = aft_dict_find(&l->arms, s->arm.v[0].hash);
         const struct aft_linear_block *b =
@@ -315,46 +316,74 @@ bilinear_begin(const struct aft_bilinear *b, struct aft_scratch *s)
     }
 }
 
+/* A candidate's own terms as rows in s->own_rows; *unknown: squares of those that have no row. How many rows. */
+static enum aft_err
+own_rows(const struct aft_model *m, struct aft_scratch *s, const struct aft_candidate *c,
+         uint32_t *rows, double *unknown, struct aft_error *e)
+{
+    const struct aft_dict *dict = &m->weights.bilinear.rows;
+    AFT_TRY(aft_encode_arm_known(&m->plan, s->arm_names, c->arm_id, c->features, &s->arm, e));
+    uint32_t t = aft_terms_own(&m->plan, &s->context, &s->arm, 0, true, false, s->terms);
+    *rows = 0;
+    *unknown = 0;
+    for (uint32_t i = 0; i < t; i++) {
+        uint32_t row = aft_term_place(&s->terms[i], s->arm_names, dict);
+        double v = s->terms[i].value;
+        if (row == AFT_NOWHERE)
+            *unknown += v * v;
+        else
+            s->own_rows[(*rows)++] = (struct afti_place){row, v};
+    }
+    return AFT_OK;
+}
+
+static enum aft_err
+bilinear_own(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+             uint32_t n, struct afti_want want, struct afti_unknown beyond, struct aft_error *e)
+{
+    const struct aft_bilinear *b = &m->weights.bilinear;
+    bool resolved = afti_plain_resolved(m, s, r);
+    double start = b->rows.n ? afti_fold(b, s, 0, beyond.context, want.variance)->mean : 0;
+    for (uint32_t a = 0; a < n; a++) {
+        double mean = start, variance = 0, unknown = 0;
+        uint32_t rows = 0;
+        if (resolved)
+            rows = afti_plain_own(s, s->index[a], &unknown);
+        else
+            AFT_TRY(own_rows(m, s, &r->candidates[s->index[a]], &rows, &unknown, e));
+        s->start[a] = (uint32_t)s->places_n;
+        for (uint32_t i = 0; i < rows; i++) {
+            double v = s->own_rows[i].value;
+            struct afti_fold *f = afti_fold(b, s, s->own_rows[i].at, beyond.context, want.variance);
+            mean += v * f->mean;
+            variance += v * v * f->variance;
+        }
+        if (want.gram)
+            keep_places(s, s->own_rows, rows);
+        s->start[a + 1] = (uint32_t)s->places_n;
+        s->mean[a] = mean;
+        s->value[a] = unknown * beyond.prior;
+        s->variance[a] = variance + s->value[a];
+    }
+    return AFT_OK;
+}
+
 static enum aft_err
 bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                  uint32_t n, struct afti_want want, struct aft_error *e)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
-    double unknown = bilinear_context(m, s), prior = unknown;
+    double unknown = bilinear_context(m, s), prior = unknown, start = 0;
     bilinear_begin(b, s);
     for (uint32_t i = 0; i < b->stride; i++)
         prior += (double)s->x2[i];
-    struct afti_fold none = {0}, *constant = &none;
     if (b->rows.n)
-        constant = afti_fold(b, s, 0, unknown, want.variance);
+        start = afti_fold(b, s, 0, unknown, want.variance)->mean;
     struct afti_unknown beyond = {unknown, prior};
     if (!want.gram && (!want.variance || afti_plain_variances(m, s, r, n, beyond)) &&
-        afti_plain_means(m, s, r, n, constant->mean))
+        afti_plain_means(m, s, r, n, start))
         return AFT_OK;
-    for (uint32_t a = 0; a < n; a++) {
-        const struct aft_candidate *c = &r->candidates[s->index[a]];
-        AFT_TRY(aft_encode_arm_known(&m->plan, s->arm_names, c->arm_id, c->features, &s->arm, e));
-        uint32_t t = aft_terms_own(&m->plan, &s->context, &s->arm, 0, true, false, s->terms);
-        double mean = constant->mean, variance = 0, own = 0;
-        s->start[a] = (uint32_t)s->places_n;
-        for (uint32_t i = 0; i < t; i++) {
-            uint32_t row = aft_term_place(&s->terms[i], s->arm_names, &b->rows);
-            double v = s->terms[i].value;
-            if (row == AFT_NOWHERE) {
-                own += v * v;
-                continue;
-            }
-            struct afti_fold *f = afti_fold(b, s, row, unknown, want.variance);
-            mean += v * f->mean;
-            variance += v * v * f->variance;
-            if (want.gram)
-                keep_place(s, row, v);
-        }
-        s->start[a + 1] = (uint32_t)s->places_n;
-        s->mean[a] = mean;
-        s->variance[a] = variance + own * prior;
-        s->value[a] = own * prior;
-    }
+    AFT_TRY(bilinear_own(m, s, r, n, want, beyond, e));
     s->joint = want.gram && !bilinear_directions(s, n) && n <= AFTI_GRAM_MAX;
     if (s->joint)
         bilinear_gram(s, n);

@@ -87,6 +87,23 @@ get_rest(struct aft_reader *r, struct aft_commit_record *c)
     return rider < 0 || aft_get_raw(r, (size_t)rider, &c->rider);
 }
 
+/* Numbers that some state can have: what is computed with them cannot overflow. */
+static bool
+possible(const struct aft_commit_record *c)
+{
+    const int64_t times[] = {c->logs[0].most_ms, c->logs[0].tick_ms, c->logs[1].most_ms,
+                             c->logs[1].tick_ms, c->place_e,         c->fired_ms};
+    const int64_t most = INT64_C(1)
+                         << 55; /* beyond what dates can name, far from an int64_t's end */
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        if (times[i] != INT64_MIN && (times[i] < -most || times[i] > most))
+            return false;
+    for (int i = 0; i < 2; i++)
+        if (c->logs[i].next_offset < 0 || c->logs[i].future < 0)
+            return false;
+    return c->seq <= INT64_MAX && c->last_segment < UINT32_MAX && c->place_e <= c->fired_ms;
+}
+
 enum aft_err
 aft_commit_decode(struct aft_bytes value, struct aft_commit_record *c, struct aft_error *e)
 {
@@ -111,6 +128,10 @@ aft_commit_decode(struct aft_bytes value, struct aft_commit_record *c, struct af
         !aft_get_raw(&r, sizeof c->config.b, &digest) || !get_marks(&r, c) || !get_rest(&r, c))
         return AFT_FAIL(e, AFT_E_CORRUPT,
                         "the state's last commit record ends too early: restore a checkpoint");
+    if (!possible(c))
+        return AFT_FAIL(e, AFT_E_CORRUPT,
+                        "the state's last commit record holds numbers that no state has: restore a "
+                        "checkpoint, or start with an empty state directory");
     c->partition = (int32_t)partition;
     memcpy(c->config.b, digest.p, digest.n);
     return AFT_OK;

@@ -111,11 +111,14 @@ aft_users_home(uint64_t hash_low, uint32_t cap)
 }
 
 /* Hints to the cache. Macros: gcc takes a function that does nothing but hint for one that does nothing. */
-#define AFT_IDS_EXPECT(t, hash)                         \
-    __builtin_prefetch((t)->shard[(hash) >> 56].slots + \
-                       aft_ids_home(aft_ids_tag(hash), (t)->shard[(hash) >> 56].cap))
-#define AFT_USERS_EXPECT(t, hash)                       \
-    __builtin_prefetch((t)->shard[(hash) >> 56].slots + \
-                       aft_users_home(hash, (t)->shard[(hash) >> 56].cap))
+#define AFT_IDS_EXPECT(t, hash)                     \
+    AFT_SLOT_EXPECT((t)->shard[(hash) >> 56].slots, \
+                    aft_ids_home(aft_ids_tag(hash), (t)->shard[(hash) >> 56].cap))
+#define AFT_USERS_EXPECT(t, hash)                   \
+    AFT_SLOT_EXPECT((t)->shard[(hash) >> 56].slots, \
+                    aft_users_home(hash, (t)->shard[(hash) >> 56].cap))
+/* By number: an empty shard has no slots, and nothing may be added to no pointer. */
+#define AFT_SLOT_EXPECT(slots, i) \
+    __builtin_prefetch((const void *)((uintptr_t)(slots) + (i) * sizeof *(slots)))
 
 #endif

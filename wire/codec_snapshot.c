@@ -122,14 +122,12 @@ manifest(struct afti_in *in, struct aft_manifest *m)
     return get_counts(in, &m->counts, &m->counts_n);
 }
 
-enum aft_err
-aft_decode_snapshot(struct aft_bytes body, struct aft_arena *a, struct aft_snapshot_record *out,
-                    struct aft_error *e)
+static enum aft_err
+fields(struct afti_in *at, struct aft_snapshot_record *out)
 {
-    struct afti_in in;
+    struct afti_in in = *at;
     unsigned kind, plane;
     *out = (struct aft_snapshot_record){0};
-    AFT_TRY(afti_open(&in, "Snapshot", body, a, e));
     AFT_TRY(afti_id(&in, "model", &out->model));
     AFT_TRY(afti_long(&in, "round", &out->round));
     AFT_TRY(afti_index(&in, "kind", AFT_SNAPSHOT_PIN + 1, &kind));
@@ -146,7 +144,33 @@ aft_decode_snapshot(struct aft_bytes body, struct aft_arena *a, struct aft_snaps
     if (out->has_manifest)
         AFT_TRY(manifest(&in, &out->manifest));
     AFT_TRY(afti_maybe_text(&in, "note", AFT_TEXT_BYTES_MAX, &out->note));
+    *at = in;
+    return AFT_OK;
+}
+
+enum aft_err
+aft_decode_snapshot(struct aft_bytes body, struct aft_arena *a, struct aft_snapshot_record *out,
+                    struct aft_error *e)
+{
+    struct afti_in in;
+    AFT_TRY(afti_open(&in, "Snapshot", body, a, e));
+    AFT_TRY(fields(&in, out));
     return afti_close(&in);
+}
+
+enum aft_err
+aft_snapshot_front(struct aft_reader *r, struct aft_arena *a, struct aft_bytes *body,
+                   struct aft_error *e)
+{
+    struct afti_in in;
+    struct aft_snapshot_record record;
+    size_t left = aft_left(r);
+    struct aft_bytes most = {r->p, left < AFT_RECORD_BYTES_MAX ? left : AFT_RECORD_BYTES_MAX};
+    AFT_TRY(afti_open(&in, "Snapshot", most, a, e));
+    AFT_TRY(fields(&in, &record));
+    *body = (struct aft_bytes){r->p, (size_t)(in.r.p - r->p)};
+    r->p = in.r.p;
+    return AFT_OK;
 }
 
 /* ---- encode */

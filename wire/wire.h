@@ -177,6 +177,10 @@ enum aft_err aft_decode_snapshot(struct aft_bytes body, struct aft_arena *a,
                                  struct aft_snapshot_record *out,
                                  struct aft_error *e) AFT_MUST_CHECK;
 
+/* aft_snapshot_front: the body of the snapshot record at the front of *r, which goes behind it (container files hold many). */
+enum aft_err aft_snapshot_front(struct aft_reader *r, struct aft_arena *a, struct aft_bytes *body,
+                                struct aft_error *e) AFT_MUST_CHECK;
+
 void aft_encode_impression(struct aft_buffer *b, const struct aft_impression *v);
 void aft_encode_outcome(struct aft_buffer *b, const struct aft_outcome *v);
 void aft_encode_example(struct aft_buffer *b, const struct aft_example *v);

@@ -204,6 +204,9 @@ static const struct setup setups[] = {
     {"linear, softmax, 20 + 2 features an arm", "ridge", "shared", "softmax", 20, 2, 0, 0, 0},
     {"bilinear, softmax, 20 x 10 and identity", "flow", "shared", "softmax", 20, 10, 0, 0, 0},
     {"LinUCB, an arm each, d = 50", "ridge", "per_arm", "linucb", 49, 0, 0, 0, 0},
+    {"LinUCB, shared, 20 + 10 features an arm", "ridge", "shared", "linucb", 20, 10, 0, 0, 0},
+    {"  the same, the diagonal alone", "ridge", "shared", "linucb", 20, 10, 0, "policy.covariance",
+     "diagonal"},
     {"Thompson, an arm each, d = 50, 64 draws", "ridge", "per_arm", "thompson", 49, 0, 0, 0, 0},
     {"Thompson, bilinear, 64 joint draws", "flow", "shared", "thompson", 20, 10, 0, 0, 0},
 #define EACH(explore)                                       \
@@ -223,7 +226,7 @@ static const struct setup setups[] = {
     EACH("regcb-elim"),
     EACH("regcb-opt"),
     EACH("bagging"),
-    EACH("cover"),
+    {"cover", "flow-squared", "shared", "cover", 20, 10, 1, 0, 0},
     EACH("ucb"),
     EACH("linucb"),
     EACH("thompson"),

@@ -76,11 +76,11 @@ static void
 linear_weights(struct aft_learner *l, struct aft_weights *w)
 {
     struct kit_follower f = {0};
-    enum aft_plane plane;
     struct aft_error e;
     aft_model_free(model_of(l, &f));
     memset(w, 0, sizeof *w);
-    assert_int_equal(aft_weights_decode(aft_snapshot_set_part(f.set, 0, &plane), w, &e), AFT_OK);
+    assert_int_equal(aft_weights_decode(aft_snapshot_set_plane(f.set, AFT_PLANE_WEIGHTS), w, &e),
+                     AFT_OK);
     aft_snapshot_set_free(f.set);
 }
 

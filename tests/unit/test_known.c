@@ -64,8 +64,13 @@ next_example(struct world *w)
         w->revision++;
         renew(w, below(w, ARMS));
     }
-    for (uint32_t j = 0; j < CONTEXT; j++)
-        w->context[j] = feature(w, names[j]);
+    bool numbers = w->n % 8 > 2; /* the same names, and numbers but rarely 0 or too large */
+    for (uint32_t j = 0; j < CONTEXT; j++) {
+        w->context[j] = feature(w, names[numbers && w->n % 200 > 100 ? CONTEXT - 1 - j : j]);
+        if (numbers && w->context[j].type != AFT_FEATURE_NUMBER)
+            w->context[j] = (struct aft_feature){.name = w->context[j].name,
+                                                 .number = 0.1 * (1 + below(w, 30))};
+    }
     for (uint32_t a = 0; a < alive; a++)
         if (below(w, 3)) {
             w->offered[n] = w->arms[a];
@@ -143,6 +148,22 @@ revise(struct aft_example *x, struct world *w)
     }
 }
 
+/* Another context, of which nothing is learned: what a learner kept of the one before is gone. */
+static void
+forget_context(struct aft_learner *l, const struct aft_example *x)
+{
+    struct aft_feature other = {.name = AFT_LITERAL("other"), .number = 1};
+    struct aft_example_item item = x->items[0];
+    struct aft_example nothing = *x;
+    item.delta_micro = 0;
+    nothing.phase = AFT_REVISE;
+    nothing.items = &item;
+    nothing.items_n = 1;
+    nothing.context = (struct aft_features){&other, 1};
+    nothing.revision = 0;
+    learn(l, &nothing);
+}
+
 static void
 same_by_all_ways(const char *model, const char *interactions, size_t memory)
 {
@@ -163,6 +184,7 @@ same_by_all_ways(const char *model, const char *interactions, size_t memory)
         for (int late = 0; late < 2; late++) {
             struct aft_example unknown = x;
             unknown.revision = 0;
+            forget_context(l[0], &x);
             learn(l[0], &unknown);
             learn(l[1], &x);
             learn_bytes(l[2], o, &x);

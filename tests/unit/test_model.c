@@ -94,17 +94,17 @@ test_digests_are_the_same_everywhere(void **state)
     static const struct {
         const char *model, *scope, *digest;
     } golden[] = {
-        {"ridge", "shared", "a392107ca19897487e93b63055859c5c8b8f2c056fbcbb90757a6f586241a45d"},
-        {"ridge", "per_arm", "9c437c2ea1e351fd78a4308468e02210fefeb3b6cd7718d967d2a8ef83ca751f"},
-        {"flow", "shared", "2febb754e24a0650b79fa2e0d46514b1227b1c6bbe0a46dbe28a52ba235225ce"},
+        {"ridge", "shared", "9ffb44b944f96400fc22dde1323ba438e1f8fc09271845fed8444de53ab808bb"},
+        {"ridge", "per_arm", "5006f494ad3a3db7abcf68df84440797c624db90227d4c3b72e18ec613979d97"},
+        {"flow", "shared", "135fdfe6cbbb96fff66cc0033e800aebf5f54f8a77e47689580669d0bef4f711"},
         {"flow-squared", "shared",
-         "c2ce1089fe9f5f0fa32dfcd435d56fdacc7aa7bc101c7500555f13cc552be9df"},
-        {"vw", "shared", "e4e8a5e54cfe613ff40f0fb2b19a0b1d467d113637668c1882c65298f0b027a1"},
-        {"bayes", "shared", "f0b6f4ffcdad5b889a1edc450208cd36d54518a6fc5fcec01777fe632753ca4e"},
+         "18865398ed374bdd7056971cea04bd221cccdfb0381dcb9ab33dad55fc49dcd0"},
+        {"vw", "shared", "7244cf494a5712154bb2601f2220d50a9967ce04d7e32879d5e30defe8ccfa52"},
+        {"bayes", "shared", "0f5f0a44ca5167c544ab3a3986399c2c094eff2901ae929af60cb3e13944af49"},
         {"bayes-full", "shared",
-         "f25e5d013cb21632c40244cca2863c6786dfbdb4d031eecbe1472df8ca0e92c0"},
+         "c955e2871ec5113a6aa25429d52fe55d9695c5da22a99f8bdc61a370d946e953"},
         {"bayes-full", "per_arm",
-         "19da456ee2342d0ae15801d5a925c78a4143db3bae4f09723586cfa3ea1cf88a"},
+         "0621c572484d67b86fae6abf4436a4abdd4a9c94d28619b57901100f70295231"},
     };
     for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         struct aft_learner_settings s;

@@ -209,6 +209,7 @@ test_decides_the_same_by_all_ways(void **state)
     same_by_all_ways("flow", "epsilon_greedy", seed);
     same_by_all_ways("flow", "squarecb-elim", seed);
     same_by_all_ways("flow", "ucb", seed);
+    same_by_all_ways("flow", "thompson", seed);
 }
 
 /* x' C x by its factors or row by row: not the same bits, but the same order of the arms. */

@@ -139,7 +139,7 @@ commit_records(void **state)
              .place_e = 77,
              .place_offset = 78,
              .place_log = 1,
-             .fired_ms = INT64_MIN,
+             .fired_ms = 79,
              .seq = UINT64_MAX / 3,
              .hash = {8, UINT64_MAX},
              .first_segment = 9,
@@ -156,7 +156,7 @@ commit_records(void **state)
     assert_memory_equal(got.config.b, c.config.b, 32);
     assert_true(got.partition == 3 && got.place_e == 77 && got.place_offset == 78 &&
                 got.place_log == 1);
-    assert_true(got.fired_ms == INT64_MIN && got.seq == c.seq && got.hash.high == UINT64_MAX);
+    assert_true(got.fired_ms == 79 && got.seq == c.seq && got.hash.high == UINT64_MAX);
     assert_true(got.first_segment == 9 && got.last_segment == 8 && got.counts_n == 2 &&
                 got.counts[1] == -1);
     for (size_t n = 0; n < b.n; n++) { /* every cut and every flipped byte is refused */
