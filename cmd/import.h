@@ -63,6 +63,7 @@ struct import_options {
     uint32_t crosses_n, settings_n, remarks_n;
     const char *explorer; /* the option that chose it; NULL: none did */
     bool epsilon, keeps;  /* --epsilon, --keep were there */
+    bool any_label;       /* a reduction that regresses rewards outside [0, 1] */
     char text[4096];      /* of --vw */
     uint32_t text_n;
 };

@@ -112,6 +112,7 @@ cb_type(struct import_options *o, const char *type)
     setting(o, "learner.reduction", mtr ? "iwr" : type);
     if (mtr)
         setting(o, "learner.weighting", "iwr");
+    o->any_label |= strcmp(type, "ips") == 0 || strcmp(type, "dr") == 0;
 }
 
 static int
@@ -153,6 +154,7 @@ explorer(struct import_options *o, const struct row *row, const char *value)
 {
     o->explorer = row->name;
     setting(o, "policy.explore", row->into);
+    o->any_label |= strcmp(row->into, "cover") == 0;
     if (row->key)
         setting(o, row->key, value);
 }
@@ -440,7 +442,9 @@ import_config_write(const struct import *m, struct import_options *o, FILE *out)
         out,
         "# from %s by aftertouch import vw; a reward r of VW's (= -cost) is (r - %g) / %g here\n",
         m->source, m->low, m->high - m->low);
-    fputs("learner.model=flow\n", out);
+    if (o->any_label)
+        fputs("# rewards that are made up leave [0, 1]: squared loss\n", out);
+    fprintf(out, "learner.model=%s\n", o->any_label ? "flow-squared" : "flow");
     if (!o->explorer && o->epsilon)
         setting(o, "policy.explore", "epsilon");
     for (uint32_t i = 0; i < o->settings_n; i++)

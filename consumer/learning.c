@@ -45,6 +45,7 @@ aft_learning_open(const struct aft_learning_options *o, struct aft_learning **ou
     l->round_max = (uint64_t)aft_config_int(c, "learner.round.max");
     l->publish_interval_ms = interval < full ? interval : full;
     l->full_interval_ms = full;
+    l->delta_from = (uint64_t)aft_config_int(c, "snapshot.delta.from");
     l->keep = (uint32_t)aft_config_int(c, "snapshot.keep");
     l->box = afti_outbox_new();
     l->rounds = aft_rounds_new((uint32_t)n);

@@ -17,6 +17,7 @@ import subprocess
 import sys
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
+ELSEWHERE = {"forecast", "loop"}  # programs that others drive: forecast.py, peers/vw_loop.py
 QUICK = {"decode": ["2000", "1"], "join": ["20000", "2000", "2000"], "learn": ["4000"], "decide": ["500"]}
 
 
@@ -75,7 +76,7 @@ def table(name, command, times):
 
 def commands(build, quick):
     """{name: command} of what was built; a benchmark brings its peer along where that is a library."""
-    found = {p.name.removeprefix("bench_"): [str(p)] for p in sorted((build / "bench").glob("bench_*"))}
+    found = {p.name.removeprefix("bench_"): [str(p)] for p in sorted((build / "bench").glob("bench_*")) if p.name.removeprefix("bench_") not in ELSEWHERE}
     for name, arguments in QUICK.items():
         if quick and name in found:
             found[name] += arguments

@@ -136,6 +136,10 @@ class Registry(http.server.ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
+    def handle_error(self, *_):
+        """Who asked was killed meanwhile: that is part of the test."""
+
+
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         known = None if self.server.down else self.server.schemas.get(self.path.split("?")[0].rsplit("/", 1)[-1])
@@ -326,9 +330,24 @@ def fenced(where):
     epoch = live.SCHEMAS["clock"].encode({"epoch": -1, "kind": "EPOCH", "log": None, "at_offset": None, "watermark": None, "owner": "one that woke late"})
     plainly(app, "clock", epoch, None, 0)
     service.wait_for("somebody newer owns it", 20)
+    epoch = live.Schema("round").encode({"epoch": -1, "kind": "EPOCH", "round": 0, "ends": [], "publish": "NONE", "decision": None, "owner": "one that woke late"})
+    plainly(app, "rounds", epoch, None, 0)
+    service.wait_for("somebody newer learns", 20)
     streamed(app, 15, 1)
-    count = judged(app, service)
-    return f"{count} examples"
+    count = judged(app, service, stop=False)
+    end = time.monotonic() + 30
+    while (learned := learned_of(app)) != count:
+        assert time.monotonic() < end, f"{learned} of {count} examples learned:\n{service.tail()}"
+        time.sleep(0.5)
+    service.stop()
+    return f"{count} examples, all learned"
+
+
+def learned_of(app):
+    """Examples that the last published model has learned."""
+    manifests = [live.SNAPSHOT.decode(m.value()) for of in live.everything(app.topic("snapshots")).values() for m in of if m.value()]
+    last = max((m for m in manifests if m["manifest"]), key=lambda m: m["round"], default=None)
+    return last and sum(end["next_seq"] for end in last["manifest"]["ends"])
 
 
 def two_groups(where):

@@ -32,11 +32,11 @@ ROWS = {  # name: VW's options, settings of ours over what import makes of those
     "dr": ("--cb_adf --cb_type dr", {}),
     "dr tuned": ("--cb_adf --cb_type dr -l 0.05", {}),
     "epsilon": ("--cb_explore_adf --cb_type mtr -l 0.05 --epsilon 0.05", {}),
-    "squarecb": ("--cb_explore_adf --cb_type mtr -l 0.05 --squarecb --cb_min_cost -1 --cb_max_cost 0", {"learner.weighting": "none"}),
+    "squarecb": ("--cb_explore_adf --cb_type mtr -l 0.05 --squarecb --cb_min_cost -1 --cb_max_cost 0", {}),
     "softmax": ("--cb_explore_adf --cb_type mtr -l 0.05 --softmax --lambda 10", {}),
     "bag": ("--cb_explore_adf --cb_type mtr -l 0.05 --bag 5", {}),
     "cover": ("--cb_explore_adf --cb_type mtr -l 0.05 --cover 3", {}),
-    "regcb": ("--cb_explore_adf --cb_type mtr -l 0.05 --regcb --cb_min_cost -1 --cb_max_cost 0", {"learner.weighting": "none"}),
+    "regcb": ("--cb_explore_adf --cb_type mtr -l 0.05 --regcb --cb_min_cost -1 --cb_max_cost 0", {}),
 }
 
 
