@@ -8,6 +8,7 @@
 #ifndef AFT_CONSUMER_CONSUMER_H
 #define AFT_CONSUMER_CONSUMER_H
 
+#include "attribution/attribution.h"
 #include "consumer/config.h"
 #include "consumer/log.h"
 #include "wire/wire_avro.h"
@@ -66,7 +67,10 @@ struct aft_task_status {
     uint64_t
         checked_seq; /* of a follower: its chain was compared with the published one up to here */
     int64_t next_offset[2], watermark_ms[2], consumed[2];
-    int64_t end_offset[2];       /* as last heard; -1: not yet */
+    int64_t end_offset[2]; /* as last heard; -1: not yet */
+    int64_t wall_ms;       /* of this status */
+    uint64_t waiting[2];   /* records in the reorder buffer */
+    struct aft_disorder disorder[2];
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
     int64_t
         wrong_partition[2]; /* records whose key belongs to another partition: they match little */

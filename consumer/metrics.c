@@ -36,6 +36,15 @@ seconds(int64_t ms)
     return ms == INT64_MIN ? (double)NAN : (double)ms / 1000;
 }
 
+static double
+holds_back(const struct aft_task_status *s, size_t log)
+{
+    int64_t mine = s->watermark_ms[log], other = s->watermark_ms[1 - log];
+    if (mine == INT64_MIN || other == INT64_MIN)
+        return mine == other || other == INT64_MIN ? 0 : (double)NAN;
+    return other > mine ? (double)(other - mine) / 1000 : 0;
+}
+
 static void
 head(struct aft_buffer *out, const char *name, const char *type, const char *help)
 {
@@ -63,6 +72,27 @@ put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status
 #undef X
 }
 
+/* Cumulative, at the powers of four of milliseconds: to three days. */
+static void
+put_disorder(struct aft_buffer *out, const char *name, const struct aft_task_status *s, size_t log)
+{
+    const struct aft_disorder *d = &s->disorder[log];
+    uint64_t within = 0;
+    for (uint32_t k = 0; k < AFT_DISORDER_BUCKETS; k++) {
+        within += d->n[k];
+        if (k % 2 == 0 && k <= 28)
+            put(out, PREFIX "%s_bucket{partition=\"%d\",topic=\"%s\",le=\"%.15g\"} %llu\n", name,
+                s->partition, log_names[log], (double)((UINT64_C(1) << k) - 1) / 1000,
+                (unsigned long long)within);
+    }
+    put(out, PREFIX "%s_bucket{partition=\"%d\",topic=\"%s\",le=\"+Inf\"} %llu\n", name,
+        s->partition, log_names[log], (unsigned long long)within);
+    put(out, PREFIX "%s_sum{partition=\"%d\",topic=\"%s\"} %.15g\n", name, s->partition,
+        log_names[log], (double)d->sum_ms / 1000);
+    put(out, PREFIX "%s_count{partition=\"%d\",topic=\"%s\"} %llu\n", name, s->partition,
+        log_names[log], (unsigned long long)within);
+}
+
 /* A value is an expression of the table's and nothing here; each function takes the rows of some scopes and passes over the others. */
 #define SERVICE(name, type, help, value) \
     head(out, name, type, help);         \
@@ -80,6 +110,10 @@ put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status
     head(out, name, type, help);            \
     for (size_t i = 0; i < b->tasks_n; i++) \
         put_fates(out, name, &b->tasks[i]);
+#define DISORDER(name, type, help, value)       \
+    head(out, name, type, help);                \
+    for (size_t i = 0; i < 2 * b->tasks_n; i++) \
+        put_disorder(out, name, &b->tasks[i / 2], i % 2);
 #define TASK(name, type, help, value)
 #define LEARNER(name, type, help, value)
 
@@ -92,10 +126,12 @@ text_of_logs(const struct aft_board *b, struct aft_buffer *out)
 #undef LOG
 #undef TASK
 #undef FATES
+#undef DISORDER
 #undef LEARNER
 #define SERVICE(name, type, help, value)
 #define LOG(name, type, help, value)
 #define FATES(name, type, help, value)
+#define DISORDER(name, type, help, value)
 #define TASK(name, type, help, value)                                \
     head(out, name, type, help);                                     \
     for (size_t i = 0; i < b->tasks_n; i++) {                        \
@@ -127,6 +163,7 @@ text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
 #undef LOG
 #undef TASK
 #undef FATES
+#undef DISORDER
 #undef LEARNER
 
 void
@@ -150,6 +187,7 @@ struct row {
 #define LOG(name, type, help, value) {name, type, help, "partition, topic"},
 #define TASK(name, type, help, value) {name, type, help, "partition"},
 #define FATES(name, type, help, value) {name, type, help, "partition, fate"},
+#define DISORDER(name, type, help, value) {name, type, help, "partition, topic, le"},
 #define LEARNER(name, type, help, value) {name, type, help, ""},
 static const struct row rows[] = {
 #include "consumer/metrics.def"
@@ -158,6 +196,7 @@ static const struct row rows[] = {
 #undef LOG
 #undef TASK
 #undef FATES
+#undef DISORDER
 #undef LEARNER
 
 void
