@@ -101,12 +101,18 @@ enum aft_err aft_learning_step(struct aft_learning *l, int timeout_ms, bool *bus
 /* aft_learning_finish: a last round over everything that is there, and a full snapshot. */
 enum aft_err aft_learning_finish(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;
 void aft_learning_close(struct aft_learning *l);
+enum { AFT_LEARNING_ARMS = 100 };
+struct aft_learning_arm {
+    char id[64]; /* cut where it is longer; "": no more */
+    int64_t exposures;
+};
 struct aft_learning_status {
     int64_t epoch, round, snapshots, last_snapshot_round;
     int64_t deltas;          /* of the snapshots */
     uint64_t snapshot_bytes; /* of the last one */
     uint64_t pending;
     struct aft_learner_stats learner;
+    struct aft_learning_arm arms[AFT_LEARNING_ARMS]; /* the first that were seen */
     struct aft_digest digest;
 };
 void aft_learning_status(const struct aft_learning *l, struct aft_learning_status *out);

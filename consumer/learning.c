@@ -332,5 +332,12 @@ aft_learning_status(const struct aft_learning *l, struct aft_learning_status *ou
                                         .snapshot_bytes = l->published_bytes,
                                         .pending = aft_rounds_pending(l->rounds)};
     aft_learner_stats(l->learner, &out->learner);
+    struct aft_arm_status arm;
+    for (uint32_t i = 0; i < AFT_LEARNING_ARMS && aft_learner_arm(l->learner, i, &arm); i++) {
+        size_t n =
+            arm.arm_id.n < sizeof out->arms[i].id ? arm.arm_id.n : sizeof out->arms[i].id - 1;
+        memcpy(out->arms[i].id, arm.arm_id.p, n);
+        out->arms[i].exposures = arm.exposures;
+    }
     aft_learner_digest(l->learner, &out->digest);
 }

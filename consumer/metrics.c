@@ -72,6 +72,35 @@ put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status
 #undef X
 }
 
+static void
+put_buckets(struct aft_buffer *out, const char *name, const int64_t v[AFT_HISTOGRAM])
+{
+    for (uint32_t i = 0; i + 1 < AFT_HISTOGRAM; i++)
+        put(out, PREFIX "%s{up_to=\"%.9g\"} %lld\n", name, aft_histogram_bound(i), (long long)v[i]);
+    put(out, PREFIX "%s{up_to=\"+Inf\"} %lld\n", name, (long long)v[AFT_HISTOGRAM - 1]);
+}
+
+/* An id as a label's value: what would end it is escaped, a byte that is no text becomes a question mark. */
+static void
+put_label(struct aft_buffer *out, const char *id)
+{
+    for (const char *p = id; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            aft_put_u8(out, '\\');
+        aft_put_u8(out, *p > 31 && *p < 127 ? (uint8_t)*p : '?');
+    }
+}
+
+static void
+put_arms(struct aft_buffer *out, const char *name, const struct aft_learning_arm *arms)
+{
+    for (uint32_t i = 0; i < AFT_LEARNING_ARMS && arms[i].id[0]; i++) {
+        put(out, PREFIX "%s{arm=\"", name);
+        put_label(out, arms[i].id);
+        put(out, "\"} %lld\n", (long long)arms[i].exposures);
+    }
+}
+
 /* Cumulative, at the powers of four of milliseconds: to three days. */
 static void
 put_disorder(struct aft_buffer *out, const char *name, const struct aft_task_status *s, size_t log)
@@ -116,6 +145,8 @@ put_disorder(struct aft_buffer *out, const char *name, const struct aft_task_sta
         put_disorder(out, name, &b->tasks[i / 2], i % 2);
 #define TASK(name, type, help, value)
 #define LEARNER(name, type, help, value)
+#define BUCKETS(name, type, help, value)
+#define ARMS(name, type, help, value)
 
 static void
 text_of_logs(const struct aft_board *b, struct aft_buffer *out)
@@ -148,11 +179,19 @@ text_of_tasks(const struct aft_board *b, struct aft_buffer *out)
 }
 #undef TASK
 #undef LEARNER
+#undef BUCKETS
+#undef ARMS
 #define TASK(name, type, help, value)
 #define LEARNER(name, type, help, value) \
     head(out, name, type, help);         \
     put(out, PREFIX "%s", name);         \
     put_value(out, (double)(value));
+#define BUCKETS(name, type, help, value) \
+    head(out, name, type, help);         \
+    put_buckets(out, name, value);
+#define ARMS(name, type, help, value) \
+    head(out, name, type, help);      \
+    put_arms(out, name, value);
 
 static void
 text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
@@ -165,6 +204,8 @@ text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
 #undef FATES
 #undef DISORDER
 #undef LEARNER
+#undef BUCKETS
+#undef ARMS
 
 void
 aft_metrics_text(struct aft_board *b, struct aft_buffer *out)
@@ -189,6 +230,8 @@ struct row {
 #define FATES(name, type, help, value) {name, type, help, "partition, fate"},
 #define DISORDER(name, type, help, value) {name, type, help, "partition, topic, le"},
 #define LEARNER(name, type, help, value) {name, type, help, ""},
+#define BUCKETS(name, type, help, value) {name, type, help, "up_to"},
+#define ARMS(name, type, help, value) {name, type, help, "arm"},
 static const struct row rows[] = {
 #include "consumer/metrics.def"
 };
@@ -198,6 +241,8 @@ static const struct row rows[] = {
 #undef FATES
 #undef DISORDER
 #undef LEARNER
+#undef BUCKETS
+#undef ARMS
 
 void
 aft_metrics_markdown(struct aft_buffer *out)

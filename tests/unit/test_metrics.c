@@ -88,13 +88,19 @@ values_stand_there(void **state)
     assert_null(strstr(text, "aftertouch_learner_round")); /* nobody learns here */
     assert_true(strstr(text, "partition=\"2\"") < strstr(text, "partition=\"4\""));
     free(text);
-    struct aft_learning_status l = {.round = 9};
+    struct aft_learning_status l = {.round = 9, .arms = {{"a\"b\\\n", 3}, {"c", 4}}};
+    l.learner.weights[8] = 5;
+    l.learner.rewards[AFT_HISTOGRAM - 1] = 6;
     aft_board_learning(b, &l);
     aft_board_drop(b, 4);
     aft_board_drop(b, 3); /* was never there */
     aft_board_state(b, true, "");
     text = text_of(b);
     has(text, "aftertouch_learner_round 9\n");
+    has(text, "aftertouch_learner_weights_total{up_to=\"1\"} 5\n");
+    has(text, "aftertouch_learner_rewards_total{up_to=\"+Inf\"} 6\n");
+    has(text, "aftertouch_learner_arm_exposures_total{arm=\"a\\\"b\\\\?\"} 3\n");
+    has(text, "aftertouch_learner_arm_exposures_total{arm=\"c\"} 4\n");
     has(text, "aftertouch_ready 1\n");
     assert_null(strstr(text, "partition=\"4\""));
     free(text);
