@@ -131,6 +131,17 @@ enum aft_err aft_joiner_run(struct aft_joiner *j, struct aft_error *e) AFT_MUST_
  * one with the lower watermark), the digest of the state's meaning (the same whatever the batching). */
 int64_t aft_joiner_watermark(const struct aft_joiner *j, enum aft_log_kind log);
 size_t aft_joiner_waiting(const struct aft_joiner *j, enum aft_log_kind log);
+/* aft_joiner_disorder: by how much the records that were given stood behind the greatest time before them.
+ * aft_disorder_suggested: the least power of two of milliseconds that 99.99 % of them are within; 0: all were in order. */
+#define AFT_DISORDER_BUCKETS 42u
+struct aft_disorder {
+    uint64_t n
+        [AFT_DISORDER_BUCKETS]; /* [0]: in order; [k]: by 2^(k-1) .. 2^k - 1 ms; the last: and more */
+    uint64_t sum_ms;
+};
+void aft_joiner_disorder(const struct aft_joiner *j, enum aft_log_kind log,
+                         struct aft_disorder *out);
+int64_t aft_disorder_suggested(const struct aft_disorder *d);
 enum aft_log_kind aft_joiner_behind(const struct aft_joiner *j);
 void aft_joiner_counts(const struct aft_joiner *j, struct aft_join_counts *out);
 void aft_joiner_digest(const struct aft_joiner *j, struct aft_digest *out);

@@ -307,6 +307,12 @@ aft_joiner_waiting(const struct aft_joiner *j, enum aft_log_kind log)
     return (size_t)(j->logs[log].tail - j->logs[log].head);
 }
 
+void
+aft_joiner_disorder(const struct aft_joiner *j, enum aft_log_kind log, struct aft_disorder *out)
+{
+    *out = j->logs[log].disorder;
+}
+
 enum aft_log_kind
 aft_joiner_behind(const struct aft_joiner *j)
 {

@@ -162,8 +162,36 @@ insert(struct afti_log *l, struct afti_key k)
 }
 
 static void
+behind(struct aft_disorder *d, uint64_t by_ms)
+{
+    uint32_t k = 0;
+    d->sum_ms += by_ms;
+    for (; by_ms && k < AFT_DISORDER_BUCKETS - 1; k++)
+        by_ms >>= 1;
+    d->n[k]++;
+}
+
+int64_t
+aft_disorder_suggested(const struct aft_disorder *d)
+{
+    uint64_t all = 0, within = 0;
+    for (uint32_t k = 0; k < AFT_DISORDER_BUCKETS; k++)
+        all += d->n[k];
+    for (uint32_t k = 0; k < AFT_DISORDER_BUCKETS; k++) {
+        within += d->n[k];
+        if (within >= all - all / 10000)
+            return k == 0 ? 0 : INT64_C(1) << k;
+    }
+    return 0;
+}
+
+static void
 shown(struct afti_log *l, int64_t offset, int64_t ts)
 {
+    if (ts != AFTI_NONE && l->now.most_ms != AFTI_NONE && ts < l->now.most_ms)
+        behind(&l->disorder, (uint64_t)(l->now.most_ms - ts));
+    else if (ts != AFTI_NONE)
+        l->disorder.n[0]++;
     if (ts != AFTI_NONE && ts > l->now.most_ms)
         l->now.most_ms = ts;
     l->now.next_offset = offset + 1;

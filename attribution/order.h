@@ -3,7 +3,7 @@
 #ifndef AFT_ATTRIBUTION_ORDER_H
 #define AFT_ATTRIBUTION_ORDER_H
 
-#include "state/state.h"
+#include "attribution/attribution.h"
 
 #define AFTI_NONE INT64_MIN
 
@@ -37,6 +37,7 @@ struct afti_log {
     uint32_t events_n, events_cap, events_free;
     struct afti_tick *ticks; /* not yet in effect, by at_offset */
     size_t ticks_n, ticks_cap;
+    struct aft_disorder disorder;
     struct afti_slab *filling, *spare;
     size_t slab_bytes;
 };

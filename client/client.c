@@ -158,6 +158,7 @@ aft_client_open_over(const struct aft_client_options *options,
     pthread_mutex_init(&c->follow.lock, NULL);
     pthread_cond_init(&c->follow.moved, NULL);
     c->follow.set = aft_snapshot_set_new();
+    aft_snapshot_set_weights_only(c->follow.set);
     afti_cell_init(&c->cell, aft_model_uniform());
     enum aft_err err = take_options(c, options, e);
     if (err == AFT_OK)

@@ -8,6 +8,7 @@
 #ifndef AFT_CONSUMER_CONSUMER_H
 #define AFT_CONSUMER_CONSUMER_H
 
+#include "attribution/attribution.h"
 #include "consumer/config.h"
 #include "consumer/log.h"
 #include "wire/wire_avro.h"
@@ -66,7 +67,10 @@ struct aft_task_status {
     uint64_t
         checked_seq; /* of a follower: its chain was compared with the published one up to here */
     int64_t next_offset[2], watermark_ms[2], consumed[2];
-    int64_t end_offset[2];       /* as last heard; -1: not yet */
+    int64_t end_offset[2]; /* as last heard; -1: not yet */
+    int64_t wall_ms;       /* of this status */
+    uint64_t waiting[2];   /* records in the reorder buffer */
+    struct aft_disorder disorder[2];
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
     int64_t
         wrong_partition[2]; /* records whose key belongs to another partition: they match little */
@@ -97,12 +101,18 @@ enum aft_err aft_learning_step(struct aft_learning *l, int timeout_ms, bool *bus
 /* aft_learning_finish: a last round over everything that is there, and a full snapshot. */
 enum aft_err aft_learning_finish(struct aft_learning *l, struct aft_error *e) AFT_MUST_CHECK;
 void aft_learning_close(struct aft_learning *l);
+enum { AFT_LEARNING_ARMS = 100 };
+struct aft_learning_arm {
+    char id[64]; /* cut where it is longer; "": no more */
+    int64_t exposures;
+};
 struct aft_learning_status {
     int64_t epoch, round, snapshots, last_snapshot_round;
     int64_t deltas;          /* of the snapshots */
     uint64_t snapshot_bytes; /* of the last one */
     uint64_t pending;
     struct aft_learner_stats learner;
+    struct aft_learning_arm arms[AFT_LEARNING_ARMS]; /* the first that were seen */
     struct aft_digest digest;
 };
 void aft_learning_status(const struct aft_learning *l, struct aft_learning_status *out);

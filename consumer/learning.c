@@ -45,6 +45,7 @@ aft_learning_open(const struct aft_learning_options *o, struct aft_learning **ou
     l->round_max = (uint64_t)aft_config_int(c, "learner.round.max");
     l->publish_interval_ms = interval < full ? interval : full;
     l->full_interval_ms = full;
+    l->delta_from = (uint64_t)aft_config_int(c, "snapshot.delta.from");
     l->keep = (uint32_t)aft_config_int(c, "snapshot.keep");
     l->box = afti_outbox_new();
     l->rounds = aft_rounds_new((uint32_t)n);
@@ -331,5 +332,12 @@ aft_learning_status(const struct aft_learning *l, struct aft_learning_status *ou
                                         .snapshot_bytes = l->published_bytes,
                                         .pending = aft_rounds_pending(l->rounds)};
     aft_learner_stats(l->learner, &out->learner);
+    struct aft_arm_status arm;
+    for (uint32_t i = 0; i < AFT_LEARNING_ARMS && aft_learner_arm(l->learner, i, &arm); i++) {
+        size_t n =
+            arm.arm_id.n < sizeof out->arms[i].id ? arm.arm_id.n : sizeof out->arms[i].id - 1;
+        memcpy(out->arms[i].id, arm.arm_id.p, n);
+        out->arms[i].exposures = arm.exposures;
+    }
     aft_learner_digest(l->learner, &out->digest);
 }

@@ -87,6 +87,7 @@ struct aft_learning {
     enum aft_publish publish; /* publishing: what */
     struct afti_since since;
     struct afti_keys keys;
+    uint64_t delta_from;    /* bytes of a full snapshot */
     uint32_t keep;          /* full snapshots that stay in the topic */
     uint64_t sending_bytes; /* of the snapshot that is being published */
     int64_t published_round, snapshots_n, deltas_n;

@@ -156,6 +156,7 @@ afti_publish_due(const struct aft_learning *l)
     const struct afti_since *s = &l->since;
     int64_t now = l->o.clock.monotonic_ms(l->o.clock.ctx);
     bool full = !s->any || now - s->full_ms >= l->full_interval_ms || s->deltas >= DELTAS_MAX ||
+                s->full_bytes < l->delta_from ||
                 (s->delta_bytes > DELTAS_BYTES && 2 * s->delta_bytes > s->full_bytes);
     return full ? AFT_PUBLISH_FULL : AFT_PUBLISH_DELTA;
 }

@@ -36,6 +36,15 @@ seconds(int64_t ms)
     return ms == INT64_MIN ? (double)NAN : (double)ms / 1000;
 }
 
+static double
+holds_back(const struct aft_task_status *s, size_t log)
+{
+    int64_t mine = s->watermark_ms[log], other = s->watermark_ms[1 - log];
+    if (mine == INT64_MIN || other == INT64_MIN)
+        return mine == other || other == INT64_MIN ? 0 : (double)NAN;
+    return other > mine ? (double)(other - mine) / 1000 : 0;
+}
+
 static void
 head(struct aft_buffer *out, const char *name, const char *type, const char *help)
 {
@@ -63,6 +72,56 @@ put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status
 #undef X
 }
 
+static void
+put_buckets(struct aft_buffer *out, const char *name, const int64_t v[AFT_HISTOGRAM])
+{
+    for (uint32_t i = 0; i + 1 < AFT_HISTOGRAM; i++)
+        put(out, PREFIX "%s{up_to=\"%.9g\"} %lld\n", name, aft_histogram_bound(i), (long long)v[i]);
+    put(out, PREFIX "%s{up_to=\"+Inf\"} %lld\n", name, (long long)v[AFT_HISTOGRAM - 1]);
+}
+
+/* An id as a label's value: what would end it is escaped, a byte that is no text becomes a question mark. */
+static void
+put_label(struct aft_buffer *out, const char *id)
+{
+    for (const char *p = id; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            aft_put_u8(out, '\\');
+        aft_put_u8(out, *p > 31 && *p < 127 ? (uint8_t)*p : '?');
+    }
+}
+
+static void
+put_arms(struct aft_buffer *out, const char *name, const struct aft_learning_arm *arms)
+{
+    for (uint32_t i = 0; i < AFT_LEARNING_ARMS && arms[i].id[0]; i++) {
+        put(out, PREFIX "%s{arm=\"", name);
+        put_label(out, arms[i].id);
+        put(out, "\"} %lld\n", (long long)arms[i].exposures);
+    }
+}
+
+/* Cumulative, at the powers of four of milliseconds: to three days. */
+static void
+put_disorder(struct aft_buffer *out, const char *name, const struct aft_task_status *s, size_t log)
+{
+    const struct aft_disorder *d = &s->disorder[log];
+    uint64_t within = 0;
+    for (uint32_t k = 0; k < AFT_DISORDER_BUCKETS; k++) {
+        within += d->n[k];
+        if (k % 2 == 0 && k <= 28)
+            put(out, PREFIX "%s_bucket{partition=\"%d\",topic=\"%s\",le=\"%.15g\"} %llu\n", name,
+                s->partition, log_names[log], (double)((UINT64_C(1) << k) - 1) / 1000,
+                (unsigned long long)within);
+    }
+    put(out, PREFIX "%s_bucket{partition=\"%d\",topic=\"%s\",le=\"+Inf\"} %llu\n", name,
+        s->partition, log_names[log], (unsigned long long)within);
+    put(out, PREFIX "%s_sum{partition=\"%d\",topic=\"%s\"} %.15g\n", name, s->partition,
+        log_names[log], (double)d->sum_ms / 1000);
+    put(out, PREFIX "%s_count{partition=\"%d\",topic=\"%s\"} %llu\n", name, s->partition,
+        log_names[log], (unsigned long long)within);
+}
+
 /* A value is an expression of the table's and nothing here; each function takes the rows of some scopes and passes over the others. */
 #define SERVICE(name, type, help, value) \
     head(out, name, type, help);         \
@@ -80,8 +139,14 @@ put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status
     head(out, name, type, help);            \
     for (size_t i = 0; i < b->tasks_n; i++) \
         put_fates(out, name, &b->tasks[i]);
+#define DISORDER(name, type, help, value)       \
+    head(out, name, type, help);                \
+    for (size_t i = 0; i < 2 * b->tasks_n; i++) \
+        put_disorder(out, name, &b->tasks[i / 2], i % 2);
 #define TASK(name, type, help, value)
 #define LEARNER(name, type, help, value)
+#define BUCKETS(name, type, help, value)
+#define ARMS(name, type, help, value)
 
 static void
 text_of_logs(const struct aft_board *b, struct aft_buffer *out)
@@ -92,10 +157,12 @@ text_of_logs(const struct aft_board *b, struct aft_buffer *out)
 #undef LOG
 #undef TASK
 #undef FATES
+#undef DISORDER
 #undef LEARNER
 #define SERVICE(name, type, help, value)
 #define LOG(name, type, help, value)
 #define FATES(name, type, help, value)
+#define DISORDER(name, type, help, value)
 #define TASK(name, type, help, value)                                \
     head(out, name, type, help);                                     \
     for (size_t i = 0; i < b->tasks_n; i++) {                        \
@@ -112,11 +179,19 @@ text_of_tasks(const struct aft_board *b, struct aft_buffer *out)
 }
 #undef TASK
 #undef LEARNER
+#undef BUCKETS
+#undef ARMS
 #define TASK(name, type, help, value)
 #define LEARNER(name, type, help, value) \
     head(out, name, type, help);         \
     put(out, PREFIX "%s", name);         \
     put_value(out, (double)(value));
+#define BUCKETS(name, type, help, value) \
+    head(out, name, type, help);         \
+    put_buckets(out, name, value);
+#define ARMS(name, type, help, value) \
+    head(out, name, type, help);      \
+    put_arms(out, name, value);
 
 static void
 text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
@@ -127,7 +202,10 @@ text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
 #undef LOG
 #undef TASK
 #undef FATES
+#undef DISORDER
 #undef LEARNER
+#undef BUCKETS
+#undef ARMS
 
 void
 aft_metrics_text(struct aft_board *b, struct aft_buffer *out)
@@ -150,7 +228,10 @@ struct row {
 #define LOG(name, type, help, value) {name, type, help, "partition, topic"},
 #define TASK(name, type, help, value) {name, type, help, "partition"},
 #define FATES(name, type, help, value) {name, type, help, "partition, fate"},
+#define DISORDER(name, type, help, value) {name, type, help, "partition, topic, le"},
 #define LEARNER(name, type, help, value) {name, type, help, ""},
+#define BUCKETS(name, type, help, value) {name, type, help, "up_to"},
+#define ARMS(name, type, help, value) {name, type, help, "arm"},
 static const struct row rows[] = {
 #include "consumer/metrics.def"
 };
@@ -158,7 +239,10 @@ static const struct row rows[] = {
 #undef LOG
 #undef TASK
 #undef FATES
+#undef DISORDER
 #undef LEARNER
+#undef BUCKETS
+#undef ARMS
 
 void
 aft_metrics_markdown(struct aft_buffer *out)

@@ -210,6 +210,8 @@ status_of_log(struct aft_task *t, enum aft_log_kind log, struct aft_task_status 
     out->committed_offset[log] = t->resume.next_offset[log];
     out->watermark_ms[log] = aft_joiner_watermark(t->joiner, log);
     out->consumed[log] = t->in[log].consumed;
+    out->waiting[log] = aft_joiner_waiting(t->joiner, log);
+    aft_joiner_disorder(t->joiner, log, &out->disorder[log]);
     out->wrong_partition[log] = t->in[log].wrong_partition;
     out->end_offset[log] = -1;
     if (!t->in[log].reader)
@@ -243,6 +245,7 @@ aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *ou
         .owner = t->phase == AFTI_PHASE_WORK,
         .caught_up = t->phase == AFTI_PHASE_WORK && t->in[0].at_end && t->in[1].at_end &&
                      t->in[0].batch_i == t->in[0].batch_n && t->in[1].batch_i == t->in[1].batch_n,
+        .wall_ms = t->o.clock.wall_ms(t->o.clock.ctx),
         .follows = t->phase == AFTI_PHASE_FOLLOW,
         .checked_seq = t->checked_seq,
         .next_seq = t->next_seq,

@@ -11,6 +11,9 @@
  * of the two
  * steps, towards the new label and towards the old, both from where the model stands now, with today's rates: to first order the
  * step that was missing, bounded like any step, and nothing where the label did not change.
+ * flow-squared is the same with squared loss: labels are any number, f' = t + (f - t) e^-length (one half of the exponent 2 of
+ * aft_squared_flow), alpha = 1.5 T / Q, phi = max(1, (t - f)^2) / 2: label-free while labels keep to a range of 1; a made-up reward that
+ * lies far off is taken as noisy as it is far, and a late one adds what it would have added.
  * float32 state, fixed eight lanes; Q and T are a member's state, G its plane (grid.c).
  */
 #include <math.h>
@@ -115,11 +118,14 @@ length(const struct afti_table *t, const struct afti_member *m, double weight, f
     return first * m->t / m->q * weight * (double)q;
 }
 
+/* phi. With squared loss a label that lies far off, as made-up rewards do, is as noisy as it is far. */
 static double
-information(const struct afti_table *t, double score)
+information(const struct afti_table *t, double score, double label)
 {
-    double p = aft_logistic(score);
-    return t->weights.kind == AFT_MODEL_FLOW ? p * (1 - p) : phi_squared;
+    double p = aft_logistic(score), off = (label - score) * (label - score);
+    if (t->weights.kind == AFT_MODEL_FLOW)
+        return p * (1 - p);
+    return phi_squared * (off > 1 ? off : 1);
 }
 
 void
@@ -127,7 +133,7 @@ afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, doub
 {
     float used;
     double score = afti_grid_score(t, m);
-    float q = steps(t, m, (float)(weight * information(t, score)), &used);
+    float q = steps(t, m, (float)(weight * information(t, score, label)), &used);
     m->t += 1;
     m->q += (double)used;
     if (!(q > 0))
@@ -144,7 +150,8 @@ afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, dou
     if (!(m->q > 0)) /* nothing was learned: there is nothing to move, perhaps not even a table */
         return;
     double score = afti_grid_score(t, m);
-    float q = steps(t, m, 0, &used);
+    double more = information(t, score, after) - information(t, score, before);
+    float q = steps(t, m, more > 0 ? (float)(weight * more) : 0, &used);
     if (!(q > 0))
         return;
     double a = length(t, m, weight, q);

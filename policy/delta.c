@@ -124,7 +124,7 @@ aft_delta_encode(const struct aft_image *from, const struct aft_image *to, struc
 {
     struct making m = {.from = from, .to = to, .out = out};
     struct aft_dict known = {0};
-    struct aft_digest digest;
+    struct aft_hash128 hash = aft_hash128(aft_buffer_bytes(&to->bytes), (struct aft_hash128){0, 0});
     for (uint32_t i = 0; i < from->sections_n; i++)
         aft_dict_add(&known, from->sections[i].id);
     bool distinct = known.n == from->sections_n;
@@ -132,8 +132,8 @@ aft_delta_encode(const struct aft_image *from, const struct aft_image *to, struc
     aft_put_le32(out, MAGIC);
     aft_put_le64(out, from->bytes.n);
     aft_put_le64(out, to->bytes.n);
-    aft_digest_of(aft_buffer_bytes(&to->bytes), &digest);
-    aft_put_raw(out, (struct aft_bytes){digest.b, sizeof digest.b});
+    aft_put_le64(out, hash.low);
+    aft_put_le64(out, hash.high);
     add_section(&m, 0, 0);
     for (uint32_t i = 0; i < to->sections_n; i++) {
         uint32_t j = aft_dict_find(&known, to->sections[i].id);
@@ -180,14 +180,13 @@ aft_delta_apply(struct aft_bytes delta, struct aft_bytes from, struct aft_buffer
                 struct aft_error *e)
 {
     struct aft_reader r = aft_reader(delta);
-    struct aft_bytes said;
-    struct aft_digest digest;
+    struct aft_hash128 said, hash;
     uint32_t magic;
     uint64_t before, want;
     size_t source = 0;
     AFT_ASSERT(to->n == 0);
     if (!aft_get_le32(&r, &magic) || magic != MAGIC || !aft_get_le64(&r, &before) ||
-        !aft_get_le64(&r, &want) || !aft_get_raw(&r, sizeof digest.b, &said) ||
+        !aft_get_le64(&r, &want) || !aft_get_le64(&r, &said.low) || !aft_get_le64(&r, &said.high) ||
         want > AFT_IMAGE_BYTES_MAX)
         return AFT_FAIL(e, AFT_E_MALFORMED, "a delta of %zu bytes does not begin as one", delta.n);
     if (before != from.n)
@@ -201,8 +200,8 @@ aft_delta_apply(struct aft_bytes delta, struct aft_bytes from, struct aft_buffer
                             (size_t)(r.p - delta.p), delta.n);
     if (aft_left(&r))
         return AFT_FAIL(e, AFT_E_MALFORMED, "%zu bytes behind the end of a delta", aft_left(&r));
-    aft_digest_of(aft_buffer_bytes(to), &digest);
-    if (memcmp(digest.b, said.p, sizeof digest.b) != 0)
-        return AFT_FAIL(e, AFT_E_VALUE, "what a delta makes is not what its digest says");
+    hash = aft_hash128(aft_buffer_bytes(to), (struct aft_hash128){0, 0});
+    if (hash.low != said.low || hash.high != said.high)
+        return AFT_FAIL(e, AFT_E_VALUE, "what a delta makes is not what its hash says");
     return AFT_OK;
 }

@@ -6,8 +6,9 @@
  *
  *    0  u32    magic "AFD1"
  *    4  u64    bytes of the image before         12  u64  bytes of the new one
- *   20  u8[32] BLAKE2b-256 of the new image
- *   52  then, until the new image is whole: three Avro longs and bytes
+ *   20  u64    XXH3-128 of the new image, low and high: against faults. Against forgers there are the digests of the parts that it
+ *              comes in, and of the set that it goes on from
+ *   36  then, until the new image is whole: three Avro longs and bytes
  *          skip     where to copy from, counted from where the copy before ended (may be negative)
  *          copied   so many bytes of the image before
  *          n        so many literal bytes, which follow

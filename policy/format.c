@@ -169,12 +169,18 @@ get_linear(struct aft_reader *r, struct aft_linear *m, uint32_t members)
 static bool
 get_floats(struct aft_reader *r, size_t n, float **out)
 {
-    bool good = true;
+    uint32_t wrong = 0;
+    struct aft_bytes b;
     *out = malloc(n * sizeof **out + 1);
     AFT_ASSERT(*out);
-    for (size_t i = 0; i < n && good; i++)
-        good = aft_get_float(r, *out + i) && isfinite((*out)[i]);
-    return good;
+    if (!aft_get_raw(r, n * sizeof **out, &b))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = aft_load_le32(b.p + 4 * i);
+        wrong |= (u & 0x7f800000) == 0x7f800000; /* infinite, or no number */
+        memcpy(*out + i, &u, 4);
+    }
+    return !wrong;
 }
 
 static bool

@@ -22,6 +22,9 @@ void aft_snapshot_set_key(struct aft_snapshot_set *s, const uint8_t public[32]);
 /* aft_snapshot_set_no_pins: pins are passed over: who learns goes on from the newest set, whatever engines serve. */
 void aft_snapshot_set_no_pins(struct aft_snapshot_set *s);
 
+/* aft_snapshot_set_weights_only: the LEARNER plane is verified and kept, but not put together: for engines, which have no use for it. */
+void aft_snapshot_set_weights_only(struct aft_snapshot_set *s);
+
 /* aft_snapshot_set_add: a record's canonical body (copied). *whole = true: another set is served from now on. AFT_E_MALFORMED,
  * AFT_E_VALUE, AFT_E_LIMIT: the record, or the set that it would have closed, is refused and counted; what was served stands. */
 enum aft_err aft_snapshot_set_add(struct aft_snapshot_set *s, struct aft_bytes body, bool *whole,

@@ -10,10 +10,11 @@
 enum { ARENA_MAX = 64 << 20 };
 
 struct afti_chain *
-afti_chain_new(void)
+afti_chain_new(bool weights_only)
 {
     struct afti_chain *c = calloc(1, sizeof *c);
     AFT_ASSERT(c);
+    c->weights_only = weights_only;
     aft_arena_init(&c->arena[0], ARENA_MAX);
     aft_arena_init(&c->arena[1], ARENA_MAX);
     return c;
@@ -47,8 +48,8 @@ afti_chain_free(struct afti_chain *c)
 
 /* The parts' data of each plane, put together in order; every part must say of itself what the manifest says. */
 static enum aft_err
-gather(const struct afti_link *l, const struct aft_snapshot_record *m, struct aft_arena *a,
-       struct aft_buffer out[2], struct aft_error *e)
+gather(const struct afti_chain *c, const struct afti_link *l, const struct aft_snapshot_record *m,
+       struct aft_arena *a, struct aft_buffer out[2], struct aft_error *e)
 {
     for (int32_t i = 0; i < l->parts; i++) {
         struct aft_snapshot_record r;
@@ -57,6 +58,10 @@ gather(const struct afti_link *l, const struct aft_snapshot_record *m, struct af
             r.plane == AFT_PLANE_MANIFEST || r.has_manifest)
             return AFT_FAIL(e, AFT_E_MALFORMED, "part %d of round %lld is a part of another set", i,
                             (long long)m->round);
+        if (r.plane == AFT_PLANE_LEARNER && c->weights_only)
+            continue;
+        if (out[r.plane].n == 0 && i + 1 < l->parts) /* room once, for most */
+            aft_reserve(&out[r.plane], l->bytes);
         aft_put_raw(&out[r.plane], r.data);
     }
     return AFT_OK;
@@ -69,9 +74,9 @@ images(const struct afti_chain *c, const struct afti_link *l, const struct aft_s
 {
     struct aft_buffer data[2] = {{0}, {0}};
     if (m->kind == AFT_SNAPSHOT_FULL)
-        return gather(l, m, a, out, e);
-    enum aft_err err = gather(l, m, a, data, e);
-    for (int i = 0; i < 2 && err == AFT_OK; i++)
+        return gather(c, l, m, a, out, e);
+    enum aft_err err = gather(c, l, m, a, data, e);
+    for (int i = 0; i < (c->weights_only ? 1 : 2) && err == AFT_OK; i++)
         err =
             aft_delta_apply(aft_buffer_bytes(&data[i]), aft_buffer_bytes(&c->image[i]), &out[i], e);
     aft_buffer_deinit(&data[0]);

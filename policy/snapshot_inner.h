@@ -48,8 +48,9 @@ struct afti_chain {
     uint32_t arms_cap;
     struct aft_dict arms_index;
     uint64_t bytes;
+    bool weights_only; /* image[1] is not made */
 };
-struct afti_chain *afti_chain_new(void);
+struct afti_chain *afti_chain_new(bool weights_only);
 void afti_chain_free(struct afti_chain *c);
 /* afti_chain_add: the full set (the first), or a delta. It takes the link's bodies; on an error they stay the caller's and the chain
  * is as it was. */

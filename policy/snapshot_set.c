@@ -39,7 +39,7 @@ struct aft_snapshot_set {
     struct afti_link pin;            /* the last pin's records */
     struct aft_arena arena;
     struct aft_buffer model;
-    bool has_key, no_pins;
+    bool has_key, no_pins, weights_only;
     uint8_t key[32];
     struct aft_snapshot_stats stats;
 };
@@ -81,6 +81,13 @@ void
 aft_snapshot_set_no_pins(struct aft_snapshot_set *s)
 {
     s->no_pins = true;
+}
+
+void
+aft_snapshot_set_weights_only(struct aft_snapshot_set *s)
+{
+    AFT_ASSERT(!s->newest && !s->pinned);
+    s->weights_only = true;
 }
 
 const char *
@@ -236,7 +243,7 @@ extend(struct aft_snapshot_set *s, const struct aft_snapshot_record *r, struct a
 {
     bool full = r->kind == AFT_SNAPSHOT_FULL;
     int64_t before = s->newest ? s->newest->manifest.round : INT64_MIN;
-    struct afti_chain *c = full ? afti_chain_new() : s->newest;
+    struct afti_chain *c = full ? afti_chain_new(s->weights_only) : s->newest;
     uint64_t bytes = link->bytes;
     enum aft_err err = afti_chain_add(c, link, e);
     if (err != AFT_OK) {
@@ -374,6 +381,7 @@ pinned_of(struct aft_snapshot_set *s, const struct aft_snapshot_record *r,
         return AFT_OK;
     struct aft_snapshot_set *pinned = aft_snapshot_set_new();
     pinned->no_pins = true;
+    pinned->weights_only = s->weights_only;
     if (s->has_key)
         aft_snapshot_set_key(pinned, s->key);
     enum aft_err err = unpack(s, r, link, pinned, e);

@@ -9,7 +9,7 @@
 
 #include "state/state.h"
 
-enum { CACHE = 256 };
+enum { CACHE = 1024, SPARES = 512, ROOM = AFT_SEGMENT_BYTES + (2 << 10) };
 
 void
 aft_key_make(uint8_t key[AFT_KEY_BYTES], uint64_t segment, uint8_t type)
@@ -44,7 +44,8 @@ aft_segments_init(struct aft_segments *s, struct aft_store *store, uint64_t next
         .store = store, .next = next, .first = next, .cap = 64, .hold_max = hold_max};
     s->ring = calloc(s->cap, sizeof *s->ring);
     s->cache = calloc(CACHE, sizeof *s->cache);
-    AFT_ASSERT(s->ring && s->cache);
+    s->spare = calloc(SPARES, sizeof *s->spare);
+    AFT_ASSERT(s->ring && s->cache && s->spare);
 }
 
 void
@@ -56,6 +57,9 @@ aft_segments_deinit(struct aft_segments *s)
         aft_buffer_deinit(&s->cache[i].b);
     for (size_t i = 0; i < s->rewrites_cap; i++)
         aft_buffer_deinit(&s->rewrites[i].b);
+    for (size_t i = 0; i < s->spare_n; i++)
+        aft_buffer_deinit(&s->spare[i]);
+    free(s->spare);
     free(s->ring);
     free(s->cache);
     free(s->rewrites);
@@ -82,6 +86,29 @@ widen_ring(struct aft_segments *s)
     s->cap *= 2;
 }
 
+/* room_for_segment: memory for one more, of the size that nearly all of them need; what was let go first. */
+static struct aft_buffer
+room_for_segment(struct aft_segments *s)
+{
+    if (s->spare_n)
+        return s->spare[--s->spare_n];
+    struct aft_buffer b = {.p = malloc(ROOM), .cap = ROOM};
+    AFT_ASSERT(b.p != NULL);
+    return b;
+}
+
+static void
+let_go(struct aft_segments *s, struct aft_buffer *b)
+{
+    if (s->spare_n < SPARES && b->cap == ROOM) {
+        aft_buffer_reset(b);
+        s->spare[s->spare_n++] = *b;
+        *b = (struct aft_buffer){0};
+    } else {
+        aft_buffer_deinit(b);
+    }
+}
+
 static struct aft_segment_buffer *
 open_segment(struct aft_segments *s, const struct aft_segment_record *a)
 {
@@ -94,7 +121,7 @@ open_segment(struct aft_segments *s, const struct aft_segment_record *a)
     seg->number = s->next++;
     seg->committed = false;
     seg->dirty = true;
-    aft_buffer_reset(&seg->b);
+    seg->b = room_for_segment(s);
     aft_put_raw(&seg->b, AFT_LITERAL("AFS1"));
     aft_put_le64(&seg->b, a->first_touch);
     aft_put_le64(&seg->b, a->first_outcome);
@@ -147,6 +174,8 @@ load(struct aft_segments *s, uint64_t number, struct aft_segment_buffer **out, s
     aft_key_make(key, number, AFT_KEY_SEGMENT);
     aft_buffer_reset(&c->b);
     c->number = 0;
+    if (!c->b.p)
+        c->b = room_for_segment(s);
     AFT_TRY(s->store->ops->get(s->store, (struct aft_bytes){key, sizeof key}, &c->b, &found, e));
     if (!found)
         return AFT_FAIL(
@@ -258,14 +287,14 @@ aft_segments_committed(struct aft_segments *s, uint64_t last)
     }
     while (s->held > s->hold_max && s->first < s->next && in_ring(s, s->first)->committed) {
         s->held -= in_ring(s, s->first)->b.n;
-        s->first++;
+        let_go(s, &in_ring(s, s->first++)->b);
     }
 }
 
 size_t
 aft_segments_memory(const struct aft_segments *s)
 {
-    size_t n = (s->cap + CACHE + s->rewrites_cap) * sizeof *s->ring;
+    size_t n = (s->cap + CACHE + s->rewrites_cap) * sizeof *s->ring + s->spare_n * ROOM;
     for (uint64_t i = 0; i < s->cap; i++)
         n += s->ring[i].b.cap;
     for (uint64_t i = 0; i < CACHE; i++)

@@ -34,7 +34,8 @@ enum {
     AFT_SEGMENT_HEAD = 20,
     AFT_REDO_HEAD = 22,
     AFT_ERASED_BYTES = 25,
-    AFT_SEGMENT_BYTES = 64 << 10, /* a segment is closed once it is longer */
+    AFT_SEGMENT_BYTES =
+        16 << 10, /* a segment is closed once it is longer; what one look at an old touch reads */
     AFT_KEY_BYTES = 9,
     AFT_KEY_SEGMENT = 2,
     AFT_KEY_COMMIT = 3
@@ -68,8 +69,10 @@ struct aft_segments {
     uint64_t first;                  /* oldest segment whose buffer is still here */
     struct aft_segment_buffer *ring; /* by number & (cap - 1), first .. next - 1 */
     uint64_t cap;
-    size_t held, hold_max;            /* bytes of committed buffers kept for reading; their bound */
-    struct aft_segment_buffer *cache; /* segments read back, by number & (CACHE - 1) */
+    size_t held, hold_max;    /* bytes of committed buffers kept for reading; their bound */
+    struct aft_buffer *spare; /* memory of segments that were let go, for those to come */
+    size_t spare_n;
+    struct aft_segment_buffer *cache;    /* segments read back, by number & (CACHE - 1) */
     struct aft_segment_buffer *rewrites; /* older segments changed by a wipe, until the commit */
     size_t rewrites_n, rewrites_cap;
     size_t fresh; /* bytes that no commit has written */

@@ -5,7 +5,8 @@
  * Segments are written once, in the order of their keys, so files move down the levels without being rewritten; old ones go as whole
  * files. No compression (segments are small varints and hashes) and no block cache beyond the default: the joiner keeps what it reads.
  * Invariants: I1 every iterator and option is gone before the database closes; I2 an error of RocksDB is freed and told in words;
- * I3 a file that was not ingested (a crash between) is overwritten by the next step that needs its name, and read by nobody.
+ * I3 a name that a crash left behind is taken away
+ * before the next large step uses it, and read by nobody.
  */
 #include <rocksdb/c.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ struct rocks {
     rocksdb_t *db;
     rocksdb_options_t *options;
     rocksdb_writeoptions_t *synced;
-    rocksdb_readoptions_t *reads;
+    rocksdb_readoptions_t *reads, *scans; /* scans: read ahead, and leave the block cache alone */
     rocksdb_writebatch_t *batch;
     rocksdb_envoptions_t *env;
     rocksdb_sstfilewriter_t *writer; /* made by the first large step */
@@ -73,6 +74,7 @@ write_file(struct rocks *r, const struct aft_put *puts, size_t n, char **words)
 {
     if (!r->writer)
         r->writer = rocksdb_sstfilewriter_create(r->env, r->options);
+    remove(r->bulk); /* I3: not written into, since it may be a link to a file of the database */
     rocksdb_sstfilewriter_open(r->writer, r->bulk, words);
     for (size_t i = 0; !*words && i < n; i++)
         rocksdb_sstfilewriter_put(r->writer, (const char *)puts[i].key.p, puts[i].key.n,
@@ -176,7 +178,7 @@ rocks_scan_open(struct aft_store *s, struct aft_bytes from, struct aft_store_sca
     struct rocks *r = rocks_of(s);
     struct aft_store_scan *c = malloc(sizeof *c);
     AFT_ASSERT(c != NULL);
-    c->at = rocksdb_create_iterator(r->db, r->reads);
+    c->at = rocksdb_create_iterator(r->db, r->scans);
     rocksdb_iter_seek(c->at, (const char *)from.p, from.n);
     enum aft_err failed = iterator_error(c->at, e);
     if (failed) {
@@ -273,6 +275,7 @@ rocks_close(struct aft_store *s)
     free(r->bulk);
     rocksdb_writebatch_destroy(r->batch);
     rocksdb_readoptions_destroy(r->reads);
+    rocksdb_readoptions_destroy(r->scans);
     rocksdb_writeoptions_destroy(r->synced);
     if (r->db)
         rocksdb_close(r->db);
@@ -321,6 +324,9 @@ store_open(const char *directory, bool look, struct aft_store **out, struct aft_
     r->synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(r->synced, 1);
     r->reads = rocksdb_readoptions_create();
+    r->scans = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_readahead_size(r->scans, 2 << 20);
+    rocksdb_readoptions_set_fill_cache(r->scans, 0);
     r->batch = rocksdb_writebatch_create();
     r->env = rocksdb_envoptions_create();
     r->ingest = rocksdb_ingestexternalfileoptions_create();

@@ -62,6 +62,7 @@ school_open(struct school *x, uint64_t seed)
     world_open(&x->w, seed, PARTITIONS);
     world_set(&x->w, "learner.round.interval", "2s");
     world_set(&x->w, "snapshot.interval", "9s");
+    world_set(&x->w, "snapshot.delta.from", "0");
     world_set(&x->w, "learner.model", "ridge");
     world_set(&x->w, "features.bits", "10");
     WORLD_OK(aft_config_check(x->w.config, &world_error));

@@ -14,7 +14,7 @@
 
 #include "attribution/attribution.h"
 
-enum { BATCH = 1000, COMMIT_BYTES = 4 << 20 };
+enum { BATCH = 256, COMMIT_BYTES = 4 << 20 };
 static const int64_t day_ms = 86400000;
 
 struct events {
@@ -253,9 +253,12 @@ recovery(const struct bench *b, const char *dir, uint64_t open)
     struct aft_store *store = open_rocksdb(dir);
     double store_open = wall() - from;
     from = wall();
+    double cpu = seconds();
     struct aft_joiner *j = open_joiner(b, true, store, &ignored);
-    printf("recovery of %llu open impressions  %.3f s index  %.3f s RocksDB  memory then %.1f MB\n",
-           (unsigned long long)open, wall() - from, store_open, (double)aft_joiner_memory(j) / 1e6);
+    printf("recovery of %llu open impressions  %.3f s index (%.3f s CPU)  %.3f s RocksDB  memory "
+           "then %.1f MB\n",
+           (unsigned long long)open, wall() - from, seconds() - cpu, store_open,
+           (double)aft_joiner_memory(j) / 1e6);
     aft_joiner_close(j);
     store->ops->close(store);
 }
@@ -302,8 +305,14 @@ only(const struct bench *b, const char *which, const char *dir)
     printf("%s: take %.3f run %.3f commit %.3f us an event, %llu examples, %016llx\n", which,
            r.take * us, r.run * us, r.commit * us, (unsigned long long)r.examples,
            (unsigned long long)r.hash);
-    if (disk)
+    printf("an open impression of %llu  %.1f bytes of index  %.1f bytes on disk  longest commit "
+           "%.0f ms\n",
+           (unsigned long long)r.open, (double)r.parts.touches / (double)r.open,
+           (double)r.disk / (double)r.open, r.stall * 1e3);
+    if (disk) {
+        recovery(b, dir, r.open);
         remove_dir(dir);
+    }
 }
 
 static void

@@ -4,6 +4,7 @@
  *   CPU-second; the true click rate of the greedy arm before each was learned, progressive and over the last tenth (optimum
  *   about 0.901;
  *   Vowpal Wabbit tuned 0.858 / 0.886 on the same law); digest.
+ *   the other ways to learn, over a tenth of the decisions: weighting auto, VW's rule, ips, dr, ensembles
  *   ridge: rank-one updates at d = 50, and late credits, per CPU-second.
  * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for
  * peers: syn.vw (Vowpal Wabbit's text, cost = -click), truth.f32 (50 true chances a decision) and, for `aftertouch learn`, syn.avro.
@@ -13,17 +14,41 @@
 
 enum { CHUNK = 50, D = 50 };
 
+/* Settings, as key and value, up to the first without a key. */
+struct way {
+    const char *name, *set[6][2];
+};
+static const struct way ways[] = {
+    {"flow", {{"learner.model", "flow"}, {"learner.weighting", "none"}}},
+    {"flow, auto weighting", {{"learner.model", "flow"}, {"learner.weighting", "auto"}}},
+    {"vw, iwr", {{"learner.model", "vw"}, {"learner.weighting", "iwr"}}},
+    {"flow-squared, ips",
+     {{"learner.model", "flow-squared"},
+      {"learner.reduction", "ips"},
+      {"learner.weighting", "capped"}}},
+    {"flow-squared, dr",
+     {{"learner.model", "flow-squared"},
+      {"learner.reduction", "dr"},
+      {"learner.weighting", "capped"}}},
+    {"flow, bagging of 5",
+     {{"learner.model", "flow"}, {"policy.explore", "bagging"}, {"learner.members", "5"}}},
+    {"flow-squared, cover of 3",
+     {{"learner.model", "flow-squared"}, {"policy.explore", "cover"}, {"learner.members", "3"}}},
+};
+enum { WAYS = sizeof ways / sizeof *ways };
+
 static struct aft_learner *
-flow_learner(void)
+learner_of(const struct way *w)
 {
     struct aft_learner_settings s;
     struct aft_error e;
     struct aft_learner *l = NULL;
+    bool known = true, good = true;
     aft_learner_settings_default(&s);
-    s.policy.model = AFT_MODEL_FLOW;
-    s.weighting = AFT_WEIGHTING_NONE;
-    if (aft_learner_new(&s, &l, &e) != AFT_OK)
-        fprintf(stderr, "%s\n", e.message);
+    for (int i = 0; good && i < 6 && w->set[i][0]; i++)
+        good = aft_learner_set(&s, w->set[i][0], w->set[i][1], &known, &e) == AFT_OK && known;
+    if (!good || aft_learner_new(&s, &l, &e) != AFT_OK)
+        fprintf(stderr, "%s: %s\n", w->name, known ? e.message : "unknown setting");
     return l;
 }
 
@@ -81,11 +106,11 @@ learn_chunk(struct aft_learner *l, struct chunk *c, long n)
 }
 
 static bool
-bench_flow(long n, uint64_t seed)
+bench_way(const struct way *w, long n, uint64_t seed)
 {
     static struct stream s;
     struct chunk *c = malloc(sizeof *c);
-    struct aft_learner *l = flow_learner();
+    struct aft_learner *l = learner_of(w);
     struct aft_digest digest;
     double cpu = 0, rate = 0, last = 0, best = 0, took = 0;
     char hex[65];
@@ -104,11 +129,16 @@ bench_flow(long n, uint64_t seed)
             last += at + i >= n - n / 10 ? p : 0;
         }
     }
+    if (!l) {
+        free(c);
+        return false;
+    }
     aft_learner_digest(l, &digest);
     aft_hex(digest.b, 8, hex);
-    printf("flow: %.0f decisions/cpu-s; true click rate %.4f progressive, %.4f last tenth, best "
+    printf("%s: %.0f decisions/cpu-s; true click rate %.4f progressive, %.4f last tenth, best "
            "possible %.4f; digest %s\n",
-           (double)n / cpu, rate / (double)n, last / (double)(n / 10), best / (double)n, hex);
+           w->name, (double)n / cpu, rate / (double)n, last / (double)(n / 10), best / (double)n,
+           hex);
     aft_learner_free(l);
     free(c);
     return took >= 0;
@@ -233,7 +263,9 @@ main(int argc, char **argv)
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 20261123;
     if (argc > 3)
         return export_to(argv[3], n, seed) ? 0 : 1;
-    bool good = bench_flow(n, seed);
+    bool good = true;
+    for (int i = 0; i < WAYS; i++)
+        good &= bench_way(&ways[i], i ? n / 10 : n, seed);
     bench_ridge(n);
     return good ? 0 : 1;
 }

@@ -20,13 +20,15 @@ static struct aft_board *
 board(void)
 {
     struct aft_board *b = aft_board_new(still);
-    struct aft_task_status s = {.partition = 4,
-                                .owner = true,
-                                .next_offset = {10, 20},
-                                .end_offset = {15, -1},
-                                .watermark_ms = {INT64_MIN, 2500},
-                                .consumed = {7, 8},
-                                .published_seq = 1234567890123};
+    struct aft_task_status s = {
+        .partition = 4,
+        .owner = true,
+        .next_offset = {10, 20},
+        .end_offset = {15, -1},
+        .watermark_ms = {INT64_MIN, 2500},
+        .consumed = {7, 8},
+        .published_seq = 1234567890123,
+        .disorder = {{.n = {9000, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1}, .sum_ms = 714}}};
     s.join.fates.credited = 3;
     s.join.fates.organic = 2;
     aft_board_task(b, &s);
@@ -69,16 +71,36 @@ values_stand_there(void **state)
     has(text, "aftertouch_examples_published_total{partition=\"4\"} 1234567890123\n");
     has(text, "aftertouch_outcomes_total{partition=\"2\",fate=\"credited\"} 5\n");
     has(text, "aftertouch_outcomes_total{partition=\"4\",fate=\"organic\"} 2\n");
+    has(text, "# TYPE aftertouch_disorder_seconds histogram\n");
+    has(text, "aftertouch_disorder_seconds_bucket{partition=\"4\",topic=\"impressions\",le=\"0\"} "
+              "9000\n");
+    has(text,
+        "aftertouch_disorder_seconds_bucket{partition=\"4\",topic=\"impressions\",le=\"0.003\"} "
+        "9007\n");
+    has(text,
+        "aftertouch_disorder_seconds_bucket{partition=\"4\",topic=\"impressions\",le=\"+Inf\"} "
+        "9008\n");
+    has(text, "aftertouch_disorder_seconds_sum{partition=\"4\",topic=\"impressions\"} 0.714\n");
+    has(text, "aftertouch_disorder_seconds_count{partition=\"4\",topic=\"impressions\"} 9008\n");
+    has(text, "aftertouch_disorder_suggested_seconds{partition=\"4\",topic=\"impressions\"} "
+              "1.024\n");
+    has(text, "aftertouch_disorder_suggested_seconds{partition=\"4\",topic=\"outcomes\"} 0\n");
     assert_null(strstr(text, "aftertouch_learner_round")); /* nobody learns here */
     assert_true(strstr(text, "partition=\"2\"") < strstr(text, "partition=\"4\""));
     free(text);
-    struct aft_learning_status l = {.round = 9};
+    struct aft_learning_status l = {.round = 9, .arms = {{"a\"b\\\n", 3}, {"c", 4}}};
+    l.learner.weights[8] = 5;
+    l.learner.rewards[AFT_HISTOGRAM - 1] = 6;
     aft_board_learning(b, &l);
     aft_board_drop(b, 4);
     aft_board_drop(b, 3); /* was never there */
     aft_board_state(b, true, "");
     text = text_of(b);
     has(text, "aftertouch_learner_round 9\n");
+    has(text, "aftertouch_learner_weights_total{up_to=\"1\"} 5\n");
+    has(text, "aftertouch_learner_rewards_total{up_to=\"+Inf\"} 6\n");
+    has(text, "aftertouch_learner_arm_exposures_total{arm=\"a\\\"b\\\\?\"} 3\n");
+    has(text, "aftertouch_learner_arm_exposures_total{arm=\"c\"} 4\n");
     has(text, "aftertouch_ready 1\n");
     assert_null(strstr(text, "partition=\"4\""));
     free(text);
@@ -110,9 +132,12 @@ form_holds(void **state)
             bool total = strcmp(name + strlen(name) - 6, "_total") == 0;
             assert_int_equal(total, strcmp(type, "counter") == 0);
         } else {
-            size_t n = strcspn(line, "{ ");
-            assert_int_equal(n, strlen(family));
-            assert_memory_equal(line, family, n);
+            size_t n = strcspn(line, "{ "), own = strlen(family);
+            assert_memory_equal(line, family, own);
+            bool tail = strncmp(line + own, "_bucket{", 8) == 0 ||
+                        strncmp(line + own, "_sum{", 5) == 0 ||
+                        strncmp(line + own, "_count{", 7) == 0;
+            assert_true(strcmp(type, "histogram") == 0 ? tail : n == own);
         }
     }
     assert_true(families > 30);

@@ -94,17 +94,17 @@ test_digests_are_the_same_everywhere(void **state)
     static const struct {
         const char *model, *scope, *digest;
     } golden[] = {
-        {"ridge", "shared", "9ffb44b944f96400fc22dde1323ba438e1f8fc09271845fed8444de53ab808bb"},
-        {"ridge", "per_arm", "5006f494ad3a3db7abcf68df84440797c624db90227d4c3b72e18ec613979d97"},
-        {"flow", "shared", "135fdfe6cbbb96fff66cc0033e800aebf5f54f8a77e47689580669d0bef4f711"},
+        {"ridge", "shared", "2547b55924625ca191376dfc5a332e7bf47a3c0713cc77374968fcef4224cc5d"},
+        {"ridge", "per_arm", "99b04a64e9e9e73adf040ec48e04dd18f35d71140180eab8d6d2a997ecb33c18"},
+        {"flow", "shared", "7c6fabe3b92b81454d717adea89c14129279a7781ed2cde9debe46f87a27c366"},
         {"flow-squared", "shared",
-         "18865398ed374bdd7056971cea04bd221cccdfb0381dcb9ab33dad55fc49dcd0"},
-        {"vw", "shared", "7244cf494a5712154bb2601f2220d50a9967ce04d7e32879d5e30defe8ccfa52"},
-        {"bayes", "shared", "0f5f0a44ca5167c544ab3a3986399c2c094eff2901ae929af60cb3e13944af49"},
+         "6724eefa5e1a0017d7d52452ea4a3e64db78780cc46d402532ed353343486a93"},
+        {"vw", "shared", "fcecda81aed49eb3e8282a088685177da7a5c4ebd3bbf6752ab18562561009ac"},
+        {"bayes", "shared", "4794ca5617ec5408a8d99e7ed1332092f07aabf8daa8cb54ea783887801d9126"},
         {"bayes-full", "shared",
-         "c955e2871ec5113a6aa25429d52fe55d9695c5da22a99f8bdc61a370d946e953"},
+         "4c08d2a4239d67cc5250fbbf1edfdc1046eaab096ea930c9b9b69a2445e55103"},
         {"bayes-full", "per_arm",
-         "0621c572484d67b86fae6abf4436a4abdd4a9c94d28619b57901100f70295231"},
+         "2131fb07c999e269a40ce10828778348790e5b388a9030574a6caa78580c76c9"},
     };
     for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         struct aft_learner_settings s;

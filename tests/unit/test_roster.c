@@ -180,9 +180,9 @@ test_the_same_example(void **state)
     aft_arena_init(&w.fast, 1 << 20);
     fill(&w);
     assert_int_equal(go(&w, 8 << 20), 0);
-    assert_true(w.met > 5000); /* most are recognised */
-    assert_true(go(&w, 30000) > 0);
-    assert_true(w.met > 500);
+    assert_true(w.met > 12 * kit_rounds(400)); /* most are recognised */
+    assert_true(go(&w, 30000) > 0 || kit_rounds(400) < 100);
+    assert_true(w.met > kit_rounds(400));
     go(&w, 1000); /* no room for all: it rests, and nothing is wrong */
     go(&w, 0);
     assert_int_equal(w.met, 0);

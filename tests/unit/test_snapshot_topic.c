@@ -389,6 +389,7 @@ one_world(uint64_t seed, const char *model, struct seen *seen)
     world_set(&x.w, "learner.model", model);
     world_set(&x.w, "snapshot.interval", "3s");
     world_set(&x.w, "snapshot.full.interval", "40s");
+    world_set(&x.w, "snapshot.delta.from", "0");
     world_set(&x.w, "snapshot.keep", aft_random_below(&chance, 2) ? "1" : "3");
     WORLD_OK(aft_config_check(x.w.config, &world_error));
     for (int i = 0; i < 2; i++)

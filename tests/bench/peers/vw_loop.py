@@ -23,10 +23,10 @@ COMMON = "--cb_explore_adf --cb_type mtr -q ua -b 18 -l 0.05 --quiet"
 RANGE = "--cb_min_cost -1 --cb_max_cost 0"
 ROWS = {  # VW's options; our policy.explore and settings
     "epsilon": ("--epsilon 0.05", "epsilon", ["policy.epsilon=0.05"]),
-    "first": ("--first 500", "first", ["policy.first=500", "policy.epsilon=0"]),
+    "first": ("--first 500", "first", ["policy.first=500", "policy.epsilon=1e-6"]),
     "softmax": ("--softmax --lambda 10", "softmax", ["policy.temperature=0.1", "policy.epsilon=0.05"]),
-    "squarecb": (f"--squarecb {RANGE}", "squarecb", ["policy.epsilon=0"]),
-    "regcb": (f"--regcb {RANGE}", "regcb-elim", ["policy.epsilon=0"]),
+    "squarecb": (f"--squarecb {RANGE}", "squarecb", ["policy.epsilon=1e-6"]),
+    "regcb": (f"--regcb {RANGE}", "regcb-elim", ["policy.epsilon=1e-6"]),
     "bag": ("--bag 5", "bagging", ["learner.members=5", "policy.epsilon=0.05"]),
     "cover": ("--cover 3", "cover", ["learner.members=3", "policy.epsilon=0.05"]),
 }
