@@ -18,6 +18,7 @@ static const struct pair wanted[] = {
     {"features.buckets.days_since_enrol", "7,21,45"},
     {"features.interactions", "topic*days_since_enrol, topic*age_band, topic*plan_match, topic*auto_enrolled, "
                               "topic*prior_plan, format*device, tone*age_band"},
+    {"learner.model", "ridge"},      /* late credit is exact */
     {"learner.weighting", "none"},  /* the model has the right features: 1/p would only add noise */
     {"policy.temperature", "0.01"}, /* a tile is worth about 0.02 */
 };

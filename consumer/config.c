@@ -279,12 +279,27 @@ listen_check(const struct aft_config *c, struct aft_error *e)
     return AFT_OK;
 }
 
+/* learner.reward.scale=auto: what an impression earns if every kind comes once in full. */
+static void
+reward_scale(struct aft_config *c)
+{
+    const struct aft_join_config *join = &c->join;
+    double sum = 0;
+    if (!c->learner.reward_scale_auto)
+        return;
+    for (uint32_t i = 0; i < join->kinds_n; i++)
+        if (join->kinds[i].weight_micro > 0)
+            sum += (double)join->kinds[i].weight_micro / AFT_MICRO;
+    c->learner.reward_scale = sum > 1 ? sum : 1;
+}
+
 enum aft_err
 aft_config_check(struct aft_config *c, struct aft_error *e)
 {
     AFT_TRY(topics_differ(c, e));
     AFT_TRY(listen_check(c, e));
     AFT_TRY(join_build(c, e));
+    reward_scale(c);
     AFT_TRY(afti_properties_build(c, e));
     c->checked = true;
     return AFT_OK;

@@ -15,8 +15,9 @@
 
 #include "consumer/consumer.h"
 
-#define AFTI_IDLE_MS 20       /* how long a thread waits when nothing is to do */
-#define AFTI_EAGER_MS 1       /* the worker, while records came in the last second: credit is waited for */
+#define AFTI_IDLE_MS 20 /* how long a thread waits when nothing is to do */
+#define AFTI_EAGER_MS \
+    1 /* the worker, while records came in the last second: credit is waited for */
 #define AFTI_STATUS_MS 2000   /* how often a status goes to the board */
 #define AFTI_RETRY_MS 2000    /* before something that failed is tried again */
 #define AFTI_TROUBLE_MS 10000 /* the same trouble is said again after so long */

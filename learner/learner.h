@@ -37,6 +37,7 @@ struct aft_learner_settings {
     int64_t half_life_ms; /* an impression counts half after so much event time; 0: for ever */
     double
         reward_scale; /* composite rewards are divided by it for models whose labels are in [0, 1] */
+    bool reward_scale_auto; /* nobody set it: whoever knows the rewards' weights should */
 };
 /* As aft_policy_set, for the learner's own keys and the policy's. */
 void aft_learner_settings_default(struct aft_learner_settings *s);

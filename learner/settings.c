@@ -37,6 +37,7 @@ aft_learner_settings_default(struct aft_learner_settings *s)
     s->rate = 0.5;
     s->memory = 50000;
     s->reward_scale = 1;
+    s->reward_scale_auto = true;
 }
 
 static enum aft_err
@@ -69,6 +70,16 @@ set_members(struct aft_learner_settings *s, const char *key, const char *value, 
         return AFT_FAIL(e, AFT_E_CONFIG, "%s=%.60s: must be a whole number", key, value);
     s->members = (uint32_t)v;
     return AFT_OK;
+}
+
+static enum aft_err
+set_reward_scale(struct aft_learner_settings *s, const char *value, struct aft_error *e)
+{
+    s->reward_scale_auto = strcmp(value, "auto") == 0;
+    s->reward_scale = 1;
+    return s->reward_scale_auto
+               ? AFT_OK
+               : aft_set_number("learner.reward.scale", value, 1e-9, 1e9, &s->reward_scale, e);
 }
 
 enum aft_err
@@ -106,7 +117,7 @@ aft_learner_set(struct aft_learner_settings *s, const char *key, const char *val
         return strcmp(value, "0") == 0 ? (s->memory = 0, AFT_OK)
                                        : aft_set_number(key, value, 1, 1e15, &s->memory, e);
     if (strcmp(key, "learner.reward.scale") == 0)
-        return aft_set_number(key, value, 1e-9, 1e9, &s->reward_scale, e);
+        return set_reward_scale(s, value, e);
     return aft_policy_set(&s->policy, key, value, known, e);
 }
 

@@ -35,7 +35,7 @@ aft_policy_settings_default(struct aft_policy_settings *s)
 {
     memset(s, 0, sizeof *s);
     s->bits = 18;
-    s->model = AFT_MODEL_RIDGE;
+    s->model = AFT_MODEL_FLOW;
     s->scope = AFT_SCOPE_SHARED;
     s->explore = AFT_EXPLORE_SOFTMAX;
     s->epsilon = 0.05;

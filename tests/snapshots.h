@@ -63,6 +63,7 @@ make_snapshot(const struct made_spec *s, struct made_snapshot *out)
     aft_frame_put_single(&out->part, AFT_RECORD_SNAPSHOT);
     aft_put_raw(&out->part, aft_buffer_bytes(&body));
     const struct aft_setting settings[] = {
+        {AFT_LITERAL("learner.model"), AFT_LITERAL("ridge")},
         {AFT_LITERAL("policy.explore"), aft_text(s->explore)},
         {AFT_LITERAL("policy.temperature"), aft_text(s->temperature)}};
     struct aft_snapshot_record m = {.model = part.model,
@@ -76,7 +77,7 @@ make_snapshot(const struct made_spec *s, struct made_snapshot *out)
                                        .part_digests = &part_digest,
                                        .part_digests_n = 1,
                                        .settings = settings,
-                                       .settings_n = 2};
+                                       .settings_n = 3};
     aft_manifest_seal(&m, &m.manifest.set_digest);
     if (s->secret) {
         m.manifest.has_signature = true;

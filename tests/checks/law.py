@@ -69,7 +69,7 @@ MAY_CALL = {
 HEAP = {"malloc", "calloc", "realloc", "reallocarray", "free", "aligned_alloc", "posix_memalign", "strdup", "strndup"}
 OWNERS = {  # files that own memory: what they own. It is taken at the start, or grows and is kept; no event takes any of its own
     "base/arena.c": "a batch's life", "base/bytes.c": "buffers",
-    "state/index.c": "the index's rings", "state/segment.c": "segments not yet committed, and those read last",
+    "state/index.c": "the index's rings", "state/ids.c": "the shards of its tables", "state/segment.c": "segments not yet committed, and those read last",
     "state/store_mem.c": "the store in memory", "state/table.c": "hash tables",
     "attribution/joiner.c": "a joiner", "attribution/ledger.c": "the entry at hand", "attribution/order.c": "the reorder buffer",
     "attribution/timers.c": "activations that wait",

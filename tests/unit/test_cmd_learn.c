@@ -90,7 +90,8 @@ learn_both(int swap, char digest[65])
     char arguments[900], out[4096];
     aft_hex(d.b, sizeof d.b, digest);
     snprintf(arguments, sizeof arguments,
-             "--json --set learner.weighting=none --examples %s --examples %s --snapshot %s",
+             "--json --set learner.weighting=none --set learner.reward.scale=1 --examples %s "
+             "--examples %s --snapshot %s",
              path("a.avro"), path("b.avro"), path("s.avro"));
     if (run(arguments, out, sizeof out) != 0)
         fail_msg("%s", out);

@@ -83,6 +83,7 @@ defaults_hold(void **state)
     struct aft_learner_settings plain;
     struct aft_digest a, b;
     aft_learner_settings_default(&plain);
+    plain.reward_scale = 1.25; /* auto: a click, a key task and a view together */
     aft_learner_settings_digest(&plain, &a);
     aft_learner_settings_digest(aft_config_learner(c), &b);
     assert_memory_equal(&a, &b, sizeof a); /* the table adds nothing of its own to the learner */

@@ -395,10 +395,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_owner_undisturbed),
-        cmocka_unit_test(idle_logs_keep_the_clocks_pace),
-        cmocka_unit_test(killed_at_any_step),
-        cmocka_unit_test(many_owners),
+        cmocka_unit_test(one_owner_undisturbed), cmocka_unit_test(idle_logs_keep_the_clocks_pace),
+        cmocka_unit_test(killed_at_any_step),    cmocka_unit_test(many_owners),
         cmocka_unit_test(divergence_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

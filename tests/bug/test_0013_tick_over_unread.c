@@ -1,4 +1,4 @@
-/* test_0020_tick_over_unread.c - a log counted as idle because it had been read to its end a while ago, though it had not been looked
+/* test_0013_tick_over_unread.c - a log counted as idle because it had been read to its end a while ago, though it had not been looked
  * at since: the other log kept the task busy. Its watermark was raised over records that were there, and they were late.
  */
 #include "tests/world.h"

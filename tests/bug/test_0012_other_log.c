@@ -1,4 +1,4 @@
-/* test_0011_other_log.c - a topic made anew under the state of the old one: a record that the state had read but not yet processed came
+/* test_0012_other_log.c - a topic made anew under the state of the old one: a record that the state had read but not yet processed came
  * back as another, earlier one, and an assertion ended the process. It is an error in words. Found by fuzz_state. */
 #include "tests/kit.h"
 
