@@ -111,6 +111,7 @@ item_matches(const struct aft_kind *rule, const struct aft_impression *v, uint32
 {
     switch (rule->match) {
     case AFT_MATCH_SUBJECT:
+        AFT_ASSERT(v->slate); /* needs_record */
         return same_or_both_absent(v->slate[i].subject, o->subject);
     case AFT_MATCH_SESSION:
         return same_or_both_absent(v->session_id, o->session_id);
@@ -158,6 +159,7 @@ items_of(struct aft_joiner *j, uint64_t touch, const struct aft_outcome *o, uint
         if (!item_matches(rule, &v, i, o) || afti_repeats(j, kind, touch, (uint8_t)i))
             continue;
         f.item = (uint8_t)i;
+        AFT_ASSERT(rule->rule != AFT_RULE_SHAPLEY || v.slate);
         f.arm = rule->rule == AFT_RULE_SHAPLEY ? aft_arena_copy(&j->arena, v.slate[i].arm_id)
                                                : AFT_ABSENT;
         if (rule->rule == AFT_RULE_SHAPLEY && !f.arm.p)

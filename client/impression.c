@@ -31,9 +31,11 @@ afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t ti
     if (!c->transport.append)
         return AFT_FAIL(e, AFT_E_USAGE,
                         "the client has no broker to log to; set options.bootstrap_servers");
-    if (value.n > AFT_RECORD_BYTES_MAX)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the record has %zu bytes; at most %u", value.n,
-                        AFT_RECORD_BYTES_MAX);
+    if (value.n > AFT_IMPRESSION_BYTES_MAX) /* the joiner takes none that is larger */
+        return AFT_FAIL(e, AFT_E_LIMIT,
+                        "the record has %zu bytes, at most %u can be joined: log fewer candidates "
+                        "or features",
+                        value.n, (unsigned)AFT_IMPRESSION_BYTES_MAX);
     int64_t until = 0;
     for (;;) {
         enum aft_err err = c->transport.append(c->transport.ctx, topic, time_ms, key, value, e);

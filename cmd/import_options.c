@@ -108,6 +108,7 @@ setting(struct import_options *o, const char *key, const char *value)
 static void
 cb_type(struct import_options *o, const char *type)
 {
+    AFT_ASSERT(type);
     bool mtr = strcmp(type, "mtr") == 0;
     setting(o, "learner.reduction", mtr ? "iwr" : type);
     if (mtr)
@@ -162,6 +163,7 @@ explorer(struct import_options *o, const struct row *row, const char *value)
 static void
 letters(struct import_options *o, struct import *m, const char *value, bool keep)
 {
+    AFT_ASSERT(value);
     if (keep && !o->keeps) /* the first --keep leaves everything else out */
         memset(m->filter.skip, 1, sizeof m->filter.skip);
     o->keeps |= keep;
@@ -173,8 +175,10 @@ letters(struct import_options *o, struct import *m, const char *value, bool keep
 static int
 take(struct import_options *o, struct import *m, const struct row *row, const char *value)
 {
+    AFT_ASSERT(value || row->takes != VALUE);
     switch (row->what) {
     case CROSS:
+        AFT_ASSERT(value);
         if (strlen(value) < 2 || strlen(value) > 7 ||
             o->crosses_n == sizeof o->crosses / sizeof o->crosses[0]) {
             fprintf(stderr,
@@ -289,6 +293,7 @@ import_options(int argc, char **argv, struct import_options *o, struct import *m
         int code;
         if (row->what == OPTIONS) {
             char *words[64];
+            AFT_ASSERT(value);
             int n = split(o, value, words, 64);
             code = n < 0 ? too_many() : import_options(n, words, o, m, rest, cap, rest_n);
         } else {

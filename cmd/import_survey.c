@@ -56,6 +56,7 @@ import_cache_put(struct import_cache *c, struct aft_hash128 key, struct aft_byte
         c->n = 0;
         aft_buffer_reset(&c->bytes);
     }
+    AFT_ASSERT(c->v);
     struct import_kept *k = &c->v[c->n];
     *k = (struct import_kept){key, (uint32_t)c->bytes.n, (uint32_t)id.n,
                               (uint32_t)(c->bytes.n + id.n), (uint32_t)raw.n};

@@ -75,6 +75,7 @@ struct aft_task_status {
     int64_t
         wrong_partition[2]; /* records whose key belongs to another partition: they match little */
     uint64_t next_seq, published_seq, ticks, dead_letters, commits, duplicates_muted;
+    uint64_t dead_letters_by[AFT_ERR_COUNT]; /* what was wrong with them */
     struct aft_join_counts join;
     struct aft_digest state;
     uint64_t memory_bytes, disk_bytes;

@@ -166,9 +166,14 @@ afti_kafka_failed(const struct afti_kafka *k, const char *what, int rd_err, cons
     case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
         return AFT_FAIL(e, AFT_E_TIMEOUT, "%s: no answer from %s: %s%s%s", what,
                         k->options.bootstrap, said, k->heard[0] ? "; " : "", k->heard);
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        /* librdkafka's own view, which may be of a broker that has just woken up; a topic that is gone is found by asking for it */
+        return AFT_FAIL(e, AFT_E_TIMEOUT,
+                        "%s: %s: %s does not name it just now; if it does not come back, create "
+                        "the topic (aftertouch topics create) or correct its name in topics.*",
+                        what, said, k->options.bootstrap);
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "%s: %s: create the topic (aftertouch topics create) or correct its name "
                         "in topics.*",

@@ -73,6 +73,25 @@ put_fates(struct aft_buffer *out, const char *name, const struct aft_task_status
 }
 
 static void
+put_reasons(struct aft_buffer *out, const char *name, const struct aft_task_status *s)
+{
+    for (int code = 0; code < AFT_ERR_COUNT; code++)
+        if (aft_err_class((enum aft_err)code) == AFT_CLASS_DATA)
+            put(out, PREFIX "%s{partition=\"%d\",reason=\"%s\"} %llu\n", name, s->partition,
+                aft_err_name((enum aft_err)code), (unsigned long long)s->dead_letters_by[code]);
+}
+
+static int64_t
+unaccounted(const struct aft_task_status *s)
+{
+    int64_t n = s->join.outcomes - s->join.counts.waiting;
+#define X(fate) n -= s->join.fates.fate;
+    AFT_FATES(X)
+#undef X
+    return n;
+}
+
+static void
 put_buckets(struct aft_buffer *out, const char *name, const int64_t v[AFT_HISTOGRAM])
 {
     for (uint32_t i = 0; i + 1 < AFT_HISTOGRAM; i++)
@@ -139,6 +158,10 @@ put_disorder(struct aft_buffer *out, const char *name, const struct aft_task_sta
     head(out, name, type, help);            \
     for (size_t i = 0; i < b->tasks_n; i++) \
         put_fates(out, name, &b->tasks[i]);
+#define REASONS(name, type, help, value)    \
+    head(out, name, type, help);            \
+    for (size_t i = 0; i < b->tasks_n; i++) \
+        put_reasons(out, name, &b->tasks[i]);
 #define DISORDER(name, type, help, value)       \
     head(out, name, type, help);                \
     for (size_t i = 0; i < 2 * b->tasks_n; i++) \
@@ -158,11 +181,13 @@ text_of_logs(const struct aft_board *b, struct aft_buffer *out)
 #undef TASK
 #undef FATES
 #undef DISORDER
+#undef REASONS
 #undef LEARNER
 #define SERVICE(name, type, help, value)
 #define LOG(name, type, help, value)
 #define FATES(name, type, help, value)
 #define DISORDER(name, type, help, value)
+#define REASONS(name, type, help, value)
 #define TASK(name, type, help, value)                                \
     head(out, name, type, help);                                     \
     for (size_t i = 0; i < b->tasks_n; i++) {                        \
@@ -203,6 +228,7 @@ text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
 #undef TASK
 #undef FATES
 #undef DISORDER
+#undef REASONS
 #undef LEARNER
 #undef BUCKETS
 #undef ARMS
@@ -228,6 +254,7 @@ struct row {
 #define LOG(name, type, help, value) {name, type, help, "partition, topic"},
 #define TASK(name, type, help, value) {name, type, help, "partition"},
 #define FATES(name, type, help, value) {name, type, help, "partition, fate"},
+#define REASONS(name, type, help, value) {name, type, help, "partition, reason"},
 #define DISORDER(name, type, help, value) {name, type, help, "partition, topic, le"},
 #define LEARNER(name, type, help, value) {name, type, help, ""},
 #define BUCKETS(name, type, help, value) {name, type, help, "up_to"},
@@ -240,6 +267,7 @@ static const struct row rows[] = {
 #undef TASK
 #undef FATES
 #undef DISORDER
+#undef REASONS
 #undef LEARNER
 #undef BUCKETS
 #undef ARMS

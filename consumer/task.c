@@ -255,6 +255,7 @@ aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *ou
         .commits = t->commits,
         .duplicates_muted = t->muted,
     };
+    memcpy(out->dead_letters_by, t->dead_letters_by, sizeof out->dead_letters_by);
     status_of_log(t, AFT_IMPRESSIONS, out);
     status_of_log(t, AFT_OUTCOMES, out);
     aft_joiner_counts(t->joiner, &out->join);

@@ -117,7 +117,7 @@ struct aft_task {
     size_t ends_n, ends_cap, ends_i;
 
     struct afti_input in[2];
-    uint64_t muted, dead_letters;
+    uint64_t muted, dead_letters, dead_letters_by[AFT_ERR_COUNT];
 
     struct aft_buffer block; /* examples, back to back */
     uint64_t block_first, next_seq;

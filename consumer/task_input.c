@@ -26,6 +26,7 @@ dead_letter(struct aft_task *t, const struct afti_input *in, const struct aft_re
     char partition[16], offset[24], size[32];
     bool cut = r->value.n > DEAD_VALUE_MAX || r->key.n > DEAD_KEY_MAX;
     t->dead_letters++;
+    t->dead_letters_by[why->code]++;
     if (t->phase == AFTI_PHASE_FOLLOW) /* the owner wrote it there */
         return AFT_OK;
     snprintf(partition, sizeof partition, "%d", t->o.partition);

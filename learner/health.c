@@ -109,6 +109,7 @@ afti_health_round(struct aft_learner *l)
     struct afti_image *o = l->image;
     bool first = o->rows == 0;
     room(o, rows, stride);
+    AFT_ASSERT(o->v || rows == 0);
     for (uint32_t i = 0; i < rows; i++)
         for (size_t j = 0, n = width_of(w, i); j < n; j++) {
             double *was = &o->v[(size_t)i * stride + j], now = weight_of(w, i, j);

@@ -454,7 +454,7 @@ enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_e
                                  const struct aft_example_item *item, struct afti_weight *w);
 void afti_item_learn(struct aft_learner *l, const struct aft_example *x,
                      const struct aft_example_item *item, const struct afti_weight *w);
-uint32_t afti_copies(struct aft_bytes decision, uint32_t voter);
+uint32_t afti_copies(struct aft_bytes decision, uint32_t member);
 /* afti_take_item: its terms, by the candidate that it is where that has features, else by its own. learner.c */
 bool afti_take_item(struct aft_learner *l, const struct aft_example *x,
                     const struct aft_example_item *item);

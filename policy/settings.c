@@ -110,39 +110,39 @@ enum type { BITS, MODEL, NUMBER, COUNT_OF, WORD, NAME, INTERACTIONS, TOPICS };
 static const struct row {
     const char *key;
     enum type type;
+    uint32_t words_n;
     size_t at; /* of the field; of a word: an enum */
     double low, high;
     const struct aft_word *words;
-    uint32_t words_n;
 } table[] = {
 #define AT(field) offsetof(struct aft_policy_settings, field)
-#define WORDS(field, list) WORD, AT(field), 0, 0, list, COUNT(list)
-    {"features.bits", BITS, AT(bits), 8, 24, NULL, 0},
-    {"features.interactions", INTERACTIONS, 0, 0, 0, NULL, 0},
-    {"learner.model", MODEL, AT(model), 0, 0, NULL, 0},
+#define WORDS(field, list) WORD, COUNT(list), AT(field), 0, 0, list
+    {"features.bits", BITS, 0, AT(bits), 8, 24, NULL},
+    {"features.interactions", INTERACTIONS, 0, 0, 0, 0, NULL},
+    {"learner.model", MODEL, 0, AT(model), 0, 0, NULL},
     {"learner.scope", WORDS(scope, scope_words)},
-    {"policy.alpha", NUMBER, AT(alpha), 0, 100, NULL, 0},
-    {"policy.c0", NUMBER, AT(c0), 0, 1e6, NULL, 0},
+    {"policy.alpha", NUMBER, 0, AT(alpha), 0, 100, NULL},
+    {"policy.c0", NUMBER, 0, AT(c0), 0, 1e6, NULL},
     {"policy.covariance", WORDS(covariance, covariance_words)},
-    {"policy.coverage", TOPICS, 0, 0, 0, NULL, 0},
-    {"policy.coverage.factor", NUMBER, AT(coverage_factor), 0, 1, NULL, 0},
-    {"policy.diversity", NUMBER, AT(diversity), 0, 1, NULL, 0},
-    {"policy.diversity.feature", NAME, AT(topic_feature), 0, 0, NULL, 0},
-    {"policy.draws", COUNT_OF, AT(draws), 1, 4096, NULL, 0},
+    {"policy.coverage", TOPICS, 0, 0, 0, 0, NULL},
+    {"policy.coverage.factor", NUMBER, 0, AT(coverage_factor), 0, 1, NULL},
+    {"policy.diversity", NUMBER, 0, AT(diversity), 0, 1, NULL},
+    {"policy.diversity.feature", NAME, 0, AT(topic_feature), 0, 0, NULL},
+    {"policy.draws", COUNT_OF, 0, AT(draws), 1, 4096, NULL},
     /* below 1e-6 the closed forms lose their digits, and support is a word only */
-    {"policy.epsilon", NUMBER, AT(epsilon), 1e-6, 1, NULL, 0},
-    {"policy.epsilon.decay", NUMBER, AT(epsilon_decay), 0, 10, NULL, 0},
-    {"policy.epsilon.min", NUMBER, AT(epsilon_min), 1e-6, 1, NULL, 0},
+    {"policy.epsilon", NUMBER, 0, AT(epsilon), 1e-6, 1, NULL},
+    {"policy.epsilon.decay", NUMBER, 0, AT(epsilon_decay), 0, 10, NULL},
+    {"policy.epsilon.min", NUMBER, 0, AT(epsilon_min), 1e-6, 1, NULL},
     {"policy.explore", WORDS(explore, explore_words)},
-    {"policy.first", NUMBER, AT(first), 0, 1e15, NULL, 0},
-    {"policy.gamma", NUMBER, AT(gamma), 0, 1e12, NULL, 0},
-    {"policy.gamma.power", NUMBER, AT(gamma_power), 0, 10, NULL, 0},
-    {"policy.min.exposure", NUMBER, AT(min_exposure), 0, 1, NULL, 0},
-    {"policy.repetition", NUMBER, AT(repetition), 0, 1000, NULL, 0},
-    {"policy.repetition.feature", NAME, AT(repetition_feature), 0, 0, NULL, 0},
-    {"policy.reward.max", NUMBER, AT(reward_max), 1e-9, 1e9, NULL, 0},
-    {"policy.reward.min", NUMBER, AT(reward_min), -1e9, 0, NULL, 0},
-    {"policy.temperature", NUMBER, AT(temperature), 1e-6, 1e6, NULL, 0},
+    {"policy.first", NUMBER, 0, AT(first), 0, 1e15, NULL},
+    {"policy.gamma", NUMBER, 0, AT(gamma), 0, 1e12, NULL},
+    {"policy.gamma.power", NUMBER, 0, AT(gamma_power), 0, 10, NULL},
+    {"policy.min.exposure", NUMBER, 0, AT(min_exposure), 0, 1, NULL},
+    {"policy.repetition", NUMBER, 0, AT(repetition), 0, 1000, NULL},
+    {"policy.repetition.feature", NAME, 0, AT(repetition_feature), 0, 0, NULL},
+    {"policy.reward.max", NUMBER, 0, AT(reward_max), 1e-9, 1e9, NULL},
+    {"policy.reward.min", NUMBER, 0, AT(reward_min), -1e9, 0, NULL},
+    {"policy.temperature", NUMBER, 0, AT(temperature), 1e-6, 1e6, NULL},
 };
 
 /* Families of keys, one member a name; `after`: the row that they follow in the order of keys. */

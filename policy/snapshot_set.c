@@ -245,6 +245,7 @@ extend(struct aft_snapshot_set *s, const struct aft_snapshot_record *r, struct a
     int64_t before = s->newest ? s->newest->manifest.round : INT64_MIN;
     struct afti_chain *c = full ? afti_chain_new(s->weights_only) : s->newest;
     uint64_t bytes = link->bytes;
+    AFT_ASSERT(c); /* a delta follows the newest */
     enum aft_err err = afti_chain_add(c, link, e);
     if (err != AFT_OK) {
         afti_link_deinit(link);

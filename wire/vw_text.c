@@ -321,6 +321,7 @@ add_number(struct names *s, struct aft_bytes name, double value)
 static enum aft_err
 split_text(struct names *s, struct aft_bytes key, uint16_t at)
 {
+    AFT_ASSERT(at && s->v);
     struct aft_bytes first = s->v[at - 1].text, name;
     if (first.n == 0)
         return AFT_OK;

@@ -163,8 +163,9 @@ enum aft_err aft_decode_example(struct aft_reader *r, struct aft_arena *a, struc
 struct aft_roster;
 struct aft_roster *aft_roster_new(size_t bytes);
 void aft_roster_free(struct aft_roster *o);
-enum aft_err aft_decode_example_by(struct aft_roster *o, struct aft_reader *r, struct aft_arena *a,
-                                   struct aft_example *out, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_decode_example_by(struct aft_roster *roster, struct aft_reader *r,
+                                   struct aft_arena *a, struct aft_example *out,
+                                   struct aft_error *e) AFT_MUST_CHECK;
 /* aft_decode_block: examples stay bytes, unchecked; a block whose examples are split over several Avro blocks is refused (we are
  * its only writer, and a plan's output is never split). */
 enum aft_err aft_decode_block(struct aft_bytes body, struct aft_block *out,

@@ -31,6 +31,9 @@ board(void)
         .disorder = {{.n = {9000, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1}, .sum_ms = 714}}};
     s.join.fates.credited = 3;
     s.join.fates.organic = 2;
+    s.join.outcomes = 6;
+    s.join.counts.waiting = 1;
+    s.dead_letters_by[AFT_E_MAGIC] = 4;
     aft_board_task(b, &s);
     s.partition = 2;
     s.join.fates.credited = 5;
@@ -71,6 +74,11 @@ values_stand_there(void **state)
     has(text, "aftertouch_examples_published_total{partition=\"4\"} 1234567890123\n");
     has(text, "aftertouch_outcomes_total{partition=\"2\",fate=\"credited\"} 5\n");
     has(text, "aftertouch_outcomes_total{partition=\"4\",fate=\"organic\"} 2\n");
+    has(text, "aftertouch_outcomes_unaccounted{partition=\"4\"} 0\n");
+    has(text, "aftertouch_outcomes_unaccounted{partition=\"2\"} -2\n"); /* one with two fates */
+    has(text, "aftertouch_dead_letters_total{partition=\"4\",reason=\"MAGIC\"} 4\n");
+    has(text, "aftertouch_dead_letters_total{partition=\"4\",reason=\"VALUE\"} 0\n");
+    assert_null(strstr(text, "reason=\"BROKER\"")); /* no fault of a record */
     has(text, "# TYPE aftertouch_disorder_seconds histogram\n");
     has(text, "aftertouch_disorder_seconds_bucket{partition=\"4\",topic=\"impressions\",le=\"0\"} "
               "9000\n");
