@@ -78,6 +78,8 @@ struct aft_join_counts {
 #undef X
     int64_t impressions, outcomes, future, late, open, examples;
 };
+/* aft_join_accounted: outcomes with a fate, and those that still wait for their impression. Conservation: it equals outcomes. */
+int64_t aft_join_accounted(const struct aft_join_counts *c);
 
 /* Where the joiner's examples go, in order, seq = 0, 1, 2 ... The body lives until the call returns. */
 struct aft_join_out {

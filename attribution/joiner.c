@@ -341,6 +341,16 @@ aft_joiner_memory_of(const struct aft_joiner *j, struct aft_join_memory *out)
     out->outcomes = aft_index_memory(&j->index) - out->touches;
 }
 
+int64_t
+aft_join_accounted(const struct aft_join_counts *c)
+{
+    int64_t sum = c->counts.waiting;
+#define X(name) sum += c->fates.name;
+    AFT_FATES(X)
+#undef X
+    return sum;
+}
+
 uint64_t
 aft_joiner_memory(const struct aft_joiner *j)
 {

@@ -27,16 +27,6 @@ demo_counts_add(struct aft_join_counts *to, const struct aft_join_counts *from)
     to->examples += from->examples;
 }
 
-static int64_t
-fates_sum(const struct aft_join_counts *c)
-{
-    int64_t sum = 0;
-#define X(n) sum += c->fates.n;
-    AFT_FATES(X)
-#undef X
-    return sum;
-}
-
 static void
 uplifts_of(const struct demo_result *r, struct uplifts *u)
 {
@@ -61,8 +51,7 @@ static int
 checks(const struct demo_result *r)
 {
     const struct aft_join_counts *j = &r->join;
-    int64_t fates = fates_sum(j) + j->counts.waiting,
-            settled = (int64_t)demo_examples_settled(r->examples);
+    int64_t fates = aft_join_accounted(j), settled = (int64_t)demo_examples_settled(r->examples);
     int bad = holds(fates == j->outcomes, "outcomes with a fate, and outcomes joined, differ",
                     fates, j->outcomes);
     bad |= holds(r->dead_letters == 0, "dead letters, where none should be",
@@ -145,9 +134,7 @@ print_fates(const struct demo_result *r)
     AFT_FATES(X)
 #undef X
     printf(" waiting %lld\n  conserved: %s\n\n", (long long)j->counts.waiting,
-           fates_sum(j) + j->counts.waiting == j->outcomes
-               ? "yes, every outcome has exactly one fate"
-               : "NO");
+           aft_join_accounted(j) == j->outcomes ? "yes, every outcome has exactly one fate" : "NO");
 }
 
 static void
@@ -217,7 +204,7 @@ json_counts(const struct demo_result *r)
 #undef X
     printf("}, \"impressions\": %lld, \"outcomes\": %lld, \"conserved\": %s, ",
            (long long)r->join.impressions, (long long)r->join.outcomes,
-           fates_sum(&r->join) + r->join.counts.waiting == r->join.outcomes ? "true" : "false");
+           aft_join_accounted(&r->join) == r->join.outcomes ? "true" : "false");
 }
 
 static void

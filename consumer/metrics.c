@@ -81,16 +81,6 @@ put_reasons(struct aft_buffer *out, const char *name, const struct aft_task_stat
                 aft_err_name((enum aft_err)code), (unsigned long long)s->dead_letters_by[code]);
 }
 
-static int64_t
-unaccounted(const struct aft_task_status *s)
-{
-    int64_t n = s->join.outcomes - s->join.counts.waiting;
-#define X(fate) n -= s->join.fates.fate;
-    AFT_FATES(X)
-#undef X
-    return n;
-}
-
 static void
 put_buckets(struct aft_buffer *out, const char *name, const int64_t v[AFT_HISTOGRAM])
 {
@@ -141,7 +131,7 @@ put_disorder(struct aft_buffer *out, const char *name, const struct aft_task_sta
         log_names[log], (unsigned long long)within);
 }
 
-/* A value is an expression of the table's and nothing here; each function takes the rows of some scopes and passes over the others. */
+/* A value is an expression of the table's and nothing here; each function takes the rows of the scopes it defines. */
 #define SERVICE(name, type, help, value) \
     head(out, name, type, help);         \
     put(out, PREFIX "%s", name);         \
@@ -166,28 +156,12 @@ put_disorder(struct aft_buffer *out, const char *name, const struct aft_task_sta
     head(out, name, type, help);                \
     for (size_t i = 0; i < 2 * b->tasks_n; i++) \
         put_disorder(out, name, &b->tasks[i / 2], i % 2);
-#define TASK(name, type, help, value)
-#define LEARNER(name, type, help, value)
-#define BUCKETS(name, type, help, value)
-#define ARMS(name, type, help, value)
 
 static void
 text_of_logs(const struct aft_board *b, struct aft_buffer *out)
 {
 #include "consumer/metrics.def"
 }
-#undef SERVICE
-#undef LOG
-#undef TASK
-#undef FATES
-#undef DISORDER
-#undef REASONS
-#undef LEARNER
-#define SERVICE(name, type, help, value)
-#define LOG(name, type, help, value)
-#define FATES(name, type, help, value)
-#define DISORDER(name, type, help, value)
-#define REASONS(name, type, help, value)
 #define TASK(name, type, help, value)                                \
     head(out, name, type, help);                                     \
     for (size_t i = 0; i < b->tasks_n; i++) {                        \
@@ -195,18 +169,12 @@ text_of_logs(const struct aft_board *b, struct aft_buffer *out)
         put(out, PREFIX "%s{partition=\"%d\"}", name, s->partition); \
         put_value(out, (double)(value));                             \
     }
-#define LEARNER(name, type, help, value)
 
 static void
 text_of_tasks(const struct aft_board *b, struct aft_buffer *out)
 {
 #include "consumer/metrics.def"
 }
-#undef TASK
-#undef LEARNER
-#undef BUCKETS
-#undef ARMS
-#define TASK(name, type, help, value)
 #define LEARNER(name, type, help, value) \
     head(out, name, type, help);         \
     put(out, PREFIX "%s", name);         \
@@ -223,15 +191,6 @@ text_of_learner(const struct aft_learning_status *l, struct aft_buffer *out)
 {
 #include "consumer/metrics.def"
 }
-#undef SERVICE
-#undef LOG
-#undef TASK
-#undef FATES
-#undef DISORDER
-#undef REASONS
-#undef LEARNER
-#undef BUCKETS
-#undef ARMS
 
 void
 aft_metrics_text(struct aft_board *b, struct aft_buffer *out)
@@ -262,15 +221,6 @@ struct row {
 static const struct row rows[] = {
 #include "consumer/metrics.def"
 };
-#undef SERVICE
-#undef LOG
-#undef TASK
-#undef FATES
-#undef DISORDER
-#undef REASONS
-#undef LEARNER
-#undef BUCKETS
-#undef ARMS
 
 void
 aft_metrics_markdown(struct aft_buffer *out)
