@@ -98,7 +98,7 @@ tell(struct afti_replay *r)
     part->records = read_so_far(r);
     part->event_ms = a < b ? a : b;
     part->ticks = (int64_t)r->task->ticks_counted;
-    part->dead_letters = (int64_t)r->task->dead_letters;
+    part->dead_letters = (int64_t)afti_dead_letters(r->task);
     if (r->warm_ms == INT64_MIN && part->event_ms != INT64_MIN)
         r->warm_ms =
             (a > b ? a : b) + c->disorder_ms + c->orphan_after_ms + 2 * c->window_ms + c->grace_ms;

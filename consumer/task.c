@@ -251,7 +251,7 @@ aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *ou
         .next_seq = t->next_seq,
         .published_seq = t->box->acked.seq,
         .ticks = t->ticks_counted,
-        .dead_letters = t->dead_letters,
+        .dead_letters = afti_dead_letters(t),
         .commits = t->commits,
         .duplicates_muted = t->muted,
     };

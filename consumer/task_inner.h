@@ -117,7 +117,7 @@ struct aft_task {
     size_t ends_n, ends_cap, ends_i;
 
     struct afti_input in[2];
-    uint64_t muted, dead_letters, dead_letters_by[AFT_ERR_COUNT];
+    uint64_t muted, dead_letters_by[AFT_ERR_COUNT];
 
     struct aft_buffer block; /* examples, back to back */
     uint64_t block_first, next_seq;
@@ -187,6 +187,7 @@ void afti_ticks_prune(struct aft_task *t);
 
 /* ---- task_input.c */
 enum aft_err afti_inputs_open(struct aft_task *t, struct aft_error *e) AFT_MUST_CHECK;
+uint64_t afti_dead_letters(const struct aft_task *t); /* all of them, since the start */
 enum aft_err afti_inputs_step(struct aft_task *t, int timeout_ms, bool *busy,
                               struct aft_error *e) AFT_MUST_CHECK;
 void afti_inputs_close(struct aft_task *t);

@@ -18,6 +18,15 @@ at_most(struct aft_bytes b, size_t n)
     return (struct aft_bytes){b.p, b.n < n ? b.n : n};
 }
 
+uint64_t
+afti_dead_letters(const struct aft_task *t)
+{
+    uint64_t n = 0;
+    for (int code = 0; code < AFT_ERR_COUNT; code++)
+        n += t->dead_letters_by[code];
+    return n;
+}
+
 /* What is too large for the dead letters' topic is cut, and its size said: the whole of it stands at its origin. */
 static enum aft_err
 dead_letter(struct aft_task *t, const struct afti_input *in, const struct aft_record_in *r,
@@ -25,7 +34,6 @@ dead_letter(struct aft_task *t, const struct afti_input *in, const struct aft_re
 {
     char partition[16], offset[24], size[32];
     bool cut = r->value.n > DEAD_VALUE_MAX || r->key.n > DEAD_KEY_MAX;
-    t->dead_letters++;
     t->dead_letters_by[why->code]++;
     if (t->phase == AFTI_PHASE_FOLLOW) /* the owner wrote it there */
         return AFT_OK;
