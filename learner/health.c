@@ -81,7 +81,7 @@ static void
 room(struct afti_image *o, uint32_t rows, uint32_t stride)
 {
     size_t want = (size_t)rows * stride;
-    if (want <= o->cap && stride == o->stride)
+    if (o->v && want <= o->cap && stride == o->stride)
         return;
     struct afti_image old = *o;
     o->cap = want > 2 * old.cap ? want : 2 * old.cap;
@@ -109,7 +109,6 @@ afti_health_round(struct aft_learner *l)
     struct afti_image *o = l->image;
     bool first = o->rows == 0;
     room(o, rows, stride);
-    AFT_ASSERT(o->v || rows == 0);
     for (uint32_t i = 0; i < rows; i++)
         for (size_t j = 0, n = width_of(w, i); j < n; j++) {
             double *was = &o->v[(size_t)i * stride + j], now = weight_of(w, i, j);

@@ -210,7 +210,10 @@ class Service:
             return f.read().decode(errors="replace")
 
     def tail(self):
-        return "".join(self.log.read_text(errors="replace").splitlines(True)[-30:])
+        """What went wrong, and the last lines before it: short, for whoever reads it may see the head of a message alone."""
+        lines = self.log.read_text(errors="replace").splitlines(True)
+        bad = [x for x in lines if "level=info" not in x and "level=warn" not in x]
+        return "".join(bad[-8:] + ["...\n"] + lines[-12:])
 
     def alive(self):
         assert self.process.poll() is None, f"{self.name} ended by itself with {self.process.returncode}:\n{self.tail()}"
