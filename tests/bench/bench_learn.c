@@ -8,6 +8,7 @@
  *   ridge: rank-one updates at d = 50, and late credits, per CPU-second.
  * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for
  * peers: syn.vw (Vowpal Wabbit's text, cost = -click), truth.f32 (50 true chances a decision) and, for `aftertouch learn`, syn.avro.
+ * A number in its place: that way alone (0 is flow), over all decisions.
  */
 #include "tests/bench/stream.h"
 #include "wire/wire_avro.h"
@@ -261,6 +262,8 @@ main(int argc, char **argv)
 {
     long n = argc > 1 ? strtol(argv[1], NULL, 10) : 200000;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 20261123;
+    if (argc > 3 && argv[3][0] >= '0' && argv[3][0] < '0' + WAYS && !argv[3][1])
+        return bench_way(&ways[argv[3][0] - '0'], n, seed) ? 0 : 1;
     if (argc > 3)
         return export_to(argv[3], n, seed) ? 0 : 1;
     bool good = true;

@@ -1,0 +1,332 @@
+/* fold.c - a bilinear model's rows times the context at hand: scores of one item and of many candidates, steps. One thread.
+ *
+ *   fold    a member's row times x, once a decision: fold[] where stamp[] says so
+ *   score   the constant's fold + in eight lanes: the identity's row times x + value x fold over the arm's other terms by their
+ *           positions among them (one without a row adds nothing). Of many candidates at once, those that are known: the same bits
+ *   move    w += u step
+ * Kernels are compiled for the usual widths of a row, so that x stays in registers; lanes and their tree are those of lanes.h, so
+ * neither that nor the vector's width changes a bit.
+ */
+#include <stdlib.h>
+
+#include "learner/inner.h"
+
+/* A kernel's body with the stride as a constant where it is a usual one. */
+#define BY_STRIDE(stride, body) \
+    switch (stride) {           \
+    case 8:                     \
+        body(8);                \
+        break;                  \
+    case 16:                    \
+        body(16);               \
+        break;                  \
+    case 24:                    \
+        body(24);               \
+        break;                  \
+    case 32:                    \
+        body(32);               \
+        break;                  \
+    default:                    \
+        body(stride);           \
+    }
+
+static inline __attribute__((always_inline)) void
+add_product(aft_wide_floats *sum, const float *v, const float *w)
+{
+    aft_wide_floats a, b;
+    memcpy(&a, v, sizeof a);
+    memcpy(&b, w, sizeof b);
+    *sum += a * b;
+}
+
+/* n: a multiple of 8, at least 8. */
+static inline __attribute__((always_inline)) void
+add_products(aft_wide_floats *sum, const float *v, const float *w, size_t n)
+{
+    add_product(sum, v, w);
+    if (n > 8)
+        add_product(sum, v + 8, w + 8);
+    if (n > 16)
+        add_product(sum, v + 16, w + 16);
+    if (n > 24)
+        add_product(sum, v + 24, w + 24);
+    for (size_t j = 32; j < n; j += 8)
+        add_product(sum, v + j, w + j);
+}
+
+/* ---- folds */
+struct folds { /* of one member */
+    const float *w, *x;
+    float *fold;
+    uint32_t *stamp;
+    size_t row, members;
+    uint32_t now, stride;
+};
+
+static inline struct folds
+folds_of(struct afti_table *t, const struct afti_member *m)
+{
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    struct afti_grid *g = &t->grid;
+    return (struct folds){.w = b->w + (size_t)m->index * b->stride,
+                          .x = g->x,
+                          .fold = g->fold + m->index,
+                          .stamp = g->stamp + m->index,
+                          .row = (size_t)b->members * b->stride,
+                          .members = b->members,
+                          .now = g->now,
+                          .stride = b->stride};
+}
+
+static inline __attribute__((always_inline)) float
+fold_of(const struct folds *f, uint32_t r, size_t stride)
+{
+    size_t i = r * f->members;
+    if (f->stamp[i] != f->now) {
+        aft_wide_floats sum = {0};
+        add_products(&sum, f->w + r * f->row, f->x, stride);
+        f->stamp[i] = f->now;
+        f->fold[i] = aft_lanes_sum(&sum);
+    }
+    return f->fold[i];
+}
+
+/* by[] of n rows: what one unit at each is worth. */
+AFT_WIDE static void
+worths(const struct folds *f, const uint32_t *rows, uint32_t n, float *by)
+{
+#define WORTHS(wide)                 \
+    for (uint32_t j = 0; j < n; j++) \
+    by[j] = rows[j] == AFT_NOWHERE ? 0 : fold_of(f, rows[j], wide)
+    BY_STRIDE(f->stride, WORTHS)
+#undef WORTHS
+}
+
+/* ---- the item at hand */
+static inline __attribute__((always_inline)) double
+score_of(const struct folds *f, const struct afti_grid *g, size_t stride)
+{
+    aft_wide_floats own = {0}, rest;
+    float other[8] = {0};
+    double lead = 0;
+    for (uint32_t i = 0; i < g->n; i++) {
+        uint32_t position = g->position[i];
+        if (position > 1)
+            other[(position - 2) % 8] += g->value[i] * fold_of(f, g->at[i], stride);
+        else if (position == 1)
+            add_products(&own, f->w + g->at[i] * f->row, f->x, stride);
+        else
+            lead = (double)fold_of(f, g->at[i], stride);
+    }
+    memcpy(&rest, other, sizeof rest);
+    own += rest;
+    return lead + (double)aft_lanes_sum(&own);
+}
+
+AFT_WIDE static double
+score(const struct folds *f, const struct afti_grid *g)
+{
+    double out;
+#define SCORE(wide) out = score_of(f, g, wide)
+    BY_STRIDE(f->stride, SCORE)
+#undef SCORE
+    return out;
+}
+
+double
+afti_grid_score(struct afti_table *t, const struct afti_member *m)
+{
+    struct folds f = folds_of(t, m);
+    return score(&f, &t->grid);
+}
+
+/* ---- candidates that are known: constant + identity's row times x + values times what their rows are worth. */
+/* Eight lanes of v[] w[], n a multiple of four. */
+static inline __attribute__((always_inline)) void
+add_values(aft_wide_floats *sum, const float *v, const float *w, size_t n)
+{
+    aft_floats a, b;
+    size_t j = 0;
+    for (; j + 8 <= n; j += 8)
+        add_product(sum, v + j, w + j);
+    if (j == n)
+        return;
+    memcpy(&a, v + j, sizeof a);
+    memcpy(&b, w + j, sizeof b);
+    a *= b;
+    memcpy(&b, sum, sizeof b);
+    b += a;
+    memcpy(sum, &b, sizeof b);
+}
+
+/* From candidate i on, as far as entries and their shapes' worth are at hand; returns where it stopped. */
+static inline __attribute__((always_inline)) uint32_t
+sums_of(const struct afti_sums *all, uint32_t i, double *score, size_t stride)
+{
+    const struct afti_sums s = *all;
+    const struct afti_shape *shape = NULL;
+    for (; i < s.n; i++) {
+        uint32_t known = s.candidate[i].known;
+        const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
+        aft_wide_floats own = {0}, rest = {0};
+        if (!e || !e->good || (e->missing && e->seen != s.rows))
+            return i;
+        if (shape != &s.shapes[e->shape]) {
+            shape = &s.shapes[e->shape];
+            if (shape->epoch != s.epoch || shape->member != s.member)
+                return i;
+        }
+        if (!e->missing || e->identity != AFT_NOWHERE)
+            add_products(&own, s.w + e->identity * s.row, s.x, stride);
+        add_values(&rest, e->value, shape->by, shape->n);
+        own += rest;
+        score[i] = s.constant + (double)aft_lanes_sum(&own);
+    }
+    return i;
+}
+
+AFT_WIDE static uint32_t
+sums(const struct afti_sums *s, uint32_t i, double *score)
+{
+    uint32_t end;
+#define SUMS(wide) end = sums_of(s, i, score, wide)
+    BY_STRIDE(s->stride, SUMS)
+#undef SUMS
+    return end;
+}
+
+/* What one unit at each of a shape's rows is worth now. */
+static void
+fill(struct afti_table *t, const struct afti_member *m, struct afti_shape *s)
+{
+    struct folds f = folds_of(t, m);
+    s->epoch = t->grid.epoch;
+    s->member = m->index;
+    worths(&f, s->rows, s->n, s->by);
+}
+
+static struct afti_sums
+all_of(struct afti_table *t, const struct afti_member *m)
+{
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    const struct afti_catalogue *k = &t->catalogue;
+    return (struct afti_sums){.w = b->w + (size_t)m->index * b->stride,
+                              .x = t->grid.x,
+                              .stride = b->stride,
+                              .row = (size_t)b->members * b->stride,
+                              .entry = k->v,
+                              .cap = k->live && !t->terms.crosses ? k->cap : 0,
+                              .shapes = k->shapes,
+                              .rows = b->rows.n,
+                              .epoch = t->grid.epoch,
+                              .member = m->index};
+}
+
+/* The rows that will be wanted, from a table that is not near. */
+static void
+fetch_rows(const struct afti_sums *s)
+{
+    for (uint32_t i = 0; s->rows > AFTI_NEAR && i < s->n; i++) {
+        uint32_t known = s->candidate[i].known;
+        const struct afti_entry *e = known < s->cap ? s->entry[known] : NULL;
+        if (!e || e->identity == AFT_NOWHERE)
+            continue;
+        const float *w = s->w + e->identity * s->row;
+        for (uint32_t j = 0; j < s->stride && j < 64; j += 16)
+            __builtin_prefetch(w + j);
+    }
+}
+
+void
+afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
+                     const struct aft_candidate *c, uint32_t n, double *score, bool *scored)
+{
+    static const uint32_t first[1] = {0}; /* row 0 is the constant's */
+    struct folds f = folds_of(t, m);
+    float constant = 0;
+    if (t->weights.bilinear.rows.n)
+        worths(&f, first, 1, &constant);
+    for (uint32_t i = 0, helped = n; i < n; helped = i) {
+        struct afti_sums s = all_of(t, m); /* a new entry may have moved them */
+        s.candidate = c;
+        s.n = n;
+        s.constant = (double)constant;
+        if (i == 0)
+            fetch_rows(&s);
+        uint32_t end = sums(&s, i, score);
+        memset(scored + i, true, end - i);
+        i = end;
+        if (i == n)
+            break;
+        const struct afti_entry *e = i != helped ? afti_catalogue_entry(t, &c[i]) : NULL;
+        if (e)
+            fill(t, m, &t->catalogue.shapes[e->shape]);
+        else
+            scored[i++] = false;
+    }
+}
+
+/* ---- steps */
+void
+afti_grid_steps(struct afti_table *t)
+{
+    struct afti_grid *g = &t->grid;
+    size_t want = (size_t)g->n * t->weights.bilinear.stride;
+    if (g->step_cap >= want)
+        return;
+    g->step_cap = 2 * want;
+    free(g->step);
+    g->step = malloc(g->step_cap * sizeof *g->step);
+    AFT_ASSERT(g->step);
+}
+
+static inline __attribute__((always_inline)) void
+add_step(float *w, const float *step, float u, size_t stride)
+{
+    for (size_t j = 0; j < stride; j += 8) {
+        aft_wide_floats a, b;
+        memcpy(&a, w + j, sizeof a);
+        memcpy(&b, step + j, sizeof b);
+        a += u * b;
+        memcpy(w + j, &a, sizeof a);
+    }
+}
+
+struct move { /* of the rows at hand, of one member */
+    float *w;
+    const float *step;
+    const uint32_t *at;
+    uint32_t *stamp;
+    size_t row, members, stride;
+    uint32_t n;
+};
+
+AFT_WIDE static void
+move(const struct move *all, float u)
+{
+    const struct move v = *all;
+#define MOVE(wide)                                                       \
+    for (uint32_t i = 0; i < v.n; i++) {                                 \
+        add_step(v.w + v.at[i] * v.row, v.step + i * v.stride, u, wide); \
+        v.stamp[v.at[i] * v.members] = 0;                                \
+    }
+    BY_STRIDE(v.stride, MOVE)
+#undef MOVE
+}
+
+void
+afti_grid_move(struct afti_table *t, const struct afti_member *m, float u)
+{
+    struct afti_grid *g = &t->grid;
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    struct move v = {.w = b->w + (size_t)m->index * b->stride,
+                     .step = g->step,
+                     .at = g->at,
+                     .stamp = g->stamp + m->index,
+                     .row = (size_t)b->members * b->stride,
+                     .members = b->members,
+                     .stride = b->stride,
+                     .n = g->n};
+    move(&v, u);
+    g->epoch++;
+}
