@@ -141,22 +141,26 @@ afti_grid_score(struct afti_table *t, const struct afti_member *m)
 }
 
 /* ---- candidates that are known: constant + identity's row times x + values times what their rows are worth. */
-/* Eight lanes of v[] w[], n a multiple of four. */
-static inline __attribute__((always_inline)) void
-add_values(aft_wide_floats *sum, const float *v, const float *w, size_t n)
+/* The tree over sum + v[] w[] in eight lanes, n a multiple of four. */
+static inline __attribute__((always_inline)) float
+lanes_with(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
 {
-    aft_floats a, b;
+    aft_wide_floats rest = {0};
+    aft_floats low, high, a, b;
     size_t j = 0;
     for (; j + 8 <= n; j += 8)
-        add_product(sum, v + j, w + j);
-    if (j == n)
-        return;
-    memcpy(&a, v + j, sizeof a);
-    memcpy(&b, w + j, sizeof b);
-    a *= b;
-    memcpy(&b, sum, sizeof b);
-    b += a;
-    memcpy(sum, &b, sizeof b);
+        add_product(&rest, v + j, w + j);
+    memcpy(&low, &rest, sizeof low);
+    memcpy(&high, (const uint8_t *)&rest + sizeof low, sizeof high);
+    if (j < n) {
+        memcpy(&a, v + j, sizeof a);
+        memcpy(&b, w + j, sizeof b);
+        low += a * b;
+    }
+    memcpy(&a, sum, sizeof a);
+    memcpy(&b, (const uint8_t *)sum + sizeof a, sizeof b);
+    a = (a + low) + (b + high);
+    return (a[0] + a[2]) + (a[1] + a[3]);
 }
 
 /* From candidate i on, as far as entries and their shapes' worth are at hand; returns where it stopped. */
@@ -168,7 +172,7 @@ sums_of(const struct afti_sums *all, uint32_t i, double *score, size_t stride)
     for (; i < s.n; i++) {
         uint32_t known = s.candidate[i].known;
         const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
-        aft_wide_floats own = {0}, rest = {0};
+        aft_wide_floats own = {0};
         if (!e || !e->good || (e->missing && e->seen != s.rows))
             return i;
         if (shape != &s.shapes[e->shape]) {
@@ -178,9 +182,7 @@ sums_of(const struct afti_sums *all, uint32_t i, double *score, size_t stride)
         }
         if (!e->missing || e->identity != AFT_NOWHERE)
             add_products(&own, s.w + e->identity * s.row, s.x, stride);
-        add_values(&rest, e->value, shape->by, shape->n);
-        own += rest;
-        score[i] = s.constant + (double)aft_lanes_sum(&own);
+        score[i] = s.constant + (double)lanes_with(&own, e->value, shape->by, shape->n);
     }
     return i;
 }
