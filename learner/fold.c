@@ -141,9 +141,9 @@ afti_grid_score(struct afti_table *t, const struct afti_member *m)
 }
 
 /* ---- candidates that are known: constant + identity's row times x + values times what their rows are worth. */
-/* The tree over sum + v[] w[] in eight lanes, n a multiple of four. */
-static inline __attribute__((always_inline)) float
-lanes_with(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
+/* sum + v[] w[] in eight lanes, n a multiple of four, then lanes 0-3 plus lanes 4-7. */
+static inline __attribute__((always_inline)) aft_floats
+four_lanes(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
 {
     aft_wide_floats rest = {0};
     aft_floats low, high, a, b;
@@ -159,42 +159,77 @@ lanes_with(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
     }
     memcpy(&a, sum, sizeof a);
     memcpy(&b, (const uint8_t *)sum + sizeof a, sizeof b);
-    a = (a + low) + (b + high);
-    return (a[0] + a[2]) + (a[1] + a[3]);
+    return (a + low) + (b + high);
 }
 
-/* From candidate i on, as far as entries and their shapes' worth are at hand; returns where it stopped. */
+/* The four lanes of candidates i to end, as far as entries and their shapes' worth are at hand; returns where it stopped. */
 static inline __attribute__((always_inline)) uint32_t
-sums_of(const struct afti_sums *all, uint32_t i, double *score, size_t stride)
+lanes_of(const struct afti_sums *all, uint32_t i, uint32_t end, aft_floats *lanes, size_t stride)
 {
     const struct afti_sums s = *all;
-    const struct afti_shape *shape = NULL;
-    for (; i < s.n; i++) {
+    const float *by = NULL;
+    uint32_t last = AFT_NOWHERE, n = 0;
+    aft_wide_floats near[4];
+    memcpy(near, s.x, (stride < 32 ? stride : 32) * sizeof *s.x);
+    for (; i < end; i++) {
         uint32_t known = s.candidate[i].known;
         const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
         aft_wide_floats own = {0};
         if (!e || !e->good || (e->missing && e->seen != s.rows))
             return i;
-        if (shape != &s.shapes[e->shape]) {
-            shape = &s.shapes[e->shape];
+        if (e->shape != last) {
+            const struct afti_shape *shape = &s.shapes[e->shape];
             if (shape->epoch != s.epoch || shape->member != s.member)
                 return i;
+            last = e->shape;
+            by = shape->by;
+            n = shape->n;
         }
         if (!e->missing || e->identity != AFT_NOWHERE)
-            add_products(&own, s.w + e->identity * s.row, s.x, stride);
-        score[i] = s.constant + (double)lanes_with(&own, e->value, shape->by, shape->n);
+            add_products(&own, s.w + e->identity * s.row, stride <= 32 ? (float *)near : s.x,
+                         stride);
+        *lanes++ = four_lanes(&own, e->value, by, n);
     }
     return i;
 }
 
+/* The rest of the tree, of four candidates at once: each by itself, so the bits are those of one. */
+static inline __attribute__((always_inline)) void
+finish(const aft_floats *lanes, uint32_t n, double constant, double *score)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const aft_floats *v = lanes + i;
+        aft_floats a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5) +
+                       __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+        aft_floats b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5) +
+                       __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+        aft_floats sum = __builtin_shufflevector(a, b, 0, 1, 4, 5) +
+                         __builtin_shufflevector(a, b, 2, 3, 6, 7);
+        aft_wide out = __builtin_convertvector(sum, aft_wide) + constant;
+        memcpy(score + i, &out, sizeof out);
+    }
+    for (; i < n; i++) {
+        const aft_floats a = lanes[i];
+        score[i] = constant + (double)((a[0] + a[2]) + (a[1] + a[3]));
+    }
+}
+
+/* Scores from candidate i on, as far as they can be had; returns where it stopped. */
 AFT_WIDE static uint32_t
 sums(const struct afti_sums *s, uint32_t i, double *score)
 {
-    uint32_t end;
-#define SUMS(wide) end = sums_of(s, i, score, wide)
-    BY_STRIDE(s->stride, SUMS)
-#undef SUMS
-    return end;
+    aft_floats lanes[64];
+    for (uint32_t end, stop; i < s->n; i = end) {
+        stop = s->n - i < 64 ? s->n : i + 64;
+#define LANES(wide) end = lanes_of(s, i, stop, lanes, wide)
+        BY_STRIDE(s->stride, LANES)
+#undef LANES
+        finish(lanes, end - i, s->constant, score + i);
+        if (end < stop)
+            return end;
+    }
+    return i;
 }
 
 /* What one unit at each of a shape's rows is worth now. */
