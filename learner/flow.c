@@ -147,9 +147,11 @@ length(const struct afti_table *t, const struct afti_member *m, double weight, f
 static double
 information(const struct afti_table *t, double score, double label)
 {
-    double p = aft_logistic(score), off = (label - score) * (label - score);
-    if (t->weights.kind == AFT_MODEL_FLOW)
+    double off = (label - score) * (label - score);
+    if (t->weights.kind == AFT_MODEL_FLOW) {
+        double p = aft_logistic(score);
         return p * (1 - p);
+    }
     return phi_squared * (off > 1 ? off : 1);
 }
 

@@ -1,6 +1,6 @@
 /* fold.c - a bilinear model's rows times the context at hand: scores of one item and of many candidates, steps. One thread.
  *
- *   fold    a member's row times x, once a decision: fold[] where stamp[] says so
+ *   fold    a member's row times x, once a decision: fold[] where stamp[] says so. Rows of up to NARROW floats are folded four at once
  *   score   the constant's fold + in eight lanes: the identity's row times x + value x fold over the arm's other terms by their
  *           positions among them (one without a row adds nothing). Of many candidates at once, those that are known: the same bits
  *   move    w += u step
@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #include "learner/inner.h"
+
+enum { NARROW = 32 };
 
 /* A kernel's body with the stride as a constant where it is a usual one. */
 #define BY_STRIDE(stride, body) \
@@ -91,24 +93,97 @@ fold_of(const struct folds *f, uint32_t r, size_t stride)
     return f->fold[i];
 }
 
-/* by[] of n rows: what one unit at each is worth. */
-AFT_WIDE static void
-worths(const struct folds *f, const uint32_t *rows, uint32_t n, float *by)
+/* The end of the tree, for four at once: (0 + 2) + (1 + 3) of each. */
+static inline __attribute__((always_inline)) aft_floats
+four_sums(const aft_floats *v)
 {
-#define WORTHS(wide)                 \
-    for (uint32_t j = 0; j < n; j++) \
-    by[j] = rows[j] == AFT_NOWHERE ? 0 : fold_of(f, rows[j], wide)
-    BY_STRIDE(f->stride, WORTHS)
-#undef WORTHS
+    aft_floats a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5) +
+                   __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+    aft_floats b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5) +
+                   __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    return __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+}
+
+/* The folds of four rows, or of n < 4 and zeros; 0 of a row that is not there. */
+static inline __attribute__((always_inline)) aft_floats
+four_folds(const struct folds *f, const uint32_t *rows, uint32_t n, size_t stride)
+{
+    aft_floats v[4] = {{0}, {0}, {0}, {0}}, low, high;
+    for (uint32_t k = 0; k < 4; k++) {
+        aft_wide_floats sum = {0};
+        if (k >= n || rows[k] == AFT_NOWHERE)
+            continue;
+        add_products(&sum, f->w + rows[k] * f->row, f->x, stride);
+        memcpy(&low, &sum, sizeof low);
+        memcpy(&high, (const uint8_t *)&sum + sizeof low, sizeof high);
+        v[k] = low + high;
+    }
+    return four_sums(v);
+}
+
+/* As four_folds, and kept. */
+static inline __attribute__((always_inline)) aft_floats
+kept_folds(const struct folds *f, const uint32_t *rows, size_t stride)
+{
+    aft_floats four = four_folds(f, rows, 4, stride);
+    for (uint32_t k = 0; k < 4; k++)
+        if (rows[k] != AFT_NOWHERE) {
+            f->stamp[rows[k] * f->members] = f->now;
+            f->fold[rows[k] * f->members] = four[k];
+        }
+    return four;
+}
+
+/* What one unit at each of a shape's rows is worth now. */
+static inline __attribute__((always_inline)) void
+fill(const struct folds *of, struct afti_shape *shape, size_t stride)
+{
+    const struct folds f = *of;
+    const uint32_t *rows = shape->rows;
+    float *by = shape->by;
+    for (uint32_t j = 0, n = shape->n; j < n; j += 4) {
+        uint32_t first = rows[j];
+        if (stride <= NARROW && first != AFT_NOWHERE && f.stamp[first * f.members] != f.now) {
+            aft_floats four = kept_folds(&f, rows + j, stride);
+            memcpy(by + j, &four, sizeof four);
+            continue;
+        }
+        for (uint32_t k = j; k < j + 4; k++)
+            by[k] = rows[k] == AFT_NOWHERE ? 0 : fold_of(&f, rows[k], stride);
+    }
 }
 
 /* ---- the item at hand */
+/* Of a narrow one whose terms have rows, all of them: the other terms four at once. */
+static inline __attribute__((always_inline)) double
+narrow_score(const struct folds *f, const struct afti_grid *g, size_t stride)
+{
+    aft_wide_floats lead = {0}, own = {0};
+    aft_floats rest[2] = {{0}, {0}}, value, low, high;
+    add_products(&lead, f->w + g->at[0] * f->row, f->x, stride);
+    add_products(&own, f->w + g->at[1] * f->row, f->x, stride);
+    for (uint32_t i = 2; i < g->n; i += 4) {
+        aft_floats four = four_folds(f, g->at + i, g->n - i, stride);
+        memcpy(&value, g->value + i, sizeof value);
+        if ((i - 2) % 8 == 0)
+            rest[0] += value * four;
+        else
+            rest[1] += value * four;
+    }
+    memcpy(&low, &own, sizeof low);
+    memcpy(&high, (const uint8_t *)&own + sizeof low, sizeof high);
+    low = (low + rest[0]) + (high + rest[1]);
+    return (double)aft_lanes_sum(&lead) + (double)((low[0] + low[2]) + (low[1] + low[3]));
+}
+
 static inline __attribute__((always_inline)) double
 score_of(const struct folds *f, const struct afti_grid *g, size_t stride)
 {
     aft_wide_floats own = {0}, rest;
     float other[8] = {0};
     double lead = 0;
+    if (stride <= NARROW && g->n > 1 && g->position[g->n - 1] == g->n - 1)
+        return narrow_score(f, g, stride);
     for (uint32_t i = 0; i < g->n; i++) {
         uint32_t position = g->position[i];
         if (position > 1)
@@ -141,6 +216,15 @@ afti_grid_score(struct afti_table *t, const struct afti_member *m)
 }
 
 /* ---- candidates that are known: constant + identity's row times x + values times what their rows are worth. */
+struct sums {
+    const struct aft_candidate *candidate;
+    struct afti_entry *const *entry; /* by number */
+    struct afti_shape *shapes;
+    struct folds folds;
+    uint32_t n, cap, rows, member;
+    uint64_t epoch;
+};
+
 /* sum + v[] w[] in eight lanes, n a multiple of four, then lanes 0-3 plus lanes 4-7. */
 static inline __attribute__((always_inline)) aft_floats
 four_lanes(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
@@ -162,15 +246,15 @@ four_lanes(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
     return (a + low) + (b + high);
 }
 
-/* The four lanes of candidates i to end, as far as entries and their shapes' worth are at hand; returns where it stopped. */
+/* The four lanes of candidates i to end, as far as their entries are at hand; returns where it stopped. */
 static inline __attribute__((always_inline)) uint32_t
-lanes_of(const struct afti_sums *all, uint32_t i, uint32_t end, aft_floats *lanes, size_t stride)
+lanes_of(const struct sums *all, uint32_t i, uint32_t end, aft_floats *lanes, size_t stride)
 {
-    const struct afti_sums s = *all;
+    const struct sums s = *all;
     const float *by = NULL;
     uint32_t last = AFT_NOWHERE, n = 0;
-    aft_wide_floats near[4];
-    memcpy(near, s.x, (stride < 32 ? stride : 32) * sizeof *s.x);
+    aft_wide_floats near[NARROW / 8];
+    memcpy(near, s.folds.x, (stride < NARROW ? stride : NARROW) * sizeof(float));
     for (; i < end; i++) {
         uint32_t known = s.candidate[i].known;
         const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
@@ -178,16 +262,18 @@ lanes_of(const struct afti_sums *all, uint32_t i, uint32_t end, aft_floats *lane
         if (!e || !e->good || (e->missing && e->seen != s.rows))
             return i;
         if (e->shape != last) {
-            const struct afti_shape *shape = &s.shapes[e->shape];
+            struct afti_shape *shape = &s.shapes[e->shape];
             if (shape->epoch != s.epoch || shape->member != s.member)
-                return i;
+                fill(&s.folds, shape, stride);
+            shape->epoch = s.epoch;
+            shape->member = s.member;
             last = e->shape;
             by = shape->by;
             n = shape->n;
         }
         if (!e->missing || e->identity != AFT_NOWHERE)
-            add_products(&own, s.w + e->identity * s.row, stride <= 32 ? (float *)near : s.x,
-                         stride);
+            add_products(&own, s.folds.w + e->identity * s.folds.row,
+                         stride <= NARROW ? (const float *)near : s.folds.x, stride);
         *lanes++ = four_lanes(&own, e->value, by, n);
     }
     return i;
@@ -199,13 +285,7 @@ finish(const aft_floats *lanes, uint32_t n, double constant, double *score)
 {
     uint32_t i = 0;
     for (; i + 4 <= n; i += 4) {
-        const aft_floats *v = lanes + i;
-        aft_floats a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5) +
-                       __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
-        aft_floats b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5) +
-                       __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
-        aft_floats sum = __builtin_shufflevector(a, b, 0, 1, 4, 5) +
-                         __builtin_shufflevector(a, b, 2, 3, 6, 7);
+        aft_floats sum = four_sums(lanes + i);
         aft_wide out = __builtin_convertvector(sum, aft_wide) + constant;
         memcpy(score + i, &out, sizeof out);
     }
@@ -217,59 +297,37 @@ finish(const aft_floats *lanes, uint32_t n, double constant, double *score)
 
 /* Scores from candidate i on, as far as they can be had; returns where it stopped. */
 AFT_WIDE static uint32_t
-sums(const struct afti_sums *s, uint32_t i, double *score)
+scores(const struct sums *s, uint32_t i, double *score)
 {
     aft_floats lanes[64];
+    double constant = 0;
+#define CONSTANT(wide) constant = (double)fold_of(&s->folds, 0, wide)
+    if (s->rows)
+        BY_STRIDE(s->folds.stride, CONSTANT)
+#undef CONSTANT
     for (uint32_t end, stop; i < s->n; i = end) {
         stop = s->n - i < 64 ? s->n : i + 64;
 #define LANES(wide) end = lanes_of(s, i, stop, lanes, wide)
-        BY_STRIDE(s->stride, LANES)
+        BY_STRIDE(s->folds.stride, LANES)
 #undef LANES
-        finish(lanes, end - i, s->constant, score + i);
+        finish(lanes, end - i, constant, score + i);
         if (end < stop)
             return end;
     }
     return i;
 }
 
-/* What one unit at each of a shape's rows is worth now. */
-static void
-fill(struct afti_table *t, const struct afti_member *m, struct afti_shape *s)
-{
-    struct folds f = folds_of(t, m);
-    s->epoch = t->grid.epoch;
-    s->member = m->index;
-    worths(&f, s->rows, s->n, s->by);
-}
-
-static struct afti_sums
-all_of(struct afti_table *t, const struct afti_member *m)
-{
-    const struct aft_bilinear *b = &t->weights.bilinear;
-    const struct afti_catalogue *k = &t->catalogue;
-    return (struct afti_sums){.w = b->w + (size_t)m->index * b->stride,
-                              .x = t->grid.x,
-                              .stride = b->stride,
-                              .row = (size_t)b->members * b->stride,
-                              .entry = k->v,
-                              .cap = k->live && !t->terms.crosses ? k->cap : 0,
-                              .shapes = k->shapes,
-                              .rows = b->rows.n,
-                              .epoch = t->grid.epoch,
-                              .member = m->index};
-}
-
 /* The rows that will be wanted, from a table that is not near. */
 static void
-fetch_rows(const struct afti_sums *s)
+fetch_rows(const struct sums *s)
 {
     for (uint32_t i = 0; s->rows > AFTI_NEAR && i < s->n; i++) {
         uint32_t known = s->candidate[i].known;
         const struct afti_entry *e = known < s->cap ? s->entry[known] : NULL;
         if (!e || e->identity == AFT_NOWHERE)
             continue;
-        const float *w = s->w + e->identity * s->row;
-        for (uint32_t j = 0; j < s->stride && j < 64; j += 16)
+        const float *w = s->folds.w + e->identity * s->folds.row;
+        for (uint32_t j = 0; j < s->folds.stride && j < 64; j += 16)
             __builtin_prefetch(w + j);
     }
 }
@@ -278,27 +336,23 @@ void
 afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                      const struct aft_candidate *c, uint32_t n, double *score, bool *scored)
 {
-    static const uint32_t first[1] = {0}; /* row 0 is the constant's */
-    struct folds f = folds_of(t, m);
-    float constant = 0;
-    if (t->weights.bilinear.rows.n)
-        worths(&f, first, 1, &constant);
+    const struct afti_catalogue *k = &t->catalogue;
+    struct sums s = {.candidate = c,
+                     .folds = folds_of(t, m),
+                     .n = n,
+                     .rows = t->weights.bilinear.rows.n,
+                     .epoch = t->grid.epoch,
+                     .member = m->index};
     for (uint32_t i = 0, helped = n; i < n; helped = i) {
-        struct afti_sums s = all_of(t, m); /* a new entry may have moved them */
-        s.candidate = c;
-        s.n = n;
-        s.constant = (double)constant;
+        s.entry = k->v; /* a new entry may have moved them */
+        s.cap = k->live && !t->terms.crosses ? k->cap : 0;
+        s.shapes = k->shapes;
         if (i == 0)
             fetch_rows(&s);
-        uint32_t end = sums(&s, i, score);
+        uint32_t end = scores(&s, i, score);
         memset(scored + i, true, end - i);
         i = end;
-        if (i == n)
-            break;
-        const struct afti_entry *e = i != helped ? afti_catalogue_entry(t, &c[i]) : NULL;
-        if (e)
-            fill(t, m, &t->catalogue.shapes[e->shape]);
-        else
+        if (i < n && (i == helped || !afti_catalogue_entry(t, &c[i])))
             scored[i++] = false;
     }
 }

@@ -122,7 +122,7 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     float spread;                      /* sum of (x / norm)^2, where it is known (flow.c) */
     uint32_t at[AFTI_ITEM_ROWS];       /* the rows of the item at hand */
     uint32_t position[AFTI_ITEM_ROWS]; /* 0: the constant; i: terms.own[i - 1] */
-    float value[AFTI_ITEM_ROWS], scale[AFTI_ITEM_ROWS];
+    float value[AFTI_ITEM_ROWS + 4], scale[AFTI_ITEM_ROWS]; /* values are read in fours */
     uint32_t n;
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
@@ -364,17 +364,7 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
-/* afti_grid_candidates: in fold.c, as afti_grid_score, _steps and _move. What its kernel reads: */
-struct afti_sums {
-    const struct aft_candidate *candidate;
-    const float *w, *x;              /* a member's row 0, the context */
-    struct afti_entry *const *entry; /* by number */
-    const struct afti_shape *shapes;
-    size_t row; /* floats from a row to the next */
-    uint32_t n, stride, cap, rows, member;
-    uint64_t epoch;
-    double constant;
-};
+/* afti_grid_score, _candidates, _steps and _move: fold.c. */
 /* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
 static inline bool
 afti_grid_identity(const struct afti_table *t, uint32_t i)
