@@ -367,7 +367,7 @@ afti_grid_steps(struct afti_table *t)
         return;
     g->step_cap = 2 * want;
     free(g->step);
-    g->step = malloc(g->step_cap * sizeof *g->step);
+    g->step = aligned_alloc(64, (g->step_cap * sizeof *g->step + 64) / 64 * 64);
     AFT_ASSERT(g->step);
 }
 

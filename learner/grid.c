@@ -36,12 +36,21 @@ zeroed(void *old, size_t size, size_t have, size_t want)
     return p;
 }
 
+/* n floats of 0 from the beginning of a line of memory on, so that no eight of a row lie in two. */
+static float *
+lined(size_t n)
+{
+    float *p = aligned_alloc(64, (n * sizeof *p + 64) / 64 * 64);
+    AFT_ASSERT(p);
+    memset(p, 0, n * sizeof *p);
+    return p;
+}
+
 /* A table of rows x stride floats, moved into one of other dimensions. */
 static float *
 relaid(float *old, size_t rows, uint32_t stride, size_t new_rows, uint32_t new_stride)
 {
-    float *p = calloc(new_rows * new_stride, sizeof *p);
-    AFT_ASSERT(p);
+    float *p = lined(new_rows * new_stride);
     for (size_t i = 0; i < rows; i++)
         memcpy(p + i * new_stride, old + i * stride, stride * sizeof *p);
     free(old);
@@ -81,8 +90,8 @@ afti_grid_room(struct afti_table *t, uint32_t rows, uint32_t stride)
     }
     if (g->columns_cap < wide) {
         g->columns = zeroed(g->columns, sizeof *g->columns, g->columns_cap, wide);
-        g->x = zeroed(g->x, sizeof *g->x, g->columns_cap, wide);
-        g->norm = zeroed(g->norm, sizeof *g->norm, g->columns_cap, wide);
+        g->x = relaid(g->x, g->x != NULL, g->columns_cap, 1, wide);
+        g->norm = relaid(g->norm, g->norm != NULL, g->columns_cap, 1, wide);
         g->columns_cap = wide;
     }
 }
