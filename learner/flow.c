@@ -67,8 +67,31 @@ own_step(const struct rows *v, uint32_t i, const float *g, float *step)
     return more;
 }
 
-/* Information (where phi > 0), step = s x, for the rows; returns q and gives *used, which over a row is c (value / scale)^2 times the
- * same sum for all of them, of (x / norm)^2. */
+/* Information (where phi > 0) and step = s x of one row; returns sum s x^2 but for its own weight's other c. */
+static inline __attribute__((always_inline)) float
+row_step(const struct rows *v, uint32_t i, float c, float *gs, float *steps)
+{
+    aft_wide_floats b = {0}, z, m, g, s;
+    const float *x = v->x, *norm = v->norm;
+    float value = v->value[i], scale = v->scale[i], phi = v->phi;
+    for (size_t j = 0, n = v->stride; j < n; j += 8) {
+        memcpy(&z, x + j, sizeof z);
+        memcpy(&m, norm + j, sizeof m);
+        memcpy(&g, gs + j, sizeof g);
+        z *= value;
+        m *= scale;
+        g += phi * (z * z);
+        memcpy(gs + j, &g, sizeof g);
+        roots(&g);
+        s = c / (m * (m + g));
+        b += z * z * s;
+        s *= z;
+        memcpy(steps + j, &s, sizeof s);
+    }
+    return aft_lanes_sum(&b);
+}
+
+/* Of all rows; returns q and gives *used, which over a row is c (value / scale)^2 times the same sum for all of them, of (x / norm)^2. */
 AFT_WIDE static float
 flow_rows(const struct rows *all, float *used)
 {
@@ -76,24 +99,9 @@ flow_rows(const struct rows *all, float *used)
     float q = 0, sum = 0, first = v.x[0] / v.norm[0];
     for (uint32_t i = 0; i < v.n; i++) {
         float *gs = v.g + v.at[i] * v.row, *steps = v.step + (size_t)i * v.stride;
-        float value = v.value[i], scale = v.scale[i], c = v.position[i] == 1 ? 0.3f : 1;
-        aft_wide_floats b = {0}, z, m, g, s;
-        for (size_t j = 0; j < v.stride; j += 8) {
-            memcpy(&z, v.x + j, sizeof z);
-            memcpy(&m, v.norm + j, sizeof m);
-            memcpy(&g, gs + j, sizeof g);
-            z *= value;
-            m *= scale;
-            g += v.phi * (z * z);
-            memcpy(gs + j, &g, sizeof g);
-            roots(&g);
-            s = c / (m * (m + g));
-            b += z * z * s;
-            s *= z;
-            memcpy(steps + j, &s, sizeof s);
-        }
-        float own = (v.at[i] == 0 ? 3.f : 1.f) - c, ratio = value / scale;
-        q += aft_lanes_sum(&b);
+        float c = v.position[i] == 1 ? 0.3f : 1, own = (v.at[i] == 0 ? 3.f : 1.f) - c;
+        float ratio = v.value[i] / v.scale[i];
+        q += row_step(&v, i, c, gs, steps);
         sum += (c * v.spread + own * (first * first)) * (ratio * ratio);
         if (own != 0)
             q += own_step(&v, i, gs, steps);

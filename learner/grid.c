@@ -148,7 +148,7 @@ afti_scale_see(struct afti_scale *s, float size)
     return n;
 }
 
-static float
+static inline __attribute__((always_inline)) float
 scale_of(struct afti_scale *s, const struct aft_term *term, bool learn)
 {
     if (!term->number)
@@ -224,29 +224,52 @@ afti_grid_context(struct afti_table *t, bool grow)
         norms(t, true);
 }
 
+/* Row i (0: the constant's) of the item at hand: number n of those that are there. */
+static inline __attribute__((always_inline)) void
+put_row(struct afti_grid *g, uint32_t n, uint32_t i, uint32_t row, const struct aft_term *term,
+        bool grow)
+{
+    g->at[n] = row;
+    g->position[n] = i;
+    g->value[n] = (float)term->value;
+    g->scale[n] = scale_of(&g->rows[row], term, grow);
+}
+
+/* Of a known item that has all its rows. */
+static bool
+known_item(struct afti_table *t, bool grow)
+{
+    struct afti_grid *g = &t->grid;
+    uint32_t n = t->terms.own_n, missing = 0;
+    const uint32_t *at = t->known->at;
+    for (uint32_t i = 0; i < n; i++)
+        missing |= at[i] == AFT_NOWHERE;
+    if (missing || t->weights.bilinear.rows.n == 0)
+        return false;
+    put_row(g, 0, 0, 0, &t->terms.shared[0], grow);
+    for (uint32_t i = 0; i < n; i++)
+        put_row(g, i + 1, i + 1, at[i], &t->known->own[i], grow);
+    g->n = n + 1;
+    return true;
+}
+
 void
 afti_grid_item(struct afti_table *t, bool grow)
 {
     struct afti_grid *g = &t->grid;
     const struct afti_terms *s = &t->terms;
     const struct aft_term *own = t->known ? t->known->own : s->own;
-    uint32_t n = 0;
     if (grow && !g->normed)
         norms(t, false);
+    if (t->known && known_item(t, grow))
+        return;
+    g->n = 0;
     for (uint32_t i = 0; i <= s->own_n; i++) {
         const struct aft_term *term = i ? &own[i - 1] : &s->shared[0];
-        uint32_t r = i == 0 && t->weights.bilinear.rows.n ? 0
-                     : i && t->known                      ? t->known->at[i - 1]
-                                                          : AFT_NOWHERE;
-        r = r == AFT_NOWHERE ? row_of(t, term, grow) : r;
-        if (r == AFT_NOWHERE)
-            continue;
-        g->at[n] = r;
-        g->position[n] = i;
-        g->value[n] = (float)term->value;
-        g->scale[n++] = scale_of(&g->rows[r], term, grow);
+        uint32_t r = row_of(t, term, grow);
+        if (r != AFT_NOWHERE)
+            put_row(g, g->n++, i, r, term, grow);
     }
-    g->n = n;
 }
 
 /* ---- bytes */

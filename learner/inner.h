@@ -300,7 +300,9 @@ struct aft_learner {
     double score[2][AFT_CANDIDATES_MAX],
         spare[AFT_CANDIDATES_MAX]; /* of each side, summed over its voters */
     bool scored[AFT_CANDIDATES_MAX];
-    uint32_t top[2]; /* each side's greedy candidate */
+    double regressed[AFT_CANDIDATES_MAX]; /* by the regressor */
+    bool had[AFT_CANDIDATES_MAX];         /* of afti_scores */
+    uint32_t top[2];                      /* each side's greedy candidate */
     /* health.c */
     int64_t weights[AFT_HISTOGRAM], rewards[AFT_HISTOGRAM];
     struct afti_image *image; /* of the weights at the last round's end; not state */
@@ -442,7 +444,10 @@ uint32_t afti_copies(struct aft_bytes decision, uint32_t member);
 bool afti_take_item(struct aft_learner *l, const struct aft_example *x,
                     const struct aft_example_item *item);
 
-/* ---- progressive.c. afti_unit: rewards are divided by it to be labels. */
+/* ---- progressive.c. afti_unit: rewards are divided by it to be labels. afti_scores: what a member says of the candidates that are
+ * known, in the slot at hand; those that it gave are l->had[]. */
+void afti_scores(struct aft_learner *l, const struct afti_member *m, const struct aft_example *x,
+                 double *score);
 void afti_progressive(struct aft_learner *l, const struct aft_example *x);
 void afti_progressive_late(struct aft_learner *l, const struct aft_example *x);
 uint32_t afti_serving(const struct aft_learner *l); /* the side */

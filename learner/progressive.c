@@ -44,21 +44,25 @@ top_item(const struct aft_example *x)
     return AFT_NOWHERE;
 }
 
+void
+afti_scores(struct aft_learner *l, const struct afti_member *m, const struct aft_example *x,
+            double *score)
+{
+    struct afti_table *t = &l->table;
+    if (t->kind->candidates)
+        t->kind->candidates(t, m, x->candidates, x->candidates_n, score, l->had);
+    else
+        memset(l->had, 0, x->candidates_n * sizeof *l->had);
+}
+
 /* Those that need no terms of their own: a member's scores are added to its side's. */
 static void
 score_plain(struct aft_learner *l, uint32_t side, uint32_t voter, const struct aft_example *x)
 {
-    struct afti_table *t = &l->table;
-    uint32_t n = x->candidates_n;
-    const struct afti_member *m = &l->members[side * l->design.voters + voter];
     double *into = voter ? l->spare : l->score[side];
-    if (!t->kind->candidates) {
-        memset(l->scored, 0, n * sizeof *l->scored);
-        return;
-    }
-    t->kind->candidates(t, m, x->candidates, n, into, l->scored);
-    for (uint32_t i = 0; voter && i < n; i++)
-        if (l->scored[i])
+    afti_scores(l, &l->members[side * l->design.voters + voter], x, into);
+    for (uint32_t i = 0; voter && i < x->candidates_n; i++)
+        if (l->had[i])
             l->score[side][i] += into[i];
 }
 
@@ -104,6 +108,7 @@ greedy(struct aft_learner *l, const struct aft_example *x)
     for (uint32_t side = 0; side < d->sides; side++)
         for (uint32_t j = 0; j < d->voters; j++)
             score_plain(l, side, j, x);
+    memcpy(l->scored, l->had, x->candidates_n * sizeof *l->scored);
     const bool *from = l->scored, *end = from + x->candidates_n, *at;
     for (; from < end && (at = memchr(from, false, (size_t)(end - from))); from = at + 1) {
         uint32_t i = (uint32_t)(at - l->scored);
