@@ -1,6 +1,6 @@
 /* fold.c - a bilinear model's rows times the context at hand: scores of one item and of many candidates, steps. One thread.
  *
- *   fold    a member's row times x, once a decision: fold[] where stamp[] says so. Rows of up to NARROW floats are folded four at once
+ *   fold    a member's row times x, once a decision: fold[], where its stamp says so. Rows of up to NARROW floats are folded four at once
  *   score   the constant's fold + in eight lanes: the identity's row times x + value x fold over the arm's other terms by their
  *           positions among them (one without a row adds nothing). Of many candidates at once, those that are known: the same bits
  *   move    w += u step
@@ -59,8 +59,7 @@ add_products(aft_wide_floats *sum, const float *v, const float *w, size_t n)
 /* ---- folds */
 struct folds { /* of one member */
     const float *w, *x;
-    float *fold;
-    uint32_t *stamp;
+    struct afti_fold *fold;
     size_t row, members;
     uint32_t now, stride;
 };
@@ -73,7 +72,6 @@ folds_of(struct afti_table *t, const struct afti_member *m)
     return (struct folds){.w = b->w + (size_t)m->index * b->stride,
                           .x = g->x,
                           .fold = g->fold + m->index,
-                          .stamp = g->stamp + m->index,
                           .row = (size_t)b->members * b->stride,
                           .members = b->members,
                           .now = g->now,
@@ -83,14 +81,14 @@ folds_of(struct afti_table *t, const struct afti_member *m)
 static inline __attribute__((always_inline)) float
 fold_of(const struct folds *f, uint32_t r, size_t stride)
 {
-    size_t i = r * f->members;
-    if (f->stamp[i] != f->now) {
+    struct afti_fold *fold = &f->fold[r * f->members];
+    if (fold->stamp != f->now) {
         aft_wide_floats sum = {0};
         add_products(&sum, f->w + r * f->row, f->x, stride);
-        f->stamp[i] = f->now;
-        f->fold[i] = aft_lanes_sum(&sum);
+        fold->stamp = f->now;
+        fold->value = aft_lanes_sum(&sum);
     }
-    return f->fold[i];
+    return fold->value;
 }
 
 /* The end of the tree, for four at once: (0 + 2) + (1 + 3) of each. */
@@ -128,8 +126,8 @@ kept_folds(const struct folds *f, const uint32_t *rows, size_t stride)
     aft_floats four = four_folds(f, rows, 4, stride);
     for (uint32_t k = 0; k < 4; k++)
         if (rows[k] != AFT_NOWHERE) {
-            f->stamp[rows[k] * f->members] = f->now;
-            f->fold[rows[k] * f->members] = four[k];
+            f->fold[rows[k] * f->members].stamp = f->now;
+            f->fold[rows[k] * f->members].value = four[k];
         }
     return four;
 }
@@ -143,7 +141,7 @@ fill(const struct folds *of, struct afti_shape *shape, size_t stride)
     float *by = shape->by;
     for (uint32_t j = 0, n = shape->n; j < n; j += 4) {
         uint32_t first = rows[j];
-        if (stride <= NARROW && first != AFT_NOWHERE && f.stamp[first * f.members] != f.now) {
+        if (stride <= NARROW && first != AFT_NOWHERE && f.fold[first * f.members].stamp != f.now) {
             aft_floats four = kept_folds(&f, rows + j, stride);
             memcpy(by + j, &four, sizeof four);
             continue;
@@ -387,7 +385,7 @@ struct move { /* of the rows at hand, of one member */
     float *w;
     const float *step;
     const uint32_t *at;
-    uint32_t *stamp;
+    struct afti_fold *fold;
     size_t row, members, stride;
     uint32_t n;
 };
@@ -399,7 +397,7 @@ move(const struct move *all, float u)
 #define MOVE(wide)                                                       \
     for (uint32_t i = 0; i < v.n; i++) {                                 \
         add_step(v.w + v.at[i] * v.row, v.step + i * v.stride, u, wide); \
-        v.stamp[v.at[i] * v.members] = 0;                                \
+        v.fold[v.at[i] * v.members].stamp = 0;                           \
     }
     BY_STRIDE(v.stride, MOVE)
 #undef MOVE
@@ -413,7 +411,7 @@ afti_grid_move(struct afti_table *t, const struct afti_member *m, float u)
     struct move v = {.w = b->w + (size_t)m->index * b->stride,
                      .step = g->step,
                      .at = g->at,
-                     .stamp = g->stamp + m->index,
+                     .fold = g->fold + m->index,
                      .row = (size_t)b->members * b->stride,
                      .members = b->members,
                      .stride = b->stride,

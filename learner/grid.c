@@ -20,7 +20,6 @@ afti_grid_deinit(struct afti_grid *g)
     free(g->rows);
     free(g->columns);
     free(g->fold);
-    free(g->stamp);
     free(g->x);
     free(g->norm);
     free(g->step);
@@ -85,7 +84,6 @@ afti_grid_room(struct afti_table *t, uint32_t rows, uint32_t stride)
         size_t had = (size_t)g->rows_cap * m->members, want = (size_t)cap * m->members;
         g->rows = zeroed(g->rows, sizeof *g->rows, g->rows_cap, cap);
         g->fold = zeroed(g->fold, sizeof *g->fold, had, want);
-        g->stamp = zeroed(g->stamp, sizeof *g->stamp, had, want);
         g->rows_cap = cap;
     }
     if (g->columns_cap < wide) {
@@ -137,15 +135,23 @@ norm_of(const struct afti_scale *s)
     return s->max == 0 || (s->seen < 64 && s->max < 1) ? 1 : s->max;
 }
 
+static inline float
+see(struct afti_scale *s, float size)
+{
+    float max = s->max;
+    uint32_t seen = s->seen;
+    max = size > max ? size : max;
+    s->max = max;
+    if (seen >= 64 && max > 0)
+        return max;
+    s->seen = seen + (seen < 64);
+    return max == 0 || (seen < 64 && max < 1) ? 1 : max;
+}
+
 float
 afti_scale_see(struct afti_scale *s, float size)
 {
-    if (size > s->max)
-        s->max = size;
-    float n = norm_of(s);
-    if (s->seen < 64)
-        s->seen++;
-    return n;
+    return see(s, size);
 }
 
 static inline __attribute__((always_inline)) float
@@ -153,7 +159,7 @@ scale_of(struct afti_scale *s, const struct aft_term *term, bool learn)
 {
     if (!term->number)
         return 1;
-    return learn ? afti_scale_see(s, (float)fabs(term->value)) : norm_of(s);
+    return learn ? see(s, (float)fabs(term->value)) : norm_of(s);
 }
 
 static void
@@ -162,7 +168,7 @@ new_folds(struct afti_table *t)
     struct afti_grid *g = &t->grid;
     g->epoch++;
     if (++g->now == 0) {
-        memset(g->stamp, 0, (size_t)g->rows_cap * t->weights.members * sizeof *g->stamp);
+        memset(g->fold, 0, (size_t)g->rows_cap * t->weights.members * sizeof *g->fold);
         g->now = 1;
     }
 }

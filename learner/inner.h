@@ -103,15 +103,18 @@ struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up
     float max;
     uint32_t seen;
 };
+struct afti_fold { /* a member's row times the context at hand */
+    float value;
+    uint32_t stamp;
+};
 enum { AFTI_PLANES = 2, AFTI_ITEM_ROWS = AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1 };
 struct afti_grid { /* for bilinear kinds; grid.c */
     float
         *plane[AFTI_PLANES]; /* what a kind keeps for each weight, laid out as weights.bilinear.w */
     struct afti_scale *rows, *columns;
     uint32_t rows_cap, columns_cap;
-    float *
-        fold; /* rows_cap x members: a member's row times the context at hand, where stamp says so */
-    uint32_t *stamp, now;
+    struct afti_fold *fold; /* rows_cap x members: of now where the stamp is */
+    uint32_t now;
     uint64_t epoch;  /* a new one whenever a fold may have changed */
     float *x, *norm; /* the context at hand: values, N; columns_cap of each */
     uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];      /* of each shared term */

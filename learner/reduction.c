@@ -23,16 +23,21 @@
 
 static const double cover_epsilon = 0.05;
 
+/* Of equal ids equal: length and last byte, compared as one. */
+static inline uint64_t
+tag_of(struct aft_bytes id)
+{
+    return id.n ? (uint64_t)id.n << 8 | id.p[id.n - 1] : 0;
+}
+
 uint32_t
 afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item)
 {
-    struct aft_bytes id = item->arm_id;
-    uint8_t last = id.n ? id.p[id.n - 1] : 0;
-    for (uint32_t i = 0; i < x->candidates_n; i++) {
-        struct aft_bytes other = x->candidates[i].arm_id;
-        if (other.n == id.n && (id.n == 0 || other.p[id.n - 1] == last) && aft_same(other, id))
+    uint64_t tag = tag_of(item->arm_id);
+    for (uint32_t i = 0; i < x->candidates_n; i++)
+        if (tag_of(x->candidates[i].arm_id) == tag &&
+            aft_same(x->candidates[i].arm_id, item->arm_id))
             return i;
-    }
     return AFT_NOWHERE;
 }
 
