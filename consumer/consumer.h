@@ -266,6 +266,22 @@ struct aft_example_visit {
 enum aft_err aft_examples_each(const struct aft_config *c, struct aft_log *log,
                                const struct aft_example_visit *visit,
                                struct aft_error *e) AFT_MUST_CHECK;
+/* aft_learning_each: the rounds that count, in order, then the manifests of our model's snapshots as the topic holds them, with the
+ * tombstones (record NULL). A topic that does not exist holds none. */
+struct aft_snapshot_seen {
+    int64_t offset;
+    struct aft_bytes key;
+    const struct aft_snapshot_record
+        *record; /* full or delta, with its manifest; NULL: a tombstone */
+};
+struct aft_learning_visit {
+    void *ctx;
+    void (*round)(void *ctx, int64_t offset, const struct aft_round_record *r);
+    void (*manifest)(void *ctx, const struct aft_snapshot_seen *seen);
+};
+enum aft_err aft_learning_each(const struct aft_config *c, struct aft_log *log,
+                               const struct aft_learning_visit *visit,
+                               struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the service */
 enum aft_role { AFT_ROLE_ALL, AFT_ROLE_JOIN, AFT_ROLE_LEARN };
