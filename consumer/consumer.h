@@ -58,6 +58,18 @@ void aft_task_following(const struct aft_task *t, struct aft_task_following *out
 /* aft_task_epoch: our own; -1 before we have one. */
 int64_t aft_task_epoch(const struct aft_task *t);
 
+/* Which partitioner put keys where they are: all with a key; of them those that murmur2 puts elsewhere; of these the ones that were tried
+ * with other clients' partitioners, and how many fit each. Chance fits one of n. */
+enum aft_partitioner { AFT_BY_MURMUR2, AFT_BY_CRC32, AFT_BY_FNV1A, AFT_BY_NONE };
+struct aft_keyed {
+    int64_t keys, wrong, tried, fits[AFT_BY_NONE];
+};
+const char *aft_partitioner_name(enum aft_partitioner by);
+/* aft_keyed_by: the one that explains nearly all; AFT_BY_NONE: none does. */
+enum aft_partitioner aft_keyed_by(const struct aft_keyed *k);
+/* aft_keyed_words: of impressions and outcomes: what is wrong and how to mend it; false: nothing is. partition -1: of all. */
+bool aft_keyed_words(const struct aft_keyed keyed[2], int32_t partition, char *out, size_t cap);
+
 struct aft_task_status {
     int32_t partition;
     int64_t epoch;
@@ -72,8 +84,8 @@ struct aft_task_status {
     uint64_t waiting[2];   /* records in the reorder buffer */
     struct aft_disorder disorder[2];
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
-    int64_t
-        wrong_partition[2]; /* records whose key belongs to another partition: they match little */
+    struct aft_keyed keyed[2];   /* of the records read since the start */
+    int64_t moved_ms[2]; /* the wall clock when the watermark was first seen to be what it is */
     uint64_t next_seq, published_seq, ticks, dead_letters, commits, duplicates_muted;
     uint64_t dead_letters_by[AFT_ERR_COUNT]; /* what was wrong with them */
     struct aft_join_counts join;
