@@ -176,6 +176,30 @@ enum aft_err aft_topics_check(const struct aft_config *c, struct aft_log *log,
                               void (*line)(void *ctx, const char *text), void *ctx,
                               struct aft_error *e) AFT_MUST_CHECK;
 
+/* ---- doctor: is everything as it must be? A finding a check, with how to mend it. Nothing of what is checked is changed.
+ * aft_doctor_here: what this machine can tell alone: signing key, state directory and whose state it is, memory. The configuration was
+ * checked before. aft_doctor_log: topics (as aft_topics_check), and a sample of the newest records of both inputs: whether they can be
+ * read, whose partitioner placed their keys, disorder, the broker's clock, room on the disk. Fails when the log does not answer. */
+enum aft_finding_level { AFT_FINDING_OK, AFT_FINDING_WARN, AFT_FINDING_FAIL };
+struct aft_finding {
+    enum aft_finding_level level;
+    enum aft_err code; /* of a FAIL */
+    const char *check; /* one word */
+    const char *text;
+};
+struct aft_findings {
+    void *ctx;
+    void (*finding)(void *ctx, const struct aft_finding *f);
+};
+void aft_doctor_here(const struct aft_config *c, const struct aft_findings *to);
+struct aft_doctor_log {
+    struct aft_log *log; /* all borrowed */
+    struct aft_schema_port schemas;
+    struct aft_clock clock;
+};
+enum aft_err aft_doctor_log(const struct aft_config *c, const struct aft_doctor_log *o,
+                            const struct aft_findings *to, struct aft_error *e) AFT_MUST_CHECK;
+
 /* ---- checkpoints: directory/<partition>, one store each. Lines tell of each partition.
  * create: `directory` must not exist. Stores that a running process holds are copied by that process, without stopping it.
  * restore: puts copies in place of the state directories of (app.id, partitions). AFT_E_CONFIG: another application, partition or
