@@ -134,8 +134,8 @@ trained(struct world *w, const char *model, const char *scope, const char *explo
 
 /* What is decided, into bits. */
 static void
-decide(const struct aft_model *m, struct aft_scratch *s, const struct world *w, uint64_t revision,
-       float out[ARMS + 9])
+decide_fresh(const struct aft_model *m, struct aft_scratch *s, const struct world *w,
+             uint64_t revision, const uint32_t *fresh, float out[ARMS + 9])
 {
     struct aft_decision d;
     struct aft_error e;
@@ -144,7 +144,8 @@ decide(const struct aft_model *m, struct aft_scratch *s, const struct world *w, 
                             .candidates_n = ARMS,
                             .k = 3,
                             .key = AFT_LITERAL("key"),
-                            .revision = revision};
+                            .revision = revision,
+                            .fresh = fresh};
     assert_int_equal(aft_decide(m, s, &r, &d, &e), AFT_OK);
     memcpy(out, d.log_weights, ARMS * sizeof *out);
     for (uint32_t l = 0; l < 3; l++) {
@@ -152,6 +153,13 @@ decide(const struct aft_model *m, struct aft_scratch *s, const struct world *w, 
         out[ARMS + 3 * l + 1] = (float)d.slots[l].propensity;
         out[ARMS + 3 * l + 2] = (float)d.slots[l].marginal;
     }
+}
+
+static void
+decide(const struct aft_model *m, struct aft_scratch *s, const struct world *w, uint64_t revision,
+       float out[ARMS + 9])
+{
+    decide_fresh(m, s, w, revision, NULL, out);
 }
 
 /* The last decision's variances are those, where the law reads any. */
@@ -196,6 +204,66 @@ same_by_all_ways(const char *model, const char *explore, uint64_t seed)
     }
     aft_model_free(m);
     aft_scratch_free(s);
+}
+
+/* The last features of some arms change from request to request, in value and name, or there are none; the others are resolved. */
+static void
+refresh(struct world *w, uint32_t fresh[ARMS], char names[ARMS][2][8])
+{
+    for (uint32_t a = 0; a < ARMS; a++) {
+        uint32_t fixed = w->arms[a].features.n - fresh[a], at = fixed;
+        fresh[a] = a % 3 == 0 ? 0 : aft_random_below(&w->random, 3);
+        for (uint32_t i = 0; i < fresh[a]; i++, at++) {
+            snprintf(names[a][i], sizeof names[a][i], "%s%u", i ? "x" : "u",
+                     aft_random_below(&w->random, 3));
+            w->own[a][at] = (struct aft_feature){.name = aft_text(names[a][i]),
+                                                 .number = 2 * aft_random_unit(&w->random) - 1};
+            if (aft_random_below(&w->random, 4) == 0)
+                w->own[a][at] =
+                    (struct aft_feature){aft_text(names[a][i]), AFT_FEATURE_FLAG, {.flag = true}};
+        }
+        w->own[a][at] = (struct aft_feature){.name = aft_text(nothing)};
+        w->arms[a].features.n = at;
+    }
+}
+
+static void
+fresh_by_all_ways(const char *model, const char *explore, uint64_t seed)
+{
+    static struct world w;
+    static char names[ARMS][2][8];
+    uint32_t fresh[ARMS] = {0};
+    float by_terms[ARMS + 9], walked[ARMS + 9], table[ARMS + 9];
+    struct aft_scratch *s = aft_scratch_new();
+    aft_random_init(&w.random, seed, 0);
+    struct aft_model *m = trained(&w, model, "shared", explore);
+    fill(&w, false);
+    for (uint32_t a = 0; a < ARMS; a++) /* room for two more */
+        w.arms[a].features.n = w.arms[a].features.n > 6 ? 6 : w.arms[a].features.n;
+    for (int i = 0; i < 200; i++) {
+        refresh(&w, fresh, names);
+        w.context[1].number = 0.01 * i;
+        decide_fresh(m, s, &w, 7, fresh, table);
+        decide(m, s, &w, 0, walked);
+        lengthen(&w, 1);
+        decide(m, s, &w, 0, by_terms);
+        lengthen(&w, -1);
+        assert_memory_equal(by_terms, walked, sizeof walked);
+        assert_memory_equal(by_terms, table, sizeof table);
+    }
+    aft_model_free(m);
+    aft_scratch_free(s);
+}
+
+static void
+test_fresh_features_by_all_ways(void **state)
+{
+    (void)state;
+    uint64_t seed = kit_seed(8);
+    static const char *const explorers[] = {"softmax", "squarecb-elim", "ucb", "thompson"};
+    for (int i = 0; i < 4; i++)
+        fresh_by_all_ways("flow", explorers[i], seed);
+    fresh_by_all_ways("ridge", "softmax", seed);
 }
 
 static void
@@ -265,6 +333,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decides_the_same_by_all_ways),
+        cmocka_unit_test(test_fresh_features_by_all_ways),
         cmocka_unit_test(test_widths_by_factors),
         cmocka_unit_test(test_learns_the_same_by_all_ways),
     };
