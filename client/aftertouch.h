@@ -117,20 +117,20 @@ struct aft_client_options {
     const char *baseline;      /* and for those of the randomised baseline: "baseline" */
     double baseline_share;     /* of users, 0..1, decided uniformly at random: 0.1. A user stays on his side */
     const char *baseline_salt; /* another salt draws the sides anew: "aftertouch" */
-    enum aft_client_mode mode; /* who decides: AFT_CLIENT_LIVE */
-    const char *engine_policy; /* the name logged for the engine's own slates (the other modes): "engine" */
     const uint64_t *seed;      /* of decision and outcome ids; NULL: the system's entropy */
     int64_t (*now_ms)(void *clock); /* NULL: the machine's clock */
     void *clock;
     void (*on_failure)(void *context, const struct aft_client_failure *what);
     void *on_failure_context;
+    enum aft_client_mode mode; /* who decides: AFT_CLIENT_LIVE */
+    const char *engine_policy; /* the name logged for the engine's own slates (the other modes): "engine" */
 };
 /* clang-format on */
-#define AFT_CLIENT_OPTIONS                                                                       \
-    {                                                                                            \
-        sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes", \
-            0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch",               \
-            AFT_CLIENT_LIVE, "engine", 0, 0, 0, 0, 0                                             \
+#define AFT_CLIENT_OPTIONS                                                                        \
+    {                                                                                             \
+        sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes",  \
+            0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch", 0, 0, 0, 0, 0, \
+            AFT_CLIENT_LIVE, "engine"                                                             \
     }
 
 /* aft_client_open starts from the file, if there is one, then follows the topic, if there are servers. With no snapshot at all it
@@ -199,7 +199,6 @@ struct aft_client_request {
     const char *session_id;  /* or NULL */
     const char *decision_id; /* unique; NULL: made by the library */
     const char *key;         /* of the draw: the same key, epoch, model and candidates, the same slate; NULL: the decision id */
-    uint32_t epoch;          /* of the key: see aft_client_decision_mask; 0 where draws are not capped by their own exposures */
     const char *device;      /* becomes the context's feature "device"; or NULL */
     int64_t time_ms;         /* 0: now */
     bool deferred;           /* counts as shown only once a "rendered" outcome says so (below the fold) */
@@ -218,12 +217,13 @@ struct aft_client_request {
      * they are worth; NULL: not known */
     const double *propensities;
     enum aft_client_propensity propensities_kind;
+    uint32_t epoch;          /* of the key: see aft_client_decision_mask; 0 where draws are not capped by their own exposures */
 };
 /* clang-format on */
 #define AFT_CLIENT_REQUEST                                                                        \
     {                                                                                             \
-        sizeof(struct aft_client_request), 0, 0, 0, 0, 0, 0, 0, false, 3, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, AFT_CLIENT_EXACT                                                                \
+        sizeof(struct aft_client_request), 0, 0, 0, 0, 0, 0, false, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, AFT_CLIENT_EXACT, 0                                                                \
     }
 
 /* clang-format off */

@@ -92,10 +92,12 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     AFT_TRY(own(&c->own, &o->baseline, AFT_ID_BYTES_MAX, "baseline", e));
     AFT_TRY(own(&c->own, &o->baseline_salt, AFT_ID_BYTES_MAX, "baseline_salt", e));
     AFT_TRY(own(&c->own, &o->engine_policy, AFT_ID_BYTES_MAX, "engine_policy", e));
-    if (!o->policy || !o->baseline || !o->baseline_salt || !o->engine_policy)
+    if (!o->policy || !o->baseline || !o->baseline_salt)
         return AFT_FAIL(e, AFT_E_CONFIG,
-                        "options.policy, .baseline, .baseline_salt and .engine_policy need a text "
-                        "each; begin from AFT_CLIENT_OPTIONS");
+                        "options.policy, .baseline and .baseline_salt need a text each; begin from "
+                        "AFT_CLIENT_OPTIONS");
+    if (!o->engine_policy)
+        o->engine_policy = "engine";
     if ((unsigned)o->mode > AFT_CLIENT_LOG_ONLY)
         return AFT_FAIL(e, AFT_E_CONFIG, "options.mode %d is none of the known ones", (int)o->mode);
     if (!(o->baseline_share >= 0 && o->baseline_share <= 1))

@@ -127,7 +127,7 @@ enum aft_err afti_request_take(struct aft_client *c, struct aft_client_decision 
                                const struct aft_client_request *r, struct aft_error *e);
 
 /* The candidates alone, each arm once, into the arena. */
-enum aft_err afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *from,
+enum aft_err afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v,
                                   uint32_t n, struct aft_candidate **candidates,
                                   struct aft_bytes **subjects, struct aft_error *e);
 

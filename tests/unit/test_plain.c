@@ -206,24 +206,34 @@ same_by_all_ways(const char *model, const char *explore, uint64_t seed)
     aft_scratch_free(s);
 }
 
+/* A name that the model knows and the arm does not have yet; NULL: there is none. */
+static const char *
+new_name(struct world *w, const struct aft_features *f, uint32_t from)
+{
+    for (uint32_t j = from; j < from + OWN; j++) {
+        bool there = false;
+        for (uint32_t i = 0; i < f->n; i++)
+            there = there || aft_same(f->v[i].name, aft_text(w->names[j % OWN]));
+        if (!there)
+            return w->names[j % OWN];
+    }
+    return NULL;
+}
+
 /* The last features of some arms change from request to request, in value and name, or there are none; the others are resolved. */
 static void
-refresh(struct world *w, uint32_t fresh[ARMS], char names[ARMS][2][8])
+refresh(struct world *w, uint32_t fresh[ARMS])
 {
     for (uint32_t a = 0; a < ARMS; a++) {
-        uint32_t fixed = w->arms[a].features.n - fresh[a], at = fixed;
+        struct aft_features *f = &w->arms[a].features;
+        f->n -= fresh[a];
         fresh[a] = a % 3 == 0 ? 0 : aft_random_below(&w->random, 3);
-        for (uint32_t i = 0; i < fresh[a]; i++, at++) {
-            snprintf(names[a][i], sizeof names[a][i], "%s%u", i ? "x" : "u",
-                     aft_random_below(&w->random, 3));
-            w->own[a][at] = (struct aft_feature){.name = aft_text(names[a][i]),
-                                                 .number = 2 * aft_random_unit(&w->random) - 1};
-            if (aft_random_below(&w->random, 4) == 0)
-                w->own[a][at] =
-                    (struct aft_feature){aft_text(names[a][i]), AFT_FEATURE_FLAG, {.flag = true}};
+        for (uint32_t i = 0; i < fresh[a]; i++) {
+            const char *name = new_name(w, f, aft_random_below(&w->random, OWN));
+            w->own[a][f->n++] = (struct aft_feature){.name = aft_text(name ? name : "never met"),
+                                                     .number = 2 * aft_random_unit(&w->random) - 1};
         }
-        w->own[a][at] = (struct aft_feature){.name = aft_text(nothing)};
-        w->arms[a].features.n = at;
+        w->own[a][f->n] = (struct aft_feature){.name = aft_text(nothing)};
     }
 }
 
@@ -231,17 +241,16 @@ static void
 fresh_by_all_ways(const char *model, const char *explore, uint64_t seed)
 {
     static struct world w;
-    static char names[ARMS][2][8];
     uint32_t fresh[ARMS] = {0};
     float by_terms[ARMS + 9], walked[ARMS + 9], table[ARMS + 9];
     struct aft_scratch *s = aft_scratch_new();
     aft_random_init(&w.random, seed, 0);
     struct aft_model *m = trained(&w, model, "shared", explore);
-    fill(&w, false);
+    fill(&w, true);
     for (uint32_t a = 0; a < ARMS; a++) /* room for two more */
         w.arms[a].features.n = w.arms[a].features.n > 6 ? 6 : w.arms[a].features.n;
     for (int i = 0; i < 200; i++) {
-        refresh(&w, fresh, names);
+        refresh(&w, fresh);
         w.context[1].number = 0.01 * i;
         decide_fresh(m, s, &w, 7, fresh, table);
         decide(m, s, &w, 0, walked);
