@@ -6,13 +6,13 @@
 #ifndef AFT_CMD_EXPLAIN_H
 #define AFT_CMD_EXPLAIN_H
 
-#include <jansson.h>
-
 #include "cmd/cmd.h"
+
+struct json_t; /* jansson's */
 
 /* An example that is told of, and where the learner met it. */
 struct explain_example {
-    json_t *json; /* borrowed: an object of the list of examples */
+    struct json_t *json; /* borrowed: an object of the list of examples */
     int32_t partition;
     int64_t seq;
     int64_t round, round_offset; /* the first round that counts and covers it; -1: none does */
@@ -33,10 +33,11 @@ enum aft_err explain_learned_init(struct explain_learned *l, const struct aft_co
                                   struct aft_error *e) AFT_MUST_CHECK;
 void explain_learned_deinit(struct explain_learned *l);
 /* explain_learned_item: what the learner makes of item i, to be a field of its object; phases that it does not learn from: null. */
-json_t *explain_learned_item(struct explain_learned *l, const struct aft_example *x, uint32_t i);
+struct json_t *explain_learned_item(struct explain_learned *l, const struct aft_example *x,
+                                    uint32_t i);
 /* explain_learned_add: an example that is told of; json gets its round and snapshot in explain_learned_find. */
 void explain_learned_add(struct explain_learned *l, int32_t partition, const struct aft_example *x,
-                         json_t *json);
+                         struct json_t *json);
 /* explain_learned_find: reads the rounds and the snapshots, and puts `learned` into each example's object. */
 enum aft_err explain_learned_find(struct explain_learned *l, const struct aft_config *c,
                                   struct aft_log *log, struct aft_error *e) AFT_MUST_CHECK;

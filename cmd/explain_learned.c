@@ -4,6 +4,7 @@
  * In: examples; the rounds topic, the snapshots topic. Out: fields of the examples' JSON objects.
  * A weight is a function of the example and the settings alone, so it is computed again, under the configuration at hand. One thread.
  */
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
