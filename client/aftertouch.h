@@ -78,8 +78,8 @@ struct aft_client_property { /* librdkafka's own names */
 };
 
 /* on_failure: a record that was taken could not be delivered after all: a broker refused it for good, or the client closed before it was
- * delivered. It is given back, framed as it was sent, so that it can be kept elsewhere. Called from aft_client_poll, _flush, _log_* or _close, in the calling thread.
- * A call back into the same client from it is not allowed. */
+ * delivered (and there is no spill file for it). It is given back, framed as it was sent, so that it can be kept elsewhere. Called from
+ * aft_client_poll, _flush, _log_* or _close, in the calling thread. A call back into the same client from it is not allowed. */
 struct aft_client_failure {
     const char *topic;
     const void *key, *value;

@@ -168,7 +168,7 @@ enum aft_err afti_client_append(struct aft_client *c, enum aft_client_topic topi
 void afti_undelivered(void *client, const struct aft_client_failure *what);
 /* afti_refused: counts it, and gives it back to on_failure. */
 void afti_refused(struct aft_client *c, const struct aft_client_failure *what);
-const char *afti_topic_name(const struct aft_client *c, enum aft_client_topic topic);
+const char *afti_client_topic_name(const struct aft_client *c, enum aft_client_topic topic);
 
 /* snapshot_follow.c */
 enum aft_err afti_follow_start(struct aft_client *c, struct aft_error *e);

@@ -17,7 +17,7 @@ afti_refused(struct aft_client *c, const struct aft_client_failure *what)
 }
 
 const char *
-afti_topic_name(const struct aft_client *c, enum aft_client_topic topic)
+afti_client_topic_name(const struct aft_client *c, enum aft_client_topic topic)
 {
     return topic == AFT_CLIENT_OUTCOMES ? c->options.outcomes_topic : c->options.impressions_topic;
 }

@@ -216,7 +216,7 @@ send_next(struct aft_client *c, struct afti_spill *s)
     s->read_at = at + HEAD_BYTES + s->body.n;
     atomic_fetch_sub(&s->left, 1);
     if (err != AFT_OK)
-        afti_refused(c, &(struct aft_client_failure){.topic = afti_topic_name(c, r.topic),
+        afti_refused(c, &(struct aft_client_failure){.topic = afti_client_topic_name(c, r.topic),
                                                      .key = r.key.p,
                                                      .value = r.value.p,
                                                      .key_bytes = r.key.n,
