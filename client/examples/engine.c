@@ -142,6 +142,40 @@ wait_for_the_end(struct engine *e, const sigset_t *ends)
         aft_client_poll(e->client, 0); /* delivery reports, while nothing is logged */
 }
 
+static bool
+catalogue_of(struct engine *e, struct aft_client_error *why)
+{
+    struct aft_client_candidate all[MESSAGES_MAX];
+    for (uint32_t i = 0; i < e->catalogue.n; i++) {
+        const struct message *m = &e->catalogue.messages[i];
+        all[i] = (struct aft_client_candidate){.arm_id = m->arm,
+                                               .subject = m->subject,
+                                               .features = m->features,
+                                               .features_n = m->features_n};
+    }
+    return aft_client_catalogue_new(e->client, all, e->catalogue.n, &e->candidates, why) ==
+           AFT_CLIENT_OK;
+}
+
+/* Delivers what was taken, then writes the caps. */
+static int
+finish(struct engine *e, const struct options *o)
+{
+    struct aft_client_info info = AFT_CLIENT_INFO;
+    aft_client_flush(e->client, FLUSH_MS, NULL);
+    aft_client_info(e->client, &info);
+    aft_client_catalogue_free(e->candidates);
+    bool good = aft_client_close(e->client, 0, NULL) == AFT_CLIENT_OK && info.undelivered == 0;
+    if (o->caps && !engine_caps_save(&e->caps, &e->catalogue, o->caps)) {
+        fprintf(stderr, "engine: %s cannot be written\n", o->caps);
+        good = false;
+    }
+    fprintf(stderr, "engine: stopped; %llu impressions, %llu outcomes, %llu undelivered\n",
+            (unsigned long long)info.impressions, (unsigned long long)info.outcomes,
+            (unsigned long long)info.undelivered);
+    return good ? 0 : 1;
+}
+
 static int
 serve(struct engine *e, const struct options *o, const sigset_t *ends)
 {
@@ -150,28 +184,18 @@ serve(struct engine *e, const struct options *o, const sigset_t *ends)
         fprintf(stderr, "engine: %s\n", why.message);
         return 1;
     }
-    int code = 1;
-    struct engine_http *http = engine_http_start(e, o->address, (uint16_t)o->port);
+    struct engine_http *http = NULL;
+    if (!catalogue_of(e, &why))
+        fprintf(stderr, "engine: %s: %s\n", o->catalogue, why.message);
+    else if (!(http = engine_http_start(e, o->address, (uint16_t)o->port)))
+        fprintf(stderr, "engine: cannot listen on %s:%u\n", o->address, o->port);
     if (http) {
         fprintf(stderr, "engine: %u messages, http://%s:%u\n", e->catalogue.n, o->address, o->port);
         wait_for_the_end(e, ends);
         engine_http_stop(http);
-        code = 0;
-    } else
-        fprintf(stderr, "engine: cannot listen on %s:%u\n", o->address, o->port);
-    struct aft_client_info info = AFT_CLIENT_INFO;
-    aft_client_flush(e->client, FLUSH_MS, &why);
-    aft_client_info(e->client, &info);
-    if (aft_client_close(e->client, 0, &why) != AFT_CLIENT_OK || info.undelivered > 0)
-        code = 1;
-    if (o->caps && !engine_caps_save(&e->caps, &e->catalogue, o->caps)) {
-        fprintf(stderr, "engine: %s cannot be written\n", o->caps);
-        code = 1;
     }
-    fprintf(stderr, "engine: stopped; %llu impressions, %llu outcomes, %llu undelivered\n",
-            (unsigned long long)info.impressions, (unsigned long long)info.outcomes,
-            (unsigned long long)info.undelivered);
-    return code;
+    int code = finish(e, o);
+    return http ? code : 1;
 }
 
 static int

@@ -91,6 +91,7 @@ struct reported {
 struct engine {
     struct aft_client *client;
     struct catalogue catalogue;
+    struct aft_client_catalogue *candidates; /* the same, as the library has read it */
     struct caps caps;
     unsigned char user_key[64];
     size_t user_key_bytes;

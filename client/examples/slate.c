@@ -4,7 +4,7 @@
  *   M2 before the draw, under a new key: a message that this user has seen CAP times this month. Within a session the draw is the
  *      same at each page (the key is the session's), so the exposures that reach a cap come from that very draw. To drop the capped
  *      message from it would leave the others where the draw had put them, with probabilities that no longer hold. So a cap that is
- *      reached begins an epoch, the epoch is part of the key, and the next page is a fresh draw among the rest: exact again.
+ *      reached begins an epoch, which the library makes part of the key, and the next page is a fresh draw among the rest: exact.
  *   M3 after the draw: what another channel has shown CAP times. That does not depend on our draw, so the slate may close up
  *      over it; but the rule is asked about every candidate, shown or not, else their share would stand in the denominators.
  *
@@ -55,18 +55,12 @@ masked(const struct message *m, uint32_t i, const struct visit *v, const struct 
 }
 
 static uint32_t
-candidates_of(const struct engine *e, const struct visit *v, const struct person *p,
-              struct aft_client_candidate *out)
+masks_of(const struct engine *e, const struct visit *v, const struct person *p, const char **masks)
 {
     uint32_t eligible = 0;
     for (uint32_t i = 0; i < e->catalogue.n; i++) {
-        const struct message *m = &e->catalogue.messages[i];
-        out[i] = (struct aft_client_candidate){.arm_id = m->arm,
-                                               .subject = m->subject,
-                                               .mask = masked(m, i, v, p),
-                                               .features = m->features,
-                                               .features_n = m->features_n};
-        eligible += out[i].mask == NULL;
+        masks[i] = masked(&e->catalogue.messages[i], i, v, p);
+        eligible += masks[i] == NULL;
     }
     return eligible;
 }
@@ -86,25 +80,28 @@ static enum aft_client_code
 decide(struct engine *e, const struct visit *v, struct person *p,
        struct aft_client_decision **decision, struct aft_client_error *why)
 {
-    struct aft_client_candidate candidates[MESSAGES_MAX];
-    uint32_t over[MESSAGES_MAX], over_n = 0, left = candidates_of(e, v, p, candidates);
+    const char *masks[MESSAGES_MAX];
+    uint32_t over[MESSAGES_MAX], over_n = 0, left = masks_of(e, v, p, masks);
     for (uint32_t i = 0; i < e->catalogue.n; i++)
-        if (!candidates[i].mask && v->elsewhere[i] >= CAP)
+        if (!masks[i] && v->elsewhere[i] >= CAP)
             over[over_n++] = i;
     if (left == over_n)
         return AFT_CLIENT_OK; /* nothing to show, nothing to log */
-    char key[USER_BYTES + TEXT_BYTES + 16];
-    snprintf(key, sizeof key, "%s/%s/%u", v->user, v->session, p->epoch);
+    char key[USER_BYTES + TEXT_BYTES];
+    snprintf(key, sizeof key, "%s/%s", v->user, v->session);
     struct aft_client_request r = AFT_CLIENT_REQUEST;
     r.user_id = v->user;
-    r.session_id = v->session[0] ? v->session : NULL;
-    r.key = v->session[0] ? key : NULL; /* without a session each page is a draw of its own */
+    if (v->session[0]) { /* without a session each page is a draw of its own */
+        r.session_id = v->session;
+        r.key = key;
+        r.epoch = p->epoch;
+    }
     r.device = v->app ? "app" : "web";
     r.k = v->app ? 2 : 3;
     r.context = v->context;
     r.context_n = v->context_n;
-    r.candidates = candidates;
-    r.candidates_n = e->catalogue.n;
+    r.catalogue = e->candidates;
+    r.masks = masks;
     enum aft_client_code code = aft_client_decide(e->client, &r, decision, why);
     if (code == AFT_CLIENT_OK && over_n > 0)
         code = aft_client_decision_mask(e->client, *decision, over, over_n, "cap elsewhere", why);

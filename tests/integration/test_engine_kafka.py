@@ -325,9 +325,9 @@ def check_masks(impressions):
     shown, epochs, reasons = collections.defaultdict(collections.Counter), collections.Counter(), collections.Counter()
     for v in impressions:
         user, context = v["user_id"], v["context"]
-        session, epoch = v["design"]["key"].split("/")[1:]
-        assert v["design"]["key"].startswith(user) and session == v["session_id"]
-        assert int(epoch) == epochs[user], f"{v['decision_id']}: epoch {epoch}, {epochs[user]} caps were reached"
+        key, _, epoch = v["design"]["key"].partition("#")
+        assert key == f"{user}/{v['session_id']}"
+        assert int(epoch or 0) == epochs[user], f"{v['decision_id']}: epoch {epoch}, {epochs[user]} caps were reached"
         for c in v["candidates"]:
             want, mask = rule_mask(MESSAGES[c["arm_id"]], v, context), c["mask"]
             if mask not in ("done", want):
