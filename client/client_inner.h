@@ -3,12 +3,15 @@
  *   ids.c              decision and outcome ids, the baseline's side of a user
  *   model_cell.c       the model that decides now, exchanged under the deciders' hands
  *   pool.c             decisions that wait to be used again
+ *   catalogue.c        candidates that many decisions share
  *   request.c          public structs -> the house's nouns, copied and checked
  *   decide.c           decide, mask late
+ *   engine_slate.c     what is shown when the model does not decide: apprentice, log-only
  *   impression.c       a decision, an outcome -> records
  *   snapshot_follow.c  records of the snapshots topic -> the next model
  *   snapshot_file.c    the last good snapshot on disk
  *   snapshot_container.c   one that `aftertouch snapshot export` or `learn` wrote
+ *   spill_file.c       records that wait on disk until a broker takes them
  *   transport_kafka.c  EDGE (librdkafka)
  *   client.c           open, close, poll, look
  */
@@ -50,6 +53,18 @@ enum aft_err afti_ids_init(struct afti_ids *ids, const uint64_t *seed, struct af
 void afti_id_new(struct afti_ids *ids, enum afti_id_stream stream, char out[33]);
 bool afti_on_baseline(double share, const char *salt, struct aft_bytes user);
 
+/* ---- a catalogue: everything in its arena; read by any thread */
+struct aft_client_catalogue {
+    const struct aft_client *client;
+    struct aft_arena own;
+    struct aft_candidate *candidates;
+    struct aft_bytes *subjects;
+    uint32_t n;
+    uint64_t revision;
+    atomic_uint holders;
+};
+void afti_catalogue_hold(const struct aft_client_catalogue *k);
+
 /* ---- a decision */
 struct aft_client_decision {
     struct aft_client_slate view;
@@ -60,8 +75,13 @@ struct aft_client_decision {
     struct aft_request request;
     struct aft_candidate *candidates; /* = request.candidates, ours to mark */
     struct aft_bytes *subjects;
+    uint32_t *fresh;                        /* = request.fresh, ours to count */
+    struct aft_client_catalogue *catalogue; /* held until the decision is freed; or NULL */
     struct aft_bytes user, session;
     struct aft_decision drawn;
+    double propensities[AFT_SLATE_MAX]; /* the engine's own, where it gave any */
+    enum aft_propensity_kind propensities_kind;
+    bool has_propensities;
     unsigned slot; /* of the cell: the model is held until the decision is freed */
     int64_t time_ms;
     bool holds, deferred, logged;
@@ -91,6 +111,30 @@ struct afti_follow {
     uint64_t applied, refused;
 };
 
+/* ---- the spill file: spill_file.c */
+struct afti_spilled {
+    enum aft_client_topic topic;
+    int64_t time_ms;
+    struct aft_bytes key, value;
+};
+struct afti_spill {
+    pthread_mutex_t lock;
+    int fd; /* -1: there is none */
+    uint64_t max, read_at, end;
+    int64_t synced_ms;
+    bool unsynced;
+    struct aft_buffer body, record;   /* read, written */
+    atomic_uint_fast64_t left, taken; /* not yet sent again; put in since open */
+};
+/* afti_spill_open: what a file holds from before is left to be sent. AFT_E_IO, AFT_E_CONFIG (in use, another kind of file).
+ * afti_spill_put: AFT_E_AGAIN: as large as it may be. afti_spill_drain: sends what can be sent now; any time. */
+enum aft_err afti_spill_open(struct afti_spill *s, const char *path, uint64_t bytes_max,
+                             struct aft_error *e);
+void afti_spill_close(struct afti_spill *s);
+enum aft_err afti_spill_put(struct afti_spill *s, const struct afti_spilled *r,
+                            struct aft_error *e);
+void afti_spill_drain(struct aft_client *c);
+
 struct aft_client {
     struct aft_client_options options; /* strings in `own` */
     struct aft_arena own;
@@ -99,18 +143,32 @@ struct aft_client {
     struct afti_pool pool;
     struct afti_ids ids;
     struct afti_follow follow;
+    struct afti_spill spill;
     uint8_t public_key[32];
-    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held;
+    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues;
 };
 
 /* request.c: fills the decision's request from the public one. AFT_E_VALUE, AFT_E_LIMIT. */
 enum aft_err afti_request_take(struct aft_client *c, struct aft_client_decision *d,
                                const struct aft_client_request *r, struct aft_error *e);
 
+/* The candidates alone, each arm once, into the arena. */
+enum aft_err afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v,
+                                  uint32_t n, struct aft_candidate **candidates,
+                                  struct aft_bytes **subjects, struct aft_error *e);
+
+/* engine_slate.c: the engine's own slate, by the client's mode: the first of the eligible in their order, into d->drawn. AFT_E_VALUE: none
+ * is eligible. */
+enum aft_err afti_engine_slate(const struct aft_client *c, struct aft_client_decision *d,
+                               struct aft_error *e);
+
 /* impression.c: appends, polling while the queue is full, for at most queue_ms. */
 enum aft_err afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
                                 struct aft_bytes key, struct aft_bytes value, struct aft_error *e);
 void afti_undelivered(void *client, const struct aft_client_failure *what);
+/* afti_refused: counts it, and gives it back to on_failure. */
+void afti_refused(struct aft_client *c, const struct aft_client_failure *what);
+const char *afti_client_topic_name(const struct aft_client *c, enum aft_client_topic topic);
 
 /* snapshot_follow.c */
 enum aft_err afti_follow_start(struct aft_client *c, struct aft_error *e);
