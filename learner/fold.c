@@ -7,8 +7,6 @@
  * Kernels are compiled for the usual widths of a row, so that x stays in registers; lanes and their tree are those of lanes.h, so
  * neither that nor the vector's width changes a bit.
  */
-#include <stdlib.h>
-
 #include "learner/inner.h"
 
 enum { NARROW = 32 };
@@ -356,19 +354,6 @@ afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
 }
 
 /* ---- steps */
-void
-afti_grid_steps(struct afti_table *t)
-{
-    struct afti_grid *g = &t->grid;
-    size_t want = (size_t)g->n * t->weights.bilinear.stride;
-    if (g->step_cap >= want)
-        return;
-    g->step_cap = 2 * want;
-    free(g->step);
-    g->step = aligned_alloc(64, (g->step_cap * sizeof *g->step + 64) / 64 * 64);
-    AFT_ASSERT(g->step);
-}
-
 static inline __attribute__((always_inline)) void
 add_step(float *w, const float *step, float u, size_t stride)
 {

@@ -278,6 +278,18 @@ afti_grid_item(struct afti_table *t, bool grow)
     }
 }
 
+void
+afti_grid_steps(struct afti_table *t)
+{
+    struct afti_grid *g = &t->grid;
+    size_t want = (size_t)g->n * t->weights.bilinear.stride;
+    if (g->step_cap >= want)
+        return;
+    g->step_cap = 2 * want;
+    free(g->step);
+    g->step = lined(g->step_cap);
+}
+
 /* ---- bytes */
 enum { ROWS = 4, COLUMNS, PLANE }; /* sections of the image; state.c has those before */
 _Static_assert(PLANE + AFTI_PLANES <= 16, "the members' sections begin there");

@@ -128,6 +128,7 @@ bench_way(const struct way *w, long n, uint64_t seed)
     struct chunk *c = malloc(sizeof *c);
     struct aft_learner *l = learner_of(w);
     struct aft_digest digest;
+    long tenth = n / 10;
     double cpu = 0, rate = 0, last = 0, best = 0, took = 0;
     double *each = calloc((size_t)(n / CHUNK + 2), sizeof *each);
     char hex[65];
@@ -144,7 +145,7 @@ bench_way(const struct way *w, long n, uint64_t seed)
                 top = fmax(top, c->decision[i].truth[k]);
             rate += p;
             best += top;
-            last += at + i >= n - n / 10 ? p : 0;
+            last += at + i >= n - tenth ? p : 0;
         }
     }
     if (!l || !each) {
@@ -158,7 +159,7 @@ bench_way(const struct way *w, long n, uint64_t seed)
            "progressive, %.4f last tenth, best "
            "possible %.4f; digest %s\n",
            w->name, (double)n / cpu, undisturbed(each, n / CHUNK), rate / (double)n,
-           last / (double)(n / 10), best / (double)n, hex);
+           last / (double)tenth, best / (double)n, hex);
     aft_learner_free(l);
     free(each);
     free(c);
