@@ -250,7 +250,8 @@ lanes_of(const struct sums *all, uint32_t i, uint32_t end, aft_floats *lanes, si
     const float *by = NULL;
     uint32_t last = AFT_NOWHERE, n = 0;
     aft_wide_floats near[NARROW / 8];
-    memcpy(near, s.folds.x, (stride < NARROW ? stride : NARROW) * sizeof(float));
+    if (stride) /* 0: nothing was learned yet */
+        memcpy(near, s.folds.x, (stride < NARROW ? stride : NARROW) * sizeof(float));
     for (; i < end; i++) {
         uint32_t known = s.candidate[i].known;
         const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
