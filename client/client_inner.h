@@ -107,6 +107,11 @@ struct aft_client {
 enum aft_err afti_request_take(struct aft_client *c, struct aft_client_decision *d,
                                const struct aft_client_request *r, struct aft_error *e);
 
+/* afti_request_arm_stats: what the model's snapshot knows of the candidates, where it asks for that, beside their own features (an engine's
+ * own of the same name stands). AFT_E_LIMIT. */
+enum aft_err afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
+                                    struct aft_error *e);
+
 /* impression.c: appends, polling while the queue is full, for at most queue_ms. */
 enum aft_err afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
                                 struct aft_bytes key, struct aft_bytes value, struct aft_error *e);

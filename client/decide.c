@@ -53,6 +53,7 @@ decide(struct aft_client *c, struct aft_client_decision *d, const struct aft_cli
     d->slot = afti_cell_take(&c->cell);
     d->holds = true;
     const struct aft_model *m = c->cell.slots[d->slot].model;
+    AFT_TRY(afti_request_arm_stats(d, m, e));
     AFT_TRY(aft_decide(m, d->scratch, &d->request, &d->drawn, e));
     struct aft_bytes snapshot = aft_model_snapshot_id(m);
     bool chosen = snapshot.p && !d->request.baseline;

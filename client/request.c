@@ -136,6 +136,41 @@ take_candidates(struct aft_client_decision *d, const struct aft_client_request *
     return arms_once(&d->arena, d->candidates, n, e);
 }
 
+/* ---- what the snapshot knows of an arm */
+static bool
+has(const struct aft_features *f, struct aft_bytes name)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        if (aft_same(f->v[i].name, name))
+            return true;
+    return false;
+}
+
+enum aft_err
+afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
+                       struct aft_error *e)
+{
+    struct aft_feature more[AFT_ARM_STATS_MAX];
+    for (uint32_t i = 0; i < d->request.candidates_n; i++) {
+        struct aft_candidate *x = &d->candidates[i];
+        uint32_t n = aft_model_arm_stats(m, x->arm_id, d->time_ms, more), at = x->features.n;
+        if (n == 0)
+            return AFT_OK; /* nobody asked: of no arm */
+        struct aft_feature *v = aft_arena_take(&d->arena, sizeof *v * (at + n));
+        if (!v || at + n > AFT_FEATURES_MAX)
+            return AFT_FAIL(e, AFT_E_LIMIT,
+                            "arm %s has %u features, and features.arm.stats adds %u: at most %u",
+                            (const char *)x->arm_id.p, at, n, AFT_FEATURES_MAX);
+        if (at)
+            memcpy(v, x->features.v, sizeof *v * at);
+        for (uint32_t j = 0; j < n; j++)
+            if (!has(&x->features, more[j].name))
+                v[at++] = more[j];
+        x->features = (struct aft_features){v, at};
+    }
+    return AFT_OK;
+}
+
 enum aft_err
 afti_request_take(struct aft_client *c, struct aft_client_decision *d,
                   const struct aft_client_request *r, struct aft_error *e)

@@ -457,6 +457,7 @@ uint32_t afti_arms_of(struct afti_arms *a, struct aft_bytes id, bool add, int64_
 /* afti_arm_add: what came of the same arm elsewhere. afti_arm_empty: nothing did; its id stays, and when it was seen first. */
 void afti_arm_add(struct afti_arm *a, const struct afti_arm *more);
 void afti_arm_empty(struct afti_arm *a);
+struct aft_arm_status afti_arm_status(const struct afti_arm *a);
 void afti_arms_deinit(struct afti_arms *a);
 void afti_scoreboard_settle(struct afti_scoreboard *s, const struct aft_example *x);
 struct afti_policy *afti_scoreboard_of(struct afti_scoreboard *s, struct aft_bytes name);
