@@ -207,9 +207,10 @@ decide_and_check(struct aft_client *c, struct sent *s)
     assert_int_equal(aft_client_decide(c, &r, &d, &why), AFT_CLIENT_OK);
     assert_int_equal(aft_client_log_impression(c, d, &why), AFT_CLIENT_OK);
     aft_client_decision_free(c, d);
-    struct aft_bytes value = aft_buffer_bytes(&s->t.last);
+    const struct aft_buffer *all = &s->t.records[AFT_CLIENT_IMPRESSIONS];
+    uint32_t n = aft_load_le32(all->p); /* length, then the frame's 10 bytes */
+    struct aft_bytes value = {all->p + 14, n - 10};
     aft_arena_init(&arena, 1 << 20);
-    value = (struct aft_bytes){value.p + 10, value.n - 10};
     assert_int_equal(aft_decode_impression(value, &arena, &x, &e), AFT_OK);
     near(logged(x.candidates[0].features, "arm.age_days"), 4);
     assert_true(logged(x.candidates[0].features, "arm.ctr") > 0);
@@ -219,6 +220,7 @@ decide_and_check(struct aft_client *c, struct sent *s)
     assert_int_equal(x.slate_n, 2);
     for (uint32_t i = 0; i < x.slate_n; i++)
         logged(x.slate[i].features, "arm.ctr");
+    aft_buffer_reset(&s->t.records[AFT_CLIENT_IMPRESSIONS]);
     aft_arena_deinit(&arena);
 }
 
