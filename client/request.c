@@ -363,6 +363,56 @@ take_propensities(const struct aft_client *c, struct aft_client_decision *d,
     return AFT_OK;
 }
 
+/* ---- what the snapshot knows of an arm */
+static bool
+has(const struct aft_features *f, struct aft_bytes name)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        if (aft_same(f->v[i].name, name))
+            return true;
+    return false;
+}
+
+/* Behind the candidate's others, as features of this request alone. */
+static enum aft_err
+add_stats(struct aft_client_decision *d, uint32_t candidate, const struct aft_feature *more,
+          uint32_t n, struct aft_error *e)
+{
+    struct aft_candidate *x = &d->candidates[candidate];
+    uint32_t at = x->features.n;
+    struct aft_feature *v = aft_arena_take(&d->arena, sizeof *v * (at + n));
+    if (!v || at + n >= AFT_FEATURES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT,
+                        "arm %s has %u features, and features.arm.stats adds %u: at most %u",
+                        (const char *)x->arm_id.p, at, n, AFT_FEATURES_MAX - 1);
+    if (at)
+        memcpy(v, x->features.v, sizeof *v * at);
+    for (uint32_t i = 0; i < n; i++)
+        if (!has(&x->features, more[i].name))
+            v[at++] = more[i];
+    d->fresh[candidate] += at - x->features.n;
+    x->features = (struct aft_features){v, at};
+    return AFT_OK;
+}
+
+enum aft_err
+afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
+                       struct aft_error *e)
+{
+    struct aft_feature more[AFT_ARM_STATS_MAX];
+    uint32_t candidates = d->request.candidates_n;
+    if (aft_model_arm_stats(m, d->candidates[0].arm_id, d->time_ms, more) == 0)
+        return AFT_OK; /* nobody asks */
+    if (!d->request.fresh)
+        AFT_TRY(count_own(d, NULL, 0, e));
+    d->request.fresh = d->fresh;
+    for (uint32_t i = 0; i < candidates; i++) {
+        uint32_t n = aft_model_arm_stats(m, d->candidates[i].arm_id, d->time_ms, more);
+        AFT_TRY(add_stats(d, i, more, n, e));
+    }
+    return AFT_OK;
+}
+
 enum aft_err
 afti_request_take(struct aft_client *c, struct aft_client_decision *d,
                   const struct aft_client_request *r, struct aft_error *e)
