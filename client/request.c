@@ -432,13 +432,15 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d,
     d->view.user_id = (const char *)d->user.p;
     d->request = (struct aft_request){.k = r->k};
     AFT_TRY(take_key(d, r, id, e));
-    AFT_TRY(take_context(a, r, &d->request.context, e));
-    AFT_TRY(take_candidates(c, d, r, e));
+    d->time_ms = r->time_ms ? r->time_ms : afti_client_now(c);
+    struct aft_client_request more = *r; /* with what is known of the user */
+    AFT_TRY(afti_history_extend(c, d, &more, e));
+    AFT_TRY(take_context(a, &more, &d->request.context, e));
+    AFT_TRY(take_candidates(c, d, &more, e));
     AFT_TRY(take_propensities(c, d, r, e));
     d->request.baseline =
         c->options.mode == AFT_CLIENT_LIVE &&
         afti_on_baseline(c->options.baseline_share, c->options.baseline_salt, d->user);
-    d->time_ms = r->time_ms ? r->time_ms : afti_client_now(c);
     d->deferred = r->deferred;
     return AFT_OK;
 }
