@@ -1,12 +1,13 @@
-/* ids.h - numbers found by the hash of an id; newest numbers found by the hash of a user. In shards, so that growing never pauses for long.
+/* ids.h - numbers found by the hash of an id; newest numbers found by the hash of a user. In shards, so that growing pauses briefly.
  *
  * aft_ids     8 bytes a slot: 31 bits of the hash and the low 32 bits of a number. Whoever looks up compares the full id at that number.
  *             Nothing is taken out: a number below the owner's floor is gone, and its slot is swept when its shard is full.
  * aft_users   16 bytes a slot: 96 bits of the hash and the low 32 bits of the user's newest number. A user whose newest is gone is swept.
  *
  * A table is SHARDS arrays, chosen by the top bits of the hash; each is swept, or made a little larger, by itself: the longest pause is
- * 1 / SHARDS of the table. They are few, so that each is large enough for large pages (pages_linux.h) where that matters. Slots stand in lines of the cache's size; a line's home is the hash scaled to the number of lines, so that a
- * sweep reads and writes in one direction. What does not fit goes to the next line: a look-up costs one line, nearly always.
+ * 1 / SHARDS of the table. They are few, so that each is large enough for large pages (pages_linux.h) where that matters.
+ * Slots stand in lines of the cache's size; a line's home is the hash scaled to the number of lines, so that a sweep reads and writes
+ * in one direction. What does not fit goes to the next line: a look-up costs one line, nearly always.
  * Between 55 and 75 % of the slots are used: 11 to 15 bytes an id, 21 to 29 a user.
  * Numbers in a table span less than 2^32; they are widened by `tail`, one past the greatest. One thread.
  */
