@@ -3,12 +3,17 @@
  *   ids.c              decision and outcome ids, the baseline's side of a user
  *   model_cell.c       the model that decides now, exchanged under the deciders' hands
  *   pool.c             decisions that wait to be used again
+ *   catalogue.c        candidates that many decisions share
  *   request.c          public structs -> the house's nouns, copied and checked
  *   decide.c           decide, mask late
+ *   engine_slate.c     what is shown when the model does not decide: apprentice, log-only
  *   impression.c       a decision, an outcome -> records
+ *   history.c          what users were shown and did lately: a bounded table
+ *   history_features.c its figures, for caps and as features
  *   snapshot_follow.c  records of the snapshots topic -> the next model
  *   snapshot_file.c    the last good snapshot on disk
  *   snapshot_container.c   one that `aftertouch snapshot export` or `learn` wrote
+ *   spill_file.c       records that wait on disk until a broker takes them
  *   transport_kafka.c  EDGE (librdkafka)
  *   client.c           open, close, poll, look
  */
@@ -50,6 +55,18 @@ enum aft_err afti_ids_init(struct afti_ids *ids, const uint64_t *seed, struct af
 void afti_id_new(struct afti_ids *ids, enum afti_id_stream stream, char out[33]);
 bool afti_on_baseline(double share, const char *salt, struct aft_bytes user);
 
+/* ---- a catalogue: everything in its arena; read by any thread */
+struct aft_client_catalogue {
+    const struct aft_client *client;
+    struct aft_arena own;
+    struct aft_candidate *candidates;
+    struct aft_bytes *subjects;
+    uint32_t n;
+    uint64_t revision;
+    atomic_uint holders;
+};
+void afti_catalogue_hold(const struct aft_client_catalogue *k);
+
 /* ---- a decision */
 struct aft_client_decision {
     struct aft_client_slate view;
@@ -60,8 +77,13 @@ struct aft_client_decision {
     struct aft_request request;
     struct aft_candidate *candidates; /* = request.candidates, ours to mark */
     struct aft_bytes *subjects;
+    uint32_t *fresh;                        /* = request.fresh, ours to count */
+    struct aft_client_catalogue *catalogue; /* held until the decision is freed; or NULL */
     struct aft_bytes user, session;
     struct aft_decision drawn;
+    double propensities[AFT_SLATE_MAX]; /* the engine's own, where it gave any */
+    enum aft_propensity_kind propensities_kind;
+    bool has_propensities;
     unsigned slot; /* of the cell: the model is held until the decision is freed */
     int64_t time_ms;
     bool holds, deferred, logged;
@@ -75,6 +97,27 @@ struct afti_pool {
 struct aft_client_decision *afti_decisions_take(struct afti_pool *p);
 void afti_decisions_give(struct afti_pool *p, struct aft_client_decision *d);
 void afti_decisions_deinit(struct afti_pool *p);
+
+/* ---- history: entries of a user, an arm (or a subject that is done) and a day each */
+#define AFTI_HISTORY_ENTRIES_MAX 512   /* of one user */
+#define AFTI_HISTORY_BYTES_MIN 1048576 /* so that no user can crowd out all others of his shard */
+#define AFTI_HISTORY_NAME 40
+enum { AFTI_HISTORY_USER = 5, AFTI_HISTORY_ARM = 5, AFTI_HISTORY_NAMES = 10 }; /* features */
+struct afti_history;
+struct afti_history_entry {
+    uint64_t id;  /* of the arm; of the subject, where done */
+    uint16_t day; /* since 1970 */
+    uint16_t shown, clicks, done;
+};
+/* NULL: no memory. Everything is taken here; later calls take none. */
+struct afti_history *afti_history_new(uint64_t bytes, uint32_t long_days);
+void afti_history_free(struct afti_history *h);
+/* afti_history_add: what more there is of (id, day). copy: all of a user's entries, at most AFTI_HISTORY_ENTRIES_MAX. */
+void afti_history_add(struct afti_history *h, struct aft_bytes user,
+                      const struct afti_history_entry *entries, uint32_t n);
+uint32_t afti_history_copy(struct afti_history *h, struct aft_bytes user,
+                           struct afti_history_entry *out);
+void afti_history_stats(struct afti_history *h, uint64_t *users, uint64_t *forgotten);
 
 /* ---- following */
 struct afti_follow {
@@ -91,6 +134,30 @@ struct afti_follow {
     uint64_t applied, refused;
 };
 
+/* ---- the spill file: spill_file.c */
+struct afti_spilled {
+    enum aft_client_topic topic;
+    int64_t time_ms;
+    struct aft_bytes key, value;
+};
+struct afti_spill {
+    pthread_mutex_t lock;
+    int fd; /* -1: there is none */
+    uint64_t max, read_at, end;
+    int64_t synced_ms;
+    bool unsynced;
+    struct aft_buffer body, record;   /* read, written */
+    atomic_uint_fast64_t left, taken; /* not yet sent again; put in since open */
+};
+/* afti_spill_open: what a file holds from before is left to be sent. AFT_E_IO, AFT_E_CONFIG (in use, another kind of file).
+ * afti_spill_put: AFT_E_AGAIN: as large as it may be. afti_spill_drain: sends what can be sent now; any time. */
+enum aft_err afti_spill_open(struct afti_spill *s, const char *path, uint64_t bytes_max,
+                             struct aft_error *e);
+void afti_spill_close(struct afti_spill *s);
+enum aft_err afti_spill_put(struct afti_spill *s, const struct afti_spilled *r,
+                            struct aft_error *e);
+void afti_spill_drain(struct aft_client *c);
+
 struct aft_client {
     struct aft_client_options options; /* strings in `own` */
     struct aft_arena own;
@@ -99,18 +166,49 @@ struct aft_client {
     struct afti_pool pool;
     struct afti_ids ids;
     struct afti_follow follow;
+    struct afti_spill spill;
     uint8_t public_key[32];
-    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held;
+    struct afti_history *history; /* NULL: none is kept */
+    char history_names[AFTI_HISTORY_NAMES]
+                      [AFTI_HISTORY_NAME]; /* of the user's features, then of the arms' */
+    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues;
 };
 
 /* request.c: fills the decision's request from the public one. AFT_E_VALUE, AFT_E_LIMIT. */
 enum aft_err afti_request_take(struct aft_client *c, struct aft_client_decision *d,
                                const struct aft_client_request *r, struct aft_error *e);
 
+/* afti_request_arm_stats: what the model's snapshot knows of the candidates, where it asks for that, beside their own features (an engine's
+ * own of the same name stands). AFT_E_LIMIT. */
+enum aft_err afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
+                                    struct aft_error *e);
+
+/* The candidates alone, each arm once, into the arena. */
+enum aft_err afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v,
+                                  uint32_t n, struct aft_candidate **candidates,
+                                  struct aft_bytes **subjects, struct aft_error *e);
+
+/* engine_slate.c: the engine's own slate, by the client's mode: the first of the eligible in their order, into d->drawn. AFT_E_VALUE: none
+ * is eligible. */
+enum aft_err afti_engine_slate(const struct aft_client *c, struct aft_client_decision *d,
+                               struct aft_error *e);
+
 /* impression.c: appends, polling while the queue is full, for at most queue_ms. */
 enum aft_err afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
                                 struct aft_bytes key, struct aft_bytes value, struct aft_error *e);
 void afti_undelivered(void *client, const struct aft_client_failure *what);
+/* afti_refused: counts it, and gives it back to on_failure. */
+void afti_refused(struct aft_client *c, const struct aft_client_failure *what);
+const char *afti_client_topic_name(const struct aft_client *c, enum aft_client_topic topic);
+
+/* history_features.c. start: by the options. shown, outcome: what was logged. extend: features of this user behind the request's own, in
+ * the decision's arena; d->user and d->time_ms are known. */
+uint16_t afti_history_day(int64_t time_ms);
+enum aft_err afti_history_start(struct aft_client *c, struct aft_error *e);
+void afti_history_shown(struct aft_client *c, const struct aft_client_decision *d);
+void afti_history_outcome(struct aft_client *c, const struct aft_outcome *x);
+enum aft_err afti_history_extend(struct aft_client *c, struct aft_client_decision *d,
+                                 struct aft_client_request *r, struct aft_error *e);
 
 /* snapshot_follow.c */
 enum aft_err afti_follow_start(struct aft_client *c, struct aft_error *e);

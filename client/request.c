@@ -1,6 +1,7 @@
 /* request.c - an engine's request becomes the house's nouns: copied into the decision's arena, checked against base/bounds.h.
  * The copy is what is scored, drawn from and logged, so these agree. One thread a decision. */
 #include <math.h>
+#include <stdio.h>
 
 #include "client/client_inner.h"
 
@@ -32,11 +33,11 @@ take_id(struct aft_arena *a, const char *s, const char *what, struct aft_bytes *
     return AFT_OK;
 }
 
+/* What a feature says but its name. */
 static enum aft_err
-take_feature(struct aft_arena *a, const struct aft_client_feature *f, struct aft_feature *out,
-             struct aft_error *e)
+take_value(struct aft_arena *a, const struct aft_client_feature *f, struct aft_feature *out,
+           struct aft_error *e)
 {
-    AFT_TRY(take_id(a, f->name, "a feature's name", &out->name, e));
     switch (f->type) {
     case AFT_CLIENT_NUMBER:
         if (!isfinite(f->number))
@@ -59,35 +60,96 @@ take_feature(struct aft_arena *a, const struct aft_client_feature *f, struct aft
 }
 
 static enum aft_err
+take_feature(struct aft_arena *a, const struct aft_client_feature *f, struct aft_feature *out,
+             struct aft_error *e)
+{
+    AFT_TRY(take_id(a, f->name, "a feature's name", &out->name, e));
+    return take_value(a, f, out, e);
+}
+
+/* No name twice: an open table of the names' hashes, half full at most. */
+static enum aft_err
 each_once(const struct aft_feature *v, uint32_t n, struct aft_error *e)
 {
-    for (uint32_t i = 1; i < n; i++)
-        for (uint32_t j = 0; j < i; j++)
-            if (aft_same(v[i].name, v[j].name))
+    uint16_t table[2 * AFT_FEATURES_MAX];
+    uint32_t size = 8;
+    while (size < 2 * n)
+        size *= 2;
+    AFT_ASSERT(size <= 2 * AFT_FEATURES_MAX);
+    memset(table, 0, size * sizeof *table);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)aft_hash64(v[i].name, 0) & (size - 1);
+        for (; table[at]; at = (at + 1) & (size - 1))
+            if (aft_same(v[table[at] - 1].name, v[i].name))
                 return AFT_FAIL(e, AFT_E_VALUE, "feature %s is given twice",
                                 (const char *)v[i].name.p);
+        table[at] = (uint16_t)(i + 1);
+    }
     return AFT_OK;
+}
+
+/* Whether `name` is what stands in `known`, whose copy ends in NUL. */
+static bool
+is_name(const char *name, struct aft_bytes known)
+{
+    return name && known.p && strncmp(name, (const char *)known.p, known.n + 1) == 0;
+}
+
+/* Candidates mostly have the same names in the same order: those of `like` are taken over, not copied, and known to be different. */
+static enum aft_err
+take_like(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
+          struct aft_features like, struct aft_feature *v, struct aft_error *e)
+{
+    bool alike = n <= like.n;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i < like.n && is_name(f[i].name, like.v[i].name)) {
+            v[i].name = like.v[i].name;
+            AFT_TRY(take_value(a, &f[i], &v[i], e));
+            continue;
+        }
+        alike = false;
+        AFT_TRY(take_feature(a, &f[i], &v[i], e));
+    }
+    return alike ? AFT_OK : each_once(v, n, e);
+}
+
+static enum aft_err
+room_for(struct aft_arena *a, uint32_t n, struct aft_feature **v, struct aft_error *e)
+{
+    if (n >= AFT_FEATURES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT, "%u features; at most %u", n, AFT_FEATURES_MAX - 1);
+    *v = aft_arena_take(a, sizeof **v * (n + 1));
+    if (!*v)
+        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    return AFT_OK;
+}
+
+static enum aft_err
+take_features(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
+              struct aft_features like, struct aft_features *out, struct aft_error *e)
+{
+    struct aft_feature *v;
+    AFT_TRY(room_for(a, n, &v, e));
+    *out = (struct aft_features){v, n};
+    return take_like(a, f, n, like, v, e);
 }
 
 /* device: one more text feature at the end, or NULL. */
 static enum aft_err
-take_features(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
-              const char *device, struct aft_features *out, struct aft_error *e)
+take_context(struct aft_arena *a, const struct aft_client_request *r, struct aft_features *out,
+             struct aft_error *e)
 {
-    uint32_t total = n + (device != NULL);
-    if (n >= AFT_FEATURES_MAX)
-        return AFT_FAIL(e, AFT_E_LIMIT, "%u features; at most %u", n, AFT_FEATURES_MAX - 1);
-    struct aft_feature *v = aft_arena_take(a, sizeof *v * (total ? total : 1));
-    if (!v)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    struct aft_feature *v;
+    uint32_t n = r->context_n;
+    AFT_TRY(room_for(a, n, &v, e));
     for (uint32_t i = 0; i < n; i++)
-        AFT_TRY(take_feature(a, &f[i], &v[i], e));
-    if (device) {
-        struct aft_client_feature extra = {"device", AFT_CLIENT_TEXT, 0, device};
-        AFT_TRY(take_feature(a, &extra, &v[n], e));
+        AFT_TRY(take_feature(a, &r->context[i], &v[i], e));
+    if (r->device) {
+        struct aft_client_feature extra = {"device", AFT_CLIENT_TEXT, 0, r->device};
+        AFT_TRY(take_feature(a, &extra, &v[n++], e));
     }
-    *out = (struct aft_features){v, total};
-    return each_once(v, total, e);
+    *out = (struct aft_features){v, n};
+    return each_once(v, n, e);
 }
 
 /* No arm twice: an open table of the arms' hashes, half full at most. */
@@ -112,28 +174,243 @@ arms_once(struct aft_arena *a, const struct aft_candidate *v, uint32_t n, struct
     return AFT_OK;
 }
 
-static enum aft_err
-take_candidates(struct aft_client_decision *d, const struct aft_client_request *r,
-                struct aft_error *e)
+enum aft_err
+afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v, uint32_t n,
+                     struct aft_candidate **candidates, struct aft_bytes **subjects,
+                     struct aft_error *e)
 {
-    uint32_t n = r->candidates_n;
-    if (n == 0 || n > AFT_CANDIDATES_MAX)
-        return AFT_FAIL(e, AFT_E_VALUE, "%u candidates; give 1 to %u", n, AFT_CANDIDATES_MAX);
-    d->candidates = aft_arena_take(&d->arena, sizeof *d->candidates * n);
-    d->subjects = aft_arena_take(&d->arena, sizeof *d->subjects * n);
-    if (!d->candidates || !d->subjects)
+    if (n == 0 || n > AFT_CANDIDATES_MAX || !v)
+        return AFT_FAIL(e, AFT_E_VALUE, "%u candidates; give 1 to %u", v ? n : 0,
+                        AFT_CANDIDATES_MAX);
+    *candidates = aft_arena_take(a, sizeof **candidates * n);
+    *subjects = aft_arena_take(a, sizeof **subjects * n);
+    if (!*candidates || !*subjects)
         return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    struct aft_features like = {0};
     for (uint32_t i = 0; i < n; i++) {
-        const struct aft_client_candidate *from = &r->candidates[i];
-        struct aft_candidate *to = &d->candidates[i];
+        const struct aft_client_candidate *from = &v[i];
+        struct aft_candidate *to = &(*candidates)[i];
         *to = (struct aft_candidate){0};
-        AFT_TRY(take_id(&d->arena, from->arm_id, "a candidate's arm_id", &to->arm_id, e));
-        AFT_TRY(
-            take_text(&d->arena, from->subject, AFT_ID_BYTES_MAX, "a subject", &d->subjects[i], e));
-        AFT_TRY(take_text(&d->arena, from->mask, AFT_ID_BYTES_MAX, "a mask", &to->mask, e));
-        AFT_TRY(take_features(&d->arena, from->features, from->features_n, NULL, &to->features, e));
+        AFT_TRY(take_id(a, from->arm_id, "a candidate's arm_id", &to->arm_id, e));
+        AFT_TRY(take_text(a, from->subject, AFT_ID_BYTES_MAX, "a subject", &(*subjects)[i], e));
+        AFT_TRY(take_text(a, from->mask, AFT_ID_BYTES_MAX, "a mask", &to->mask, e));
+        AFT_TRY(take_features(a, from->features, from->features_n, like, &to->features, e));
+        like = to->features;
     }
-    return arms_once(&d->arena, d->candidates, n, e);
+    return arms_once(a, *candidates, n, e);
+}
+
+/* A catalogue's: the table is ours, so that masks can be put into it; what it points to is the catalogue's. */
+static enum aft_err
+take_catalogue(struct aft_client *c, struct aft_client_decision *d,
+               const struct aft_client_request *r, struct aft_error *e)
+{
+    const struct aft_client_catalogue *k = r->catalogue;
+    if (r->candidates || k->client != c)
+        return AFT_FAIL(e, AFT_E_VALUE,
+                        k->client != c ? "the catalogue is another client's"
+                                       : "give candidates or a catalogue, not both");
+    d->candidates = aft_arena_take(&d->arena, sizeof *d->candidates * k->n);
+    if (!d->candidates)
+        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    memcpy(d->candidates, k->candidates, sizeof *d->candidates * k->n);
+    d->subjects = k->subjects;
+    d->catalogue = (struct aft_client_catalogue *)(uintptr_t)k; /* to give it back */
+    afti_catalogue_hold(k);
+    d->request.revision = k->revision;
+    d->request.candidates_n = k->n;
+    return AFT_OK;
+}
+
+static enum aft_err
+take_masks(struct aft_client_decision *d, const struct aft_client_request *r, struct aft_error *e)
+{
+    for (uint32_t i = 0; r->masks && i < d->request.candidates_n; i++)
+        if (r->masks[i] && !d->candidates[i].mask.p)
+            AFT_TRY(take_text(&d->arena, r->masks[i], AFT_ID_BYTES_MAX, "a mask",
+                              &d->candidates[i].mask, e));
+    return AFT_OK;
+}
+
+/* ---- features of this request alone: behind the candidate's others, which are then a copy with room for them */
+static enum aft_err
+count_own(struct aft_client_decision *d, const struct aft_client_own *v, uint32_t n,
+          struct aft_error *e)
+{
+    uint32_t candidates = d->request.candidates_n;
+    d->fresh = aft_arena_take(&d->arena, sizeof *d->fresh * candidates);
+    if (!d->fresh)
+        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    memset(d->fresh, 0, sizeof *d->fresh * candidates);
+    for (uint32_t i = 0; i < n; i++) {
+        if (v[i].candidate >= candidates)
+            return AFT_FAIL(e, AFT_E_VALUE, "own feature %u is of candidate %u (of %u)", i,
+                            v[i].candidate, candidates);
+        d->fresh[v[i].candidate]++;
+    }
+    return AFT_OK;
+}
+
+static enum aft_err
+make_room(struct aft_client_decision *d, uint32_t candidate, struct aft_error *e)
+{
+    struct aft_features *f = &d->candidates[candidate].features;
+    uint32_t total = f->n + d->fresh[candidate];
+    if (total >= AFT_FEATURES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT, "%u features; at most %u", total, AFT_FEATURES_MAX - 1);
+    struct aft_feature *v = aft_arena_take(&d->arena, sizeof *v * total);
+    if (!v)
+        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    if (f->n)
+        memcpy(v, f->v, sizeof *v * f->n);
+    f->v = v;
+    return AFT_OK;
+}
+
+static enum aft_err
+take_own(struct aft_client_decision *d, const struct aft_client_own *v, uint32_t n,
+         struct aft_error *e)
+{
+    if (n == 0)
+        return AFT_OK;
+    AFT_TRY(count_own(d, v, n, e));
+    for (uint32_t i = 0; i < d->request.candidates_n; i++)
+        if (d->fresh[i])
+            AFT_TRY(make_room(d, i, e));
+    for (uint32_t i = 0; i < n; i++) {
+        struct aft_features *f = &d->candidates[v[i].candidate].features;
+        struct aft_feature *to = (struct aft_feature *)(uintptr_t)&f->v[f->n];
+        AFT_TRY(take_feature(&d->arena, &v[i].feature, to, e));
+        for (uint32_t j = 0; j < f->n; j++)
+            if (aft_same(f->v[j].name, to->name))
+                return AFT_FAIL(e, AFT_E_VALUE, "feature %s is given twice",
+                                (const char *)to->name.p);
+        f->n++;
+    }
+    d->request.fresh = d->fresh;
+    return AFT_OK;
+}
+
+static enum aft_err
+take_recent(struct aft_client_decision *d, const float *recent, struct aft_error *e)
+{
+    uint32_t n = d->request.candidates_n;
+    if (!recent)
+        return AFT_OK;
+    struct aft_bytes copy =
+        aft_arena_copy(&d->arena, (struct aft_bytes){(const uint8_t *)recent, n * sizeof *recent});
+    if (!copy.p)
+        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    d->request.recent = (const float *)(const void *)copy.p;
+    return AFT_OK;
+}
+
+static enum aft_err
+take_candidates(struct aft_client *c, struct aft_client_decision *d,
+                const struct aft_client_request *r, struct aft_error *e)
+{
+    d->request.candidates_n = r->candidates_n;
+    if (r->catalogue)
+        AFT_TRY(take_catalogue(c, d, r, e));
+    else
+        AFT_TRY(afti_candidates_take(&d->arena, r->candidates, r->candidates_n, &d->candidates,
+                                     &d->subjects, e));
+    d->request.candidates = d->candidates;
+    AFT_TRY(take_masks(d, r, e));
+    AFT_TRY(take_own(d, r->own, r->own_n, e));
+    return take_recent(d, r->recent, e);
+}
+
+/* "<key>#<epoch>", from epoch 1 on. */
+static enum aft_err
+take_key(struct aft_client_decision *d, const struct aft_client_request *r, struct aft_bytes id,
+         struct aft_error *e)
+{
+    char text[AFT_ID_BYTES_MAX + 1];
+    d->request.key = id;
+    if (r->key)
+        AFT_TRY(take_id(&d->arena, r->key, "key", &d->request.key, e));
+    if (!r->epoch)
+        return AFT_OK;
+    int n = snprintf(text, sizeof text, "%s#%u", (const char *)d->request.key.p, r->epoch);
+    if (n < 0 || (size_t)n >= sizeof text)
+        return AFT_FAIL(e, AFT_E_LIMIT, "the key with its epoch is longer than %u bytes",
+                        AFT_ID_BYTES_MAX);
+    return take_id(&d->arena, text, "key", &d->request.key, e);
+}
+
+/* What the engine drew by itself: only where it decides, and the library does not. */
+static enum aft_err
+take_propensities(const struct aft_client *c, struct aft_client_decision *d,
+                  const struct aft_client_request *r, struct aft_error *e)
+{
+    d->has_propensities = r->propensities != NULL;
+    if (!r->propensities)
+        return AFT_OK;
+    if (c->options.mode != AFT_CLIENT_LOG_ONLY)
+        return AFT_FAIL(e, AFT_E_VALUE,
+                        "request.propensities are given, but the mode is not AFT_CLIENT_LOG_ONLY");
+    if ((unsigned)r->propensities_kind >= AFT_CLIENT_UNKNOWN)
+        return AFT_FAIL(e, AFT_E_VALUE,
+                        "request.propensities_kind must be exact, exact given draws or estimated");
+    d->propensities_kind = (enum aft_propensity_kind)r->propensities_kind;
+    for (uint32_t i = 0; i < r->k; i++) {
+        d->propensities[i] = r->propensities[i];
+        if (!(r->propensities[i] > 0 && r->propensities[i] <= 1))
+            return AFT_FAIL(e, AFT_E_VALUE, "propensity %u is %g; give (0, 1]", i,
+                            r->propensities[i]);
+    }
+    return AFT_OK;
+}
+
+/* ---- what the snapshot knows of an arm */
+static bool
+has(const struct aft_features *f, struct aft_bytes name)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        if (aft_same(f->v[i].name, name))
+            return true;
+    return false;
+}
+
+/* Behind the candidate's others, as features of this request alone. */
+static enum aft_err
+add_stats(struct aft_client_decision *d, uint32_t candidate, const struct aft_feature *more,
+          uint32_t n, struct aft_error *e)
+{
+    struct aft_candidate *x = &d->candidates[candidate];
+    uint32_t at = x->features.n;
+    struct aft_feature *v = aft_arena_take(&d->arena, sizeof *v * (at + n));
+    if (!v || at + n >= AFT_FEATURES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT,
+                        "arm %s has %u features, and features.arm.stats adds %u: at most %u",
+                        (const char *)x->arm_id.p, at, n, AFT_FEATURES_MAX - 1);
+    if (at)
+        memcpy(v, x->features.v, sizeof *v * at);
+    for (uint32_t i = 0; i < n; i++)
+        if (!has(&x->features, more[i].name))
+            v[at++] = more[i];
+    d->fresh[candidate] += at - x->features.n;
+    x->features = (struct aft_features){v, at};
+    return AFT_OK;
+}
+
+enum aft_err
+afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
+                       struct aft_error *e)
+{
+    struct aft_feature more[AFT_ARM_STATS_MAX];
+    uint32_t candidates = d->request.candidates_n;
+    if (aft_model_arm_stats(m, d->candidates[0].arm_id, d->time_ms, more) == 0)
+        return AFT_OK; /* nobody asks */
+    if (!d->request.fresh)
+        AFT_TRY(count_own(d, NULL, 0, e));
+    d->request.fresh = d->fresh;
+    for (uint32_t i = 0; i < candidates; i++) {
+        uint32_t n = aft_model_arm_stats(m, d->candidates[i].arm_id, d->time_ms, more);
+        AFT_TRY(add_stats(d, i, more, n, e));
+    }
+    return AFT_OK;
 }
 
 enum aft_err
@@ -153,15 +430,17 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d,
     AFT_TRY(take_id(a, r->decision_id ? r->decision_id : made, "decision_id", &id, e));
     d->view.decision_id = (const char *)id.p;
     d->view.user_id = (const char *)d->user.p;
-    d->request = (struct aft_request){.k = r->k, .candidates_n = r->candidates_n, .key = id};
-    if (r->key)
-        AFT_TRY(take_id(a, r->key, "key", &d->request.key, e));
-    AFT_TRY(take_features(a, r->context, r->context_n, r->device, &d->request.context, e));
-    AFT_TRY(take_candidates(d, r, e));
-    d->request.candidates = d->candidates;
-    d->request.baseline =
-        afti_on_baseline(c->options.baseline_share, c->options.baseline_salt, d->user);
+    d->request = (struct aft_request){.k = r->k};
+    AFT_TRY(take_key(d, r, id, e));
     d->time_ms = r->time_ms ? r->time_ms : afti_client_now(c);
+    struct aft_client_request more = *r; /* with what is known of the user */
+    AFT_TRY(afti_history_extend(c, d, &more, e));
+    AFT_TRY(take_context(a, &more, &d->request.context, e));
+    AFT_TRY(take_candidates(c, d, &more, e));
+    AFT_TRY(take_propensities(c, d, r, e));
+    d->request.baseline =
+        c->options.mode == AFT_CLIENT_LIVE &&
+        afti_on_baseline(c->options.baseline_share, c->options.baseline_salt, d->user);
     d->deferred = r->deferred;
     return AFT_OK;
 }

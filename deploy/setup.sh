@@ -15,7 +15,7 @@ SETUP_PYTHON=(python3 python3-venv)
 SETUP_CHECK=(clang clang-tidy clang-format git)
 SETUP_SANITIZE=(libclang-rt-14-dev)
 SETUP_KAFKA=(maven curl)
-SETUP_PIP=(fastavro==1.13.1 confluent-kafka==2.16.1)
+SETUP_PIP=(fastavro==1.13.1 confluent-kafka==2.16.1 numpy==2.2.6 pytest==8.4.2 setuptools==80.9.0 wheel==0.45.1)
 
 setup_say() { printf '%s\n' "$@" >&2; } # a line an argument
 
@@ -110,4 +110,19 @@ setup_python() {
         touch "$mark"
     fi
     printf '%s\n' "$venv/bin/python"
+}
+
+# setup_wheel BUILD builds the wheel `aftertouch` over BUILD's library, as a user would, installs it into BUILD/python/site, and prints
+# that folder (for PYTHONPATH, with setup_python's python).
+setup_wheel() {
+    local python out=$1/python source
+    python=$(setup_python) || return 1
+    source=$out/source
+    rm -rf "$out"
+    mkdir -p "$out"
+    cp -r "$setup_root/client/python" "$source" # setuptools builds beside its sources
+    AFTERTOUCH_LIBRARY=$1/lib/libaftertouch.so.0 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+        --wheel-dir "$out" "$source" >&2 &&
+        "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$out/site" "$out"/aftertouch-*.whl >&2 || return 1
+    printf '%s\n' "$out/site"
 }

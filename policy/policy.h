@@ -57,7 +57,8 @@ struct aft_named_number { /* of an arm, of a device */
     double value;
 };
 struct aft_policy_settings {
-    uint32_t bits; /* features.bits */
+    uint32_t bits;      /* features.bits */
+    uint32_t arm_stats; /* features.arm.stats: which, arm_stats.c */
     struct aft_interaction interactions[AFT_INTERACTIONS_MAX];
     uint32_t interactions_n;
     struct aft_buckets buckets[AFT_BUCKETS_MAX];
@@ -109,6 +110,13 @@ struct aft_bytes
 aft_model_snapshot_id(const struct aft_model *m); /* hex digest, or absent for the uniform one */
 int64_t aft_model_round(const struct aft_model *m);
 
+/* aft_model_arm_stats: what the model's snapshot knows of an arm at that time (Unix, ms), as the features that features.arm.stats names
+ * (arm_stats.c: arm.ctr, ...), at most AFT_ARM_STATS_MAX; returns how many: 0 where nobody asked, and of the uniform model. Names are
+ * static. Whoever decides puts them beside the arm's own features, before the decision, and logs them with it. Any thread. */
+enum { AFT_ARM_STATS_MAX = 5 };
+uint32_t aft_model_arm_stats(const struct aft_model *m, struct aft_bytes arm_id, int64_t time_ms,
+                             struct aft_feature out[AFT_ARM_STATS_MAX]);
+
 /* aft_model_load: what a set serves (policy/snapshot.h) -> a model. AFT_E_AGAIN: nothing yet. */
 enum aft_err aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out,
                             struct aft_error *e) AFT_MUST_CHECK;
@@ -122,10 +130,12 @@ struct aft_request {
         k; /* slots wanted, 1 .. AFT_SLATE_MAX; fewer eligible, or policy.slots.<device>: a shorter slate */
     struct aft_bytes key; /* what the draw is keyed by: normally the decision id */
     bool baseline;        /* decide uniformly at random, whatever the model says */
-    /* 0, or a number of the caller's choice, by which it promises: whenever this scratch has seen the same revision with the same
-     * `candidates` and `candidates_n`, ids and features (not masks) were what they are now, bytes and all. They are then resolved
-     * once a snapshot, and a decision no longer reads them. A change of anything wants a new number. Results are the same. */
+    /* 0, or a number of the caller's choice, by which it promises: whenever this scratch has seen the same revision, ids and features
+     * (not masks) of the candidates_n candidates were what they are now, bytes and all, wherever they lay. They are then resolved once
+     * a snapshot, and a decision no longer reads them. A change of anything wants a new number. Results are the same. */
     uint64_t revision;
+    /* NULL, or of each candidate (candidates_n of them): how many of its last features are this request's and not the revision's. */
+    const uint32_t *fresh;
     /* NULL, or how often each candidate was shown to this user lately (candidates_n of them, finite, >= 0); instead of the feature
      * that policy.repetition.feature names. They may change while the revision stays. */
     const float *recent;

@@ -143,6 +143,54 @@ truth_of(struct world *w, struct aft_digest *out)
     return x;
 }
 
+/* ---- what `explain` reads: the rounds that count, and the manifests, of which a publishing round's covers what the round did */
+struct told {
+    const struct rounds_read *truth;
+    int64_t n, publishing[2000];
+    size_t publishing_n, found;
+};
+
+static void
+told_round(void *ctx, int64_t offset, const struct aft_round_record *r)
+{
+    struct told *t = ctx;
+    assert_true(offset >= 0 && r->round == t->n + 1);
+    for (int p = 0; p < PARTITIONS; p++)
+        assert_int_equal(r->ends[p].next_seq, t->truth->ends[t->n][p].next_seq);
+    t->n++;
+    if (r->publish != AFT_PUBLISH_NONE)
+        t->publishing[t->publishing_n++] = r->round;
+}
+
+static void
+told_manifest(void *ctx, const struct aft_snapshot_seen *seen)
+{
+    struct told *t = ctx;
+    bool promised = false;
+    if (!seen->record)
+        return;
+    const struct aft_manifest *m = &seen->record->manifest;
+    assert_int_equal(m->ends_n, PARTITIONS);
+    for (size_t i = 0; i < t->publishing_n; i++)
+        promised = promised || t->publishing[i] == seen->record->round;
+    assert_true(promised);
+    for (int p = 0; p < PARTITIONS; p++)
+        assert_int_equal(m->ends[p].next_seq, t->truth->ends[seen->record->round - 1][p].next_seq);
+    t->found++;
+}
+
+static void
+check_told(struct world *w, const struct rounds_read *truth)
+{
+    struct told *t = calloc(1, sizeof *t);
+    const struct aft_learning_visit visit = {t, told_round, told_manifest};
+    t->truth = truth;
+    WORLD_OK(aft_learning_each(w->config, w->log, &visit, &world_error));
+    assert_int_equal(t->n, truth->n);
+    assert_true(t->found > 0);
+    free(t);
+}
+
 static void
 check_all(struct world *w, struct student *s, int64_t least_rounds)
 {
@@ -156,6 +204,7 @@ check_all(struct world *w, struct student *s, int64_t least_rounds)
     assert_int_equal(status.pending, 0);
     assert_true(x->n >= least_rounds && status.learner.learned > 100);
     assert_memory_equal(&truth, &status.digest, sizeof truth);
+    check_told(w, x);
     aft_arena_deinit(&x->arena);
     free(x);
 }
@@ -187,14 +236,24 @@ undisturbed(void **state)
     school_close(&x);
 }
 
+/* Whoever starts shares the work among as many threads as it likes. */
+static void
+share(struct school *x, bool shares)
+{
+    const char *const shards[] = {"1", "2", "4"};
+    if (!shares)
+        return;
+    world_set(&x->w, "learner.shards", shards[aft_random_below(&x->w.r, 3)]);
+    WORLD_OK(aft_config_check(x->w.config, &world_error));
+}
+
 /* One learner, killed at any step, or two at once: overtaking each other. */
 static void
-killed_and_overtaken(void **state)
+kill_and_overtake(bool shares, uint64_t seed, long rounds)
 {
-    (void)state;
-    uint64_t seed = kit_seed(61), repeated = 0;
+    uint64_t repeated = 0;
     int fenced = 0, kills = 0;
-    for (long k = 0; k < kit_rounds(8); k++) {
+    for (long k = 0; k < rounds; k++) {
         struct school x;
         struct student s[2] = {{0}};
         school_open(&x, seed + (uint64_t)k);
@@ -207,7 +266,7 @@ killed_and_overtaken(void **state)
             if (y < 30)
                 school_step(&x);
             else if (!one->learning && y < 50)
-                student_start(&x.w, one);
+                share(&x, shares), student_start(&x.w, one);
             else if (one->learning && y < 34)
                 student_kill(one), kills++;
             else if (one->learning)
@@ -217,6 +276,7 @@ killed_and_overtaken(void **state)
             if (s[i].learning)
                 student_kill(&s[i]);
         snapshots_left = 1 << 30;
+        share(&x, shares);
         student_start(&x.w, &s[0]);
         check_all(&x.w, &s[0], 10);
         struct published *p = published_of(&x.w);
@@ -232,12 +292,27 @@ killed_and_overtaken(void **state)
     assert_true(kills > 50 && fenced > 20 && repeated > 5);
 }
 
+static void
+killed_and_overtaken(void **state)
+{
+    (void)state;
+    kill_and_overtake(false, kit_seed(61), kit_rounds(8));
+}
+
+static void
+shared_killed_and_overtaken(void **state)
+{
+    (void)state;
+    kill_and_overtake(true, kit_seed(62), kit_rounds(8));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(undisturbed),
         cmocka_unit_test(killed_and_overtaken),
+        cmocka_unit_test(shared_killed_and_overtaken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
