@@ -191,24 +191,24 @@ positions_of(const struct aft_scratch *s, uint32_t n, const uint32_t *slate, uin
 
 enum aft_err
 aft_shadow(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-           const uint32_t *slate, uint32_t k, double *p, struct aft_error *e)
+           const uint32_t *slate, uint32_t n, double *p, struct aft_error *e)
 {
     const struct aft_policy_settings *set = &m->plan.settings;
-    uint32_t n = 0, at[AFT_SLATE_MAX];
+    uint32_t all = 0, at[AFT_SLATE_MAX];
     bool uniform = m->uniform || m->law.uniform;
-    AFT_TRY(eligible(s, r, &n, e));
-    if (k < 1 || k > AFT_SLATE_MAX || !positions_of(s, n, slate, k, at))
-        return AFT_FAIL(e, AFT_E_VALUE, "a slate of %u that is not among the eligible", k);
-    AFT_TRY(weigh(m, s, r, n, k, uniform, e));
-    double epsilon = uniform ? 0 : afti_floor_of(m, n);
+    AFT_TRY(eligible(s, r, &all, e));
+    if (n < 1 || n > AFT_SLATE_MAX || !positions_of(s, all, slate, n, at))
+        return AFT_FAIL(e, AFT_E_VALUE, "a slate of %u that is not among the eligible", n);
+    AFT_TRY(weigh(m, s, r, all, n, uniform, e));
+    double epsilon = uniform ? 0 : afti_floor_of(m, all);
     if (uniform || !afti_diverse(set)) {
-        aft_pl_weights(s->log_w, n, epsilon, s->w);
-        aft_pl_conditionals(s->w, n, at, k, p);
+        aft_pl_weights(s->log_w, all, epsilon, s->w);
+        aft_pl_conditionals(s->w, all, at, n, p);
         return AFT_OK;
     }
-    afti_topics(m, s, r, n);
-    aft_pl_weights(s->log_w, n, 0, s->w);
-    struct afti_sequence q = sequence_of(set, s, n, epsilon);
-    afti_sequence_conditionals(&q, at, k, p);
+    afti_topics(m, s, r, all);
+    aft_pl_weights(s->log_w, all, 0, s->w);
+    struct afti_sequence q = sequence_of(set, s, all, epsilon);
+    afti_sequence_conditionals(&q, at, n, p);
     return AFT_OK;
 }
