@@ -216,6 +216,7 @@ afti_grid_item(struct afti_table *t, bool grow)
 {
     struct afti_grid *g = &t->grid;
     const struct afti_terms *s = &t->terms;
+    bool alone = aft_features_identity(&s->plan); /* the constant's row stays 0 */
     g->n = 0;
     if (grow && !g->normed)
         norms(t, false);
@@ -223,7 +224,7 @@ afti_grid_item(struct afti_table *t, bool grow)
         const struct aft_term *term = i ? &s->own[i - 1] : &s->shared[0];
         uint32_t r = i && t->known ? t->known->at[i - 1] : AFT_NOWHERE;
         r = r == AFT_NOWHERE ? row_of(t, term, grow) : r;
-        if (r == AFT_NOWHERE)
+        if (r == AFT_NOWHERE || (i == 0 && alone))
             continue;
         g->at[g->n] = r;
         g->position[g->n] = i;
@@ -384,6 +385,14 @@ afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
         sums_of(t, m, &s); /* a new entry may have moved them */
         helped = i;
     }
+}
+
+void
+afti_grid_constant(const struct afti_table *t)
+{
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    if (b->rows.n)
+        memset(b->v, 0, (size_t)b->members * b->stride * sizeof *b->v);
 }
 
 void
