@@ -91,6 +91,8 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     AFT_TRY(own(&c->own, &o->policy, AFT_ID_BYTES_MAX, "policy", e));
     AFT_TRY(own(&c->own, &o->baseline, AFT_ID_BYTES_MAX, "baseline", e));
     AFT_TRY(own(&c->own, &o->baseline_salt, AFT_ID_BYTES_MAX, "baseline_salt", e));
+    AFT_TRY(own(&c->own, &o->history_click, AFT_ID_BYTES_MAX, "history_click", e));
+    AFT_TRY(own(&c->own, &o->history_task, AFT_ID_BYTES_MAX, "history_task", e));
     AFT_TRY(own(&c->own, &o->engine_policy, AFT_ID_BYTES_MAX, "engine_policy", e));
     AFT_TRY(own(&c->own, &o->spill_file, 4000, "spill_file", e));
     AFT_TRY(own(&c->own, &o->impressions_topic, AFT_ID_BYTES_MAX, "impressions_topic", e));
@@ -114,6 +116,7 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
         memcpy(c->public_key, o->public_key, sizeof c->public_key);
         aft_snapshot_set_key(c->follow.set, c->public_key);
     }
+    AFT_TRY(afti_history_start(c, e));
     return afti_ids_init(&c->ids, o->seed, e);
 }
 
@@ -146,6 +149,7 @@ static void delete (struct aft_client *c)
     afti_spill_close(&c->spill);
     afti_decisions_deinit(&c->pool);
     afti_cell_deinit(&c->cell);
+    afti_history_free(c->history);
     aft_snapshot_set_free(c->follow.set);
     pthread_cond_destroy(&c->follow.moved);
     pthread_mutex_destroy(&c->follow.lock);
@@ -298,6 +302,7 @@ aft_client_info(struct aft_client *c, struct aft_client_info *info)
     x.impressions = atomic_load(&c->impressions);
     x.outcomes = atomic_load(&c->outcomes);
     x.undelivered = atomic_load(&c->undelivered);
+    afti_history_stats(c->history, &x.history_users, &x.history_forgotten);
     x.waiting = c->transport.waiting ? c->transport.waiting(c->transport.ctx) : 0;
     x.spilled = atomic_load(&c->spill.taken);
     x.spill_waiting = atomic_load(&c->spill.left);

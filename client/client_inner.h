@@ -8,6 +8,8 @@
  *   decide.c           decide, mask late
  *   engine_slate.c     what is shown when the model does not decide: apprentice, log-only
  *   impression.c       a decision, an outcome -> records
+ *   history.c          what users were shown and did lately: a bounded table
+ *   history_features.c its figures, for caps and as features
  *   snapshot_follow.c  records of the snapshots topic -> the next model
  *   snapshot_file.c    the last good snapshot on disk
  *   snapshot_container.c   one that `aftertouch snapshot export` or `learn` wrote
@@ -96,6 +98,27 @@ struct aft_client_decision *afti_decisions_take(struct afti_pool *p);
 void afti_decisions_give(struct afti_pool *p, struct aft_client_decision *d);
 void afti_decisions_deinit(struct afti_pool *p);
 
+/* ---- history: entries of a user, an arm (or a subject that is done) and a day each */
+#define AFTI_HISTORY_ENTRIES_MAX 512   /* of one user */
+#define AFTI_HISTORY_BYTES_MIN 1048576 /* so that no user can crowd out all others of his shard */
+#define AFTI_HISTORY_NAME 40
+enum { AFTI_HISTORY_USER = 5, AFTI_HISTORY_ARM = 5, AFTI_HISTORY_NAMES = 10 }; /* features */
+struct afti_history;
+struct afti_history_entry {
+    uint64_t id;  /* of the arm; of the subject, where done */
+    uint16_t day; /* since 1970 */
+    uint16_t shown, clicks, done;
+};
+/* NULL: no memory. Everything is taken here; later calls take none. */
+struct afti_history *afti_history_new(uint64_t bytes, uint32_t long_days);
+void afti_history_free(struct afti_history *h);
+/* afti_history_add: what more there is of (id, day). copy: all of a user's entries, at most AFTI_HISTORY_ENTRIES_MAX. */
+void afti_history_add(struct afti_history *h, struct aft_bytes user,
+                      const struct afti_history_entry *entries, uint32_t n);
+uint32_t afti_history_copy(struct afti_history *h, struct aft_bytes user,
+                           struct afti_history_entry *out);
+void afti_history_stats(struct afti_history *h, uint64_t *users, uint64_t *forgotten);
+
 /* ---- following */
 struct afti_follow {
     pthread_mutex_t lock; /* around everything here; deciders never take it */
@@ -145,6 +168,9 @@ struct aft_client {
     struct afti_follow follow;
     struct afti_spill spill;
     uint8_t public_key[32];
+    struct afti_history *history; /* NULL: none is kept */
+    char history_names[AFTI_HISTORY_NAMES]
+                      [AFTI_HISTORY_NAME]; /* of the user's features, then of the arms' */
     atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues;
 };
 
@@ -174,6 +200,15 @@ void afti_undelivered(void *client, const struct aft_client_failure *what);
 /* afti_refused: counts it, and gives it back to on_failure. */
 void afti_refused(struct aft_client *c, const struct aft_client_failure *what);
 const char *afti_client_topic_name(const struct aft_client *c, enum aft_client_topic topic);
+
+/* history_features.c. start: by the options. shown, outcome: what was logged. extend: features of this user behind the request's own, in
+ * the decision's arena; d->user and d->time_ms are known. */
+uint16_t afti_history_day(int64_t time_ms);
+enum aft_err afti_history_start(struct aft_client *c, struct aft_error *e);
+void afti_history_shown(struct aft_client *c, const struct aft_client_decision *d);
+void afti_history_outcome(struct aft_client *c, const struct aft_outcome *x);
+enum aft_err afti_history_extend(struct aft_client *c, struct aft_client_decision *d,
+                                 struct aft_client_request *r, struct aft_error *e);
 
 /* snapshot_follow.c */
 enum aft_err afti_follow_start(struct aft_client *c, struct aft_error *e);

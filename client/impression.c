@@ -171,6 +171,7 @@ aft_client_log_impression(struct aft_client *c, struct aft_client_decision *d,
                                  aft_buffer_bytes(&d->record), &e);
     if (err == AFT_OK) {
         d->logged = true;
+        afti_history_shown(c, d);
         atomic_fetch_add_explicit(&c->impressions, 1, memory_order_relaxed);
     }
     return afti_client_public(err, &e, why);
@@ -236,7 +237,9 @@ aft_client_log_outcome(struct aft_client *c, const struct aft_client_outcome *ou
     err = afti_client_append(c, AFT_CLIENT_OUTCOMES, x.timestamp_ms, x.user_id,
                              aft_buffer_bytes(&d->record), &e);
     afti_decisions_give(&c->pool, d);
-    if (err == AFT_OK)
+    if (err == AFT_OK) {
+        afti_history_outcome(c, &x);
         atomic_fetch_add_explicit(&c->outcomes, 1, memory_order_relaxed);
+    }
     return afti_client_public(err, &e, why);
 }
