@@ -4,9 +4,9 @@
  *
  * RATE outcomes a second and four times as many impressions, event time is now, partition 0; each outcome names an impression of a second
  * ago. An outcome's latency is from the moment when it was due to be sent (not from when it was: no coordinated omission) until the
- * example that it caused was read. The first fifth is not counted. With SNAPSHOTS (and aftertouch run with the learner)
- * also until a snapshot's manifest was read that has learned that example: its ends say so. Topics are read from their ends. Prints the quantiles and what is left
- * of them without DISORDER_MS, which no join that waits for order can save.
+ * example that it caused was read. The first fifth is not counted. With SNAPSHOTS (where the service learns too) also until a snapshot's
+ * manifest was read that has learned that example: its ends say so. Topics are read from their ends. Prints the quantiles and what is
+ * left of them without DISORDER_MS, which no join that waits for order can save.
  */
 #include <stdio.h>
 #include <stdlib.h>
