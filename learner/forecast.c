@@ -10,7 +10,8 @@
  *             items that opened is exactly what they gained in the end.
  *   rest      U[level]: V at every moment that an item spent in that level before it settled, on the average over all those moments
  *   exact     for ridge, shared, one voter, where b alone depends on rewards: b holds the sum over cohorts and levels of
- *             coefficient x sum[l], the coefficient being V at the cohort's age, linear between ages. Each hour of event time all coefficients, and so what is in b, are made anew; an item that gains moves to
+ *             coefficient x sum[l], the coefficient being V at the cohort's age, linear between ages. Each hour of event time all
+ *             coefficients, and so what is in b, are made anew; an item that gains moves to
  *             another level; one that settles leaves. When all have left nothing of any forecast is in b.
  *   labels    for all others, which can only learn an item again while it is at hand: its label is its reward + the cohort's
  *             coefficient of its level, at OPEN; REVISE moves it from the one to the other, SETTLE to its reward alone. A cohort's
