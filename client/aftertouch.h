@@ -141,6 +141,7 @@ struct aft_client_options {
     const char *history_click;   /* outcomes of this kind are clicks: "click" */
     const char *history_task;    /* and these say that the task of their subject is done: "key_task_completed" */
     bool history_features;       /* decisions get it as features: true */
+    const char *history_file;    /* read at open, if it is there, and written at close; NULL: a restart forgets */
 };
 /* clang-format on */
 #define AFT_CLIENT_OPTIONS                                                                        \
@@ -148,7 +149,7 @@ struct aft_client_options {
         sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes",  \
             0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch", 0, 0, 0, 0, 0, \
             AFT_CLIENT_LIVE, "engine", 0, 64 << 20, false, 0, 0, 0, 7, 30, "click",               \
-            "key_task_completed", true                                                            \
+            "key_task_completed", true, 0                                                         \
     }
 
 /* aft_client_open starts from the file, if there is one, then follows the topic, if there are servers. With no snapshot at all it
@@ -360,6 +361,9 @@ AFT_CLIENT_API enum aft_client_code aft_client_flush(struct aft_client *client, 
  *
  * For caps: ask before deciding, and mask. Where one key serves many decisions, a cap that their own exposures reached wants a new
  * request.epoch: see aft_client_decision_mask.
+ *
+ * options.history_file keeps it over a restart: written by aft_client_close (AFT_CLIENT_IO where that fails), read by aft_client_open
+ * (AFT_CLIENT_IO where it is damaged). It holds hashes of users and arms, no ids.
  *
  * Several processes: each knows what it logged itself; send a user to the same one. */
 struct aft_client_history {

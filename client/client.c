@@ -92,6 +92,7 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     AFT_TRY(own(&c->own, &o->baseline, AFT_ID_BYTES_MAX, "baseline", e));
     AFT_TRY(own(&c->own, &o->baseline_salt, AFT_ID_BYTES_MAX, "baseline_salt", e));
     AFT_TRY(own(&c->own, &o->history_click, AFT_ID_BYTES_MAX, "history_click", e));
+    AFT_TRY(own(&c->own, &o->history_file, 4000, "history_file", e));
     AFT_TRY(own(&c->own, &o->history_task, AFT_ID_BYTES_MAX, "history_task", e));
     AFT_TRY(own(&c->own, &o->engine_policy, AFT_ID_BYTES_MAX, "engine_policy", e));
     AFT_TRY(own(&c->own, &o->spill_file, 4000, "spill_file", e));
@@ -265,6 +266,12 @@ aft_client_close(struct aft_client *c, int32_t timeout_ms, struct aft_client_err
 {
     AFT_ASSERT(atomic_load(&c->held) == 0);
     enum aft_client_code code = aft_client_flush(c, timeout_ms, why);
+    struct aft_error e;
+    if (c->history && c->options.history_file) {
+        enum aft_err err = afti_history_save(c->history, c->options.history_file, &e);
+        if (code == AFT_CLIENT_OK)
+            code = afti_client_public(err, &e, why);
+    }
     delete (c);
     return code;
 }

@@ -9,6 +9,7 @@
  *   engine_slate.c     what is shown when the model does not decide: apprentice, log-only
  *   impression.c       a decision, an outcome -> records
  *   history.c          what users were shown and did lately: a bounded table
+ *   history_file.c     the same over a restart
  *   history_features.c its figures, for caps and as features
  *   snapshot_follow.c  records of the snapshots topic -> the next model
  *   snapshot_file.c    the last good snapshot on disk
@@ -117,6 +118,15 @@ void afti_history_add(struct afti_history *h, struct aft_bytes user,
                       const struct afti_history_entry *entries, uint32_t n);
 uint32_t afti_history_copy(struct afti_history *h, struct aft_bytes user,
                            struct afti_history_entry *out);
+/* put: by the user's hash. each: all users, of each shard those first that were least lately used. */
+void afti_history_put(struct afti_history *h, struct aft_hash128 user,
+                      const struct afti_history_entry *entries, uint32_t n);
+typedef void (*afti_history_sink)(void *ctx, struct aft_hash128 user,
+                                  const struct afti_history_entry *v, uint32_t n);
+void afti_history_each(struct afti_history *h, afti_history_sink sink, void *ctx);
+/* history_file.c: AFT_E_IO. load: a file that is not there is AFT_OK: a first start. */
+enum aft_err afti_history_save(struct afti_history *h, const char *path, struct aft_error *e);
+enum aft_err afti_history_load(struct afti_history *h, const char *path, struct aft_error *e);
 void afti_history_stats(struct afti_history *h, uint64_t *users, uint64_t *forgotten);
 
 /* ---- following */
@@ -233,6 +243,11 @@ enum aft_err afti_client_snapshot_load(struct aft_client *c, const char *path, b
                                        struct aft_error *e);
 enum aft_err afti_client_snapshot_save(const struct aft_snapshot_set *set, const char *path,
                                        struct aft_error *e);
+
+/* The same for other files: the whole of it; *missing: there is none (AFT_E_IO). Atomic and durable. */
+enum aft_err afti_file_read(const char *path, struct aft_buffer *out, bool *missing,
+                            struct aft_error *e);
+enum aft_err afti_file_replace(const char *path, struct aft_bytes b, struct aft_error *e);
 
 /* client.c: the clock, and errors for the outside. */
 int64_t afti_client_now(const struct aft_client *c);

@@ -238,39 +238,57 @@ add(struct shard *s, struct aft_hash128 user, const struct afti_history_entry *m
     x->clicks = sum(x->clicks, more->clicks);
 }
 
-static struct shard *
-shard_of(struct afti_history *h, struct aft_bytes user, struct aft_hash128 *id)
+static uint32_t
+copy(const struct shard *s, const struct person *p, struct afti_history_entry *out)
 {
-    *id = aft_hash128(user, (struct aft_hash128){0, 0});
-    return &h->shards[id->low % SHARDS];
+    uint32_t n = 0;
+    for (uint32_t at = p->first; at != NONE; at = s->slots[at].next) {
+        memcpy(out + n, s->slots[at].entries, s->slots[at].used * sizeof *out);
+        n += s->slots[at].used;
+    }
+    return n;
+}
+
+void
+afti_history_put(struct afti_history *h, struct aft_hash128 user,
+                 const struct afti_history_entry *entries, uint32_t n)
+{
+    struct shard *s = &h->shards[user.low % SHARDS];
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < n; i++)
+        add(s, user, &entries[i], h->long_days);
+    pthread_mutex_unlock(&s->lock);
 }
 
 void
 afti_history_add(struct afti_history *h, struct aft_bytes user,
                  const struct afti_history_entry *entries, uint32_t n)
 {
-    struct aft_hash128 id;
-    struct shard *s = shard_of(h, user, &id);
-    pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < n; i++)
-        add(s, id, &entries[i], h->long_days);
-    pthread_mutex_unlock(&s->lock);
+    afti_history_put(h, aft_hash128(user, (struct aft_hash128){0, 0}), entries, n);
 }
 
 uint32_t
 afti_history_copy(struct afti_history *h, struct aft_bytes user, struct afti_history_entry *out)
 {
-    struct aft_hash128 id;
-    struct shard *s = shard_of(h, user, &id);
-    uint32_t n = 0;
+    struct aft_hash128 id = aft_hash128(user, (struct aft_hash128){0, 0});
+    struct shard *s = &h->shards[id.low % SHARDS];
     pthread_mutex_lock(&s->lock);
-    uint32_t at = find(s, id);
-    for (at = at == NONE ? NONE : s->persons[at].first; at != NONE; at = s->slots[at].next) {
-        memcpy(out + n, s->slots[at].entries, s->slots[at].used * sizeof *out);
-        n += s->slots[at].used;
-    }
+    uint32_t at = find(s, id), n = at == NONE ? 0 : copy(s, &s->persons[at], out);
     pthread_mutex_unlock(&s->lock);
     return n;
+}
+
+void
+afti_history_each(struct afti_history *h, afti_history_sink sink, void *ctx)
+{
+    struct afti_history_entry v[AFTI_HISTORY_ENTRIES_MAX];
+    for (int i = 0; i < SHARDS; i++) {
+        struct shard *s = &h->shards[i];
+        pthread_mutex_lock(&s->lock);
+        for (uint32_t at = s->oldest; at != NONE; at = s->persons[at].newer)
+            sink(ctx, s->persons[at].user, v, copy(s, &s->persons[at], v));
+        pthread_mutex_unlock(&s->lock);
+    }
 }
 
 void

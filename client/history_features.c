@@ -271,5 +271,5 @@ afti_history_start(struct aft_client *c, struct aft_error *e)
     if (!c->history)
         return AFT_FAIL(e, AFT_E_NOMEM, "no memory for %llu bytes of history",
                         (unsigned long long)o->history_bytes);
-    return AFT_OK;
+    return o->history_file ? afti_history_load(c->history, o->history_file, e) : AFT_OK;
 }

@@ -265,17 +265,26 @@ afti_grid_item(struct afti_table *t, bool grow)
     struct afti_grid *g = &t->grid;
     const struct afti_terms *s = &t->terms;
     const struct aft_term *own = t->known ? t->known->own : s->own;
+    bool alone = aft_features_identity(&s->plan); /* the constant's row stays 0 */
     if (grow && !g->normed)
         norms(t, false);
-    if (t->known && known_item(t, grow))
+    if (t->known && !alone && known_item(t, grow))
         return;
     g->n = 0;
     for (uint32_t i = 0; i <= s->own_n; i++) {
         const struct aft_term *term = i ? &own[i - 1] : &s->shared[0];
         uint32_t r = row_of(t, term, grow);
-        if (r != AFT_NOWHERE)
+        if (r != AFT_NOWHERE && (i || !alone))
             put_row(g, g->n++, i, r, term, grow);
     }
+}
+
+void
+afti_grid_constant(const struct afti_table *t)
+{
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    if (b->rows.n)
+        memset(b->v, 0, (size_t)b->members * b->stride * sizeof *b->v);
 }
 
 void

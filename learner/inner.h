@@ -246,6 +246,7 @@ struct
     afti_history { /* of items, by the age of their cohort; gained in micro-units, from the level that they were in */
     int64_t opened[AFTI_AGES][AFTI_LEVELS], gained[AFTI_AGES][AFTI_LEVELS];
     int64_t moved[AFTI_AGES][AFTI_LEVELS][AFTI_LEVELS];
+    int64_t ended, ended_ms; /* that settled; their ages then, summed */
 };
 struct afti_cohort {
     int64_t hour, left, settled; /* items that have not, that have settled */
@@ -254,21 +255,28 @@ struct afti_cohort {
     double sum[]; /* [member][level][column] of h x */
 };
 struct afti_forecast {
-    uint32_t members, n, spare_n;
-    int64_t hour;           /* of the last pass */
-    struct afti_cohort **v; /* in the order of their hours */
+    bool exact;                   /* sums of features; else labels */
+    uint32_t members, n, spare_n; /* members: that have sums */
+    int64_t hour;                 /* of the last pass */
+    struct afti_cohort **v;       /* in the order of their hours */
     struct afti_cohort *spare[64];
     struct afti_history settled;
     double value[AFTI_AGES][AFTI_LEVELS]; /* follows from settled */
+    double rest[AFTI_LEVELS];             /* likewise */
     double *applied, *next;               /* [member][column] */
 };
-struct afti_forecast *afti_forecast_new(uint32_t members);
+struct afti_forecast *afti_forecast_new(uint32_t members, bool exact);
 void afti_forecast_free(struct afti_forecast *f);
 /* afti_forecast_pass: event time has come to counts[AFTI_EVENT_TIME]; before the example at hand. afti_forecast_item: the item at hand
  * was learned or revised with that weight, or settles: it is placed. A member is a side (design.c). */
 void afti_forecast_pass(struct aft_learner *l);
 void afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
                         const struct aft_example_item *item, const struct afti_weight *w);
+/* afti_forecast_labels, where it is not exact, in place of afti_forecast_item: what is added to the item's reward before and after. */
+/* afti_forecast_pace: what a revision of an impression of then counts, in [0, 1]. */
+double afti_forecast_pace(const struct aft_learner *l, int64_t shown_ms);
+void afti_forecast_labels(struct aft_learner *l, const struct aft_example *x,
+                          const struct aft_example_item *item, double *before, double *after);
 void afti_forecast_forget(struct afti_forecast *f, double keep);
 struct afti_cohort *afti_cohort_add(struct afti_forecast *f, int64_t hour);
 double *afti_cohort_sum(const struct afti_forecast *f, struct afti_cohort *c, uint32_t member,
@@ -390,6 +398,8 @@ afti_grid_norm(const struct afti_grid *g, uint32_t row, uint32_t column)
     float r = g->rows[row].max, c = g->columns[column].max;
     return (r > 0 ? r : 1) * (c > 0 ? c : 1);
 }
+/* afti_grid_constant: per arm nothing is known, nor to be learned, of the constant's row: it has no variance. */
+void afti_grid_constant(const struct afti_table *t);
 /* afti_grid_steps: room for the steps of the rows at hand. afti_grid_move: w += u x step, row by row. */
 void afti_grid_steps(struct afti_table *t);
 void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);

@@ -285,20 +285,41 @@ everything(struct task *t)
             teach_candidate(t, &p, i);
 }
 
+/* A reward with what is forecast beside it, as a label; not above the largest. */
+static double
+label_top(const struct aft_learner *l)
+{
+    return afti_logistic(l) ? 1 : HUGE_VAL;
+}
+
+static double
+with_more(double micro, double more, double unit, double top)
+{
+    double label = more == 0 ? micro / unit : (micro + more * AFT_MICRO) / unit;
+    return more == 0 || label < top ? label : top;
+}
+
 void
 afti_item_learn(struct aft_learner *l, const struct aft_example *x,
                 const struct aft_example_item *item, const struct afti_weight *w)
 {
     const struct afti_design *d = &l->design;
-    double unit = afti_unit(l) * AFT_MICRO;
-    struct task t = {.l = l,
-                     .x = x,
-                     .item = item,
-                     .w = w,
-                     .age = afti_age(l, x->timestamp_ms),
-                     .now = (double)item->reward_micro / unit,
-                     .before = (double)(item->reward_micro - item->delta_micro) / unit,
-                     .revise = x->phase == AFT_REVISE};
+    double unit = afti_unit(l) * AFT_MICRO, more[2] = {0, 0}, top = label_top(l);
+    if (l->forecast && !l->forecast->exact)
+        afti_forecast_labels(l, x, item, &more[0], &more[1]);
+    struct task t = {
+        .l = l,
+        .x = x,
+        .item = item,
+        .w = w,
+        .age = afti_age(l, x->timestamp_ms),
+        .now = with_more((double)item->reward_micro, more[1], unit, top),
+        .before = with_more((double)(item->reward_micro - item->delta_micro), more[0], unit, top),
+        .revise = x->phase != AFT_OPEN};
+    if (x->phase == AFT_SETTLE && t.now == t.before)
+        return;
+    if (l->forecast && t.revise && aft_model_traits(l->settings.policy.model)->bilinear)
+        t.age *= afti_forecast_pace(l, x->timestamp_ms);
     if (d->everything)
         everything(&t);
     if (d->everything && !take(&t, l->shown[item - x->items], true))

@@ -19,7 +19,7 @@ afti_table_init(struct afti_table *t, const struct aft_learner_settings *s, uint
     t->terms.plain = aft_features_plain(&t->terms.plan, !bilinear);
     t->terms.crosses = !bilinear;
     t->terms.before.zeros = bilinear && !s->policy.interactions_n;
-    t->terms.identity = s->policy.scope == AFT_SCOPE_SHARED;
+    t->terms.identity = bilinear || s->policy.scope == AFT_SCOPE_SHARED;
     aft_weights_init(&t->weights, s->policy.model, members);
     aft_linear_init(&t->weights.linear, s->lambda, members);
     aft_bilinear_init(&t->weights.bilinear, s->policy.bits, members);

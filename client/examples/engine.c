@@ -21,6 +21,7 @@ static const char usage[] =
     "  --snapshots, --impressions, --outcomes TOPIC\n"
     "  --snapshot-file FILE the last good model: to start from when no broker answers\n"
     "  --caps FILE          what users saw this month: read at the start, written at the end\n"
+    "  --history FILE       what users saw and did, as features: likewise\n"
     "  --undelivered FILE   what could not be delivered is kept here\n"
     "  --spill FILE         what the queue has no room for waits here, over a restart too; without "
     "it: 503\n"
@@ -59,6 +60,7 @@ take_option(struct options *o, const char *name, char *value)
                  {"--outcomes", &o->client.outcomes_topic},
                  {"--snapshot-file", &o->client.snapshot_file},
                  {"--caps", &o->caps},
+                 {"--history", &o->client.history_file},
                  {"--spill", &o->client.spill_file},
                  {"--undelivered", &o->undelivered}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)

@@ -8,12 +8,12 @@
  *   ridge: rank-one updates at d = 50, and late credits, per CPU-second.
  * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for
  * peers: syn.vw (Vowpal Wabbit's text, cost = -click), truth.f32 (50 true chances a decision) and, for `aftertouch learn`, syn.avro.
- * A number in its place: that way alone (0 is flow), over all decisions.
+ * A number in its place: that way alone (0 is flow), over all decisions; or: ridge, alone.
  */
 #include "tests/bench/stream.h"
 #include "wire/wire_avro.h"
 
-enum { CHUNK = 50, D = 50 };
+enum { CHUNK = 50, D = 50, RIDGE_ROWS = 1000, RIDGE_TURNS = 100, RIDGE_TIMES = 500 };
 
 /* Settings, as key and value, up to the first without a key. */
 struct way {
@@ -99,12 +99,12 @@ ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* What the quickest tenth of the chunks did at least: what is left when others disturb. */
+/* What the quickest tenth of the n times did at least, each for so many: what is left when others disturb. */
 static double
-undisturbed(double *took, long n)
+undisturbed(double *took, long n, double each)
 {
     qsort(took, (size_t)n, sizeof *took, ascending);
-    return CHUNK / took[n / 10];
+    return each / took[n / 10];
 }
 
 /* CPU seconds of the learning alone. */
@@ -158,7 +158,7 @@ bench_way(const struct way *w, long n, uint64_t seed)
     printf("%s: %.0f decisions/cpu-s, %.0f in the quickest tenth of the time; true click rate %.4f "
            "progressive, %.4f last tenth, best "
            "possible %.4f; digest %s\n",
-           w->name, (double)n / cpu, undisturbed(each, n / CHUNK), rate / (double)n,
+           w->name, (double)n / cpu, undisturbed(each, n / CHUNK, CHUNK), rate / (double)n,
            last / (double)tenth, best / (double)n, hex);
     aft_learner_free(l);
     free(each);
@@ -166,11 +166,33 @@ bench_way(const struct way *w, long n, uint64_t seed)
     return took >= 0;
 }
 
+/* n times `turns` updates, or late credits: CPU seconds of each n-th. */
+static double
+ridge_turns(struct aft_ridge *r, struct aft_linear *m, const struct aft_sparse *x, bool late,
+            double took[RIDGE_TIMES])
+{
+    double all = 0;
+    for (long i = 0; i < RIDGE_TIMES; i++) {
+        double from = stream_cpu();
+        for (long j = 0, k; j < RIDGE_TURNS; j++) {
+            k = i * RIDGE_TURNS + j;
+            if (late)
+                aft_ridge_revise(r, m, 0, &x[k % RIDGE_ROWS], 1, (double)(k % 7 == 0) - 0.1);
+            else
+                aft_ridge_learn(r, m, 0, &x[k % RIDGE_ROWS], 1, (double)(k % 7 == 0));
+        }
+        took[i] = stream_cpu() - from;
+        all += took[i];
+    }
+    return (double)RIDGE_TIMES * RIDGE_TURNS / all;
+}
+
 static void
-bench_ridge(long n)
+bench_ridge(void)
 {
     static struct aft_ridge r;
-    static struct aft_sparse x[1000];
+    static struct aft_sparse x[RIDGE_ROWS];
+    double took[RIDGE_TIMES];
     struct aft_linear m;
     struct aft_random random;
     aft_random_init(&random, 9, 0);
@@ -178,21 +200,18 @@ bench_ridge(long n)
     aft_linear_add_block(&m);
     aft_linear_block_grow(&m, 0, D);
     aft_ridge_match(&r, &m);
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < RIDGE_ROWS; i++)
         for (uint32_t j = 0; j < D; j++) {
             x[i].column[j] = j;
             x[i].value[j] = 2 * aft_random_unit(&random) - 1;
             x[i].n = D;
         }
-    double t0 = stream_cpu();
-    for (long i = 0; i < n; i++)
-        aft_ridge_learn(&r, &m, 0, &x[i % 1000], 1, (double)(i % 7 == 0));
-    double t1 = stream_cpu();
-    for (long i = 0; i < n; i++)
-        aft_ridge_revise(&r, &m, 0, &x[i % 1000], 1, (double)(i % 7 == 0) - 0.1);
-    double t2 = stream_cpu();
-    printf("ridge d=%d: %.0f updates/cpu-s, %.0f late credits/cpu-s (theta[0] %g)\n", D,
-           (double)n / (t1 - t0), (double)n / (t2 - t1), m.blocks[0].theta[0]);
+    for (int late = 0; late < 2; late++) {
+        double rate = ridge_turns(&r, &m, x, late, took);
+        printf("ridge d=%d: %.0f %s/cpu-s, %.0f in the quickest tenth of the time (theta[0] %g)\n",
+               D, rate, late ? "late credits" : "updates",
+               undisturbed(took, RIDGE_TIMES, RIDGE_TURNS), m.blocks[0].theta[0]);
+    }
     aft_ridge_deinit(&r);
     aft_linear_deinit(&m);
 }
@@ -283,6 +302,10 @@ main(int argc, char **argv)
 {
     long n = argc > 1 ? strtol(argv[1], NULL, 10) : 200000;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 20261123;
+    if (argc > 3 && strcmp(argv[3], "ridge") == 0) {
+        bench_ridge();
+        return 0;
+    }
     if (argc > 3 && argv[3][0] >= '0' && argv[3][0] < '0' + WAYS && !argv[3][1])
         return bench_way(&ways[argv[3][0] - '0'], n, seed) ? 0 : 1;
     if (argc > 3)
@@ -290,6 +313,6 @@ main(int argc, char **argv)
     bool good = true;
     for (int i = 0; i < WAYS; i++)
         good &= bench_way(&ways[i], i ? n / 10 : n, seed);
-    bench_ridge(n);
+    bench_ridge();
     return good ? 0 : 1;
 }

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/snapshots.h"
 
@@ -354,6 +355,60 @@ catalogues_are_alike(void **state)
     memory_transport_deinit(&t);
 }
 
+/* ---- over a restart */
+static void
+the_file_keeps_it(void **state)
+{
+    (void)state;
+    uint64_t seed = kit_seed(42);
+    char path[] = "/tmp/aft-test-history-XXXXXX", user[16];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(path);
+    struct memory_transport t = {0};
+    struct aft_random random;
+    struct aft_client_options o = options_of(&seed, 4 << 20);
+    struct aft_client_history before[50], after;
+    o.history_file = path;
+    struct aft_client *c = open_with(&t, &o);
+    aft_random_init(&random, seed, 0);
+    for (int i = 0; i < 2000; i++) {
+        snprintf(user, sizeof user, "u%u", aft_random_below(&random, 50));
+        report(c, user, aft_random_below(&random, 5) ? "click" : "key_task_completed",
+               (int)(aft_random_below(&random, 2)), start_ms + i / 50 * (int64_t)DAY);
+    }
+    int64_t end = start_ms + 39LL * DAY;
+    for (int i = 0; i < 50; i++) {
+        snprintf(user, sizeof user, "u%d", i);
+        before[i] = history_of(c, user, NULL, "t0", end);
+    }
+    assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
+    c = open_with(&t, &o);
+    for (int i = 0; i < 50; i++) {
+        snprintf(user, sizeof user, "u%d", i);
+        after = history_of(c, user, NULL, "t0", end);
+        assert_memory_equal(&before[i], &after,
+                            offsetof(struct aft_client_history, known) + sizeof after.known);
+    }
+    assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
+    FILE *f = fopen(path, "r+b"); /* damaged: said, not passed over */
+    assert_non_null(f);
+    fseek(f, 40, SEEK_SET);
+    int was = fgetc(f);
+    fseek(f, 40, SEEK_SET);
+    fputc(was ^ 1, f);
+    fclose(f);
+    struct aft_client_error why;
+    assert_int_equal(aft_client_open(&o, &c, &why), AFT_CLIENT_IO);
+    assert_non_null(strstr(why.message, "damaged"));
+    unlink(path);
+    o.history_file = "/nowhere/history";
+    assert_int_equal(aft_client_open(&o, &c, &why), AFT_CLIENT_OK);
+    assert_int_equal(aft_client_close(c, 0, &why), AFT_CLIENT_IO);
+    memory_transport_deinit(&t);
+}
+
 /* ---- many threads, one table */
 static enum aft_err
 append_nothing(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
@@ -441,6 +496,7 @@ main(void)
         cmocka_unit_test(bounded),
         cmocka_unit_test(features_are_logged),
         cmocka_unit_test(catalogues_are_alike),
+        cmocka_unit_test(the_file_keeps_it),
         cmocka_unit_test(threads_share_it),
         cmocka_unit_test(wrong_is_said),
     };

@@ -38,7 +38,7 @@ class Options(c.Structure):
         ("on_failure", FailureFunction), ("on_failure_context", c.c_void_p), ("mode", c.c_int), ("engine_policy", Text),
         ("spill_file", Text), ("spill_bytes", c.c_uint64), ("spill_impressions", c.c_bool), ("impression_schema", c.c_uint32),
         ("outcome_schema", c.c_uint32), ("history_bytes", c.c_uint64), ("history_short_days", c.c_uint32), ("history_long_days", c.c_uint32),
-        ("history_click", Text), ("history_task", Text), ("history_features", c.c_bool),
+        ("history_click", Text), ("history_task", Text), ("history_features", c.c_bool), ("history_file", Text),
     ]
 
 

@@ -270,6 +270,7 @@ class Client:
     seed               of decision and outcome ids; None: the system's entropy
     history_bytes      for a table of what users were shown and did (see history), 1 MB or more; decisions then get it as features, and log
                        them as they were used. 0: none is kept
+    history_file       keeps the table over a restart: written by close, read at open
     now_ms             the clock; None: the machine's
     on_failure         called from log_*, poll, flush and close with what could not be delivered. What it raises comes out of that call
 
@@ -280,7 +281,7 @@ class Client:
                  impressions_topic: str = "impressions", outcomes_topic: str = "outcomes", model: Optional[str] = None,
                  properties: Optional[Mapping[str, str]] = None, snapshot_file: Optional[str] = None, public_key: Optional[bytes] = None,
                  wait_ms: int = 0, queue_ms: int = 5000, policy: str = "personalised", baseline: str = "baseline",
-                 baseline_share: float = 0.1, baseline_salt: str = "aftertouch", seed: Optional[int] = None, history_bytes: int = 0,
+                 baseline_share: float = 0.1, baseline_salt: str = "aftertouch", seed: Optional[int] = None, history_bytes: int = 0, history_file: Optional[str] = None,
                  now_ms: Optional[Callable[[], int]] = None, on_failure: Optional[Callable[[Failure], None]] = None) -> None:
         self._pointer: Optional[c.c_void_p] = None
         self._lock = threading.RLock()
@@ -294,7 +295,7 @@ class Client:
                            properties=(native.Property * len(pairs))(*pairs), properties_n=len(pairs), snapshot_file=_text(snapshot_file),
                            public_key=public_key, wait_ms=wait_ms, queue_ms=queue_ms, policy=_text(policy), baseline=_text(baseline),
                            baseline_share=baseline_share, baseline_salt=_text(baseline_salt), history_bytes=history_bytes, history_short_days=7,
-                           history_long_days=30, history_click=b"click", history_task=b"key_task_completed", history_features=True)
+                           history_long_days=30, history_click=b"click", history_task=b"key_task_completed", history_features=True, history_file=_text(history_file))
         if seed is not None:
             o.seed = c.pointer(c.c_uint64(seed))
         if now_ms is not None:
