@@ -142,6 +142,14 @@ struct aft_client_options {
     const char *history_task;    /* and these say that the task of their subject is done: "key_task_completed" */
     bool history_features;       /* decisions get it as features: true */
     const char *history_file;    /* read at open, if it is there, and written at close; NULL: a restart forgets */
+    /* Another model of the same topic (`model` is then needed) that decides nothing: each logged impression carries its digest and its
+     * probability of every item shown, given those above (design.shadow), by which its worth can be estimated before it serves. In any
+     * mode. aft_client_log_impression takes a scoring longer; deciding takes no longer. */
+    const char *shadow_model;
+    /* Of decisions, the share (0..1] whose impressions are logged, chosen by a hash of the decision id: 1; 0 is 1. The record carries it
+     * (design.pass): an estimator that adds up must weigh by 1 / pass; rates under one share need no weight. What is passed over
+     * cannot earn credit: its outcomes end as orphans, or as the credit of another impression of the same subject. */
+    double impressions_share;
 };
 /* clang-format on */
 #define AFT_CLIENT_OPTIONS                                                                        \
@@ -149,7 +157,7 @@ struct aft_client_options {
         sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes",  \
             0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch", 0, 0, 0, 0, 0, \
             AFT_CLIENT_LIVE, "engine", 0, 64 << 20, false, 0, 0, 0, 7, 30, "click",               \
-            "key_task_completed", true, 0                                                         \
+            "key_task_completed", true, 0, 0, 1                                                   \
     }
 
 /* aft_client_open starts from the file, if there is one, then follows the topic, if there are servers. With no snapshot at all it
@@ -309,7 +317,8 @@ AFT_CLIENT_API void aft_client_decision_free(struct aft_client *client,
                                              struct aft_client_decision *decision);
 
 /* ---- logging. A record is taken (queued for delivery with acks=all, idempotent) or an error says that it is not. */
-/* aft_client_log_impression: the slate as it stands now; once a decision (a second call is AFT_CLIENT_WRONG). */
+/* aft_client_log_impression: the slate as it stands now; once a decision (a second call is AFT_CLIENT_WRONG). With impressions_share, OK
+ * for one that is passed over, too. */
 AFT_CLIENT_API enum aft_client_code aft_client_log_impression(struct aft_client *client,
                                                               struct aft_client_decision *decision,
                                                               struct aft_client_error *why);
@@ -406,11 +415,13 @@ struct aft_client_info {
     bool snapshot_pinned;            /* somebody pinned what is served */
     uint64_t spilled, spill_waiting; /* records that went to the spill file; that wait in it */
     uint64_t history_users, history_forgotten; /* in the table of histories; made to give way */
+    uint64_t passed_over;                      /* impressions that impressions_share left out */
+    uint64_t shadow_applied;                   /* snapshots of the shadow's model */
 };
 #define AFT_CLIENT_INFO                                                                           \
     {                                                                                             \
         sizeof(struct aft_client_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, false, 0, 0, 0, 0                                                               \
+            0, 0, false, 0, 0, 0, 0, 0, 0                                                         \
     }
 AFT_CLIENT_API void aft_client_info(struct aft_client *client, struct aft_client_info *info);
 

@@ -96,6 +96,7 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     AFT_TRY(own(&c->own, &o->history_task, AFT_ID_BYTES_MAX, "history_task", e));
     AFT_TRY(own(&c->own, &o->engine_policy, AFT_ID_BYTES_MAX, "engine_policy", e));
     AFT_TRY(own(&c->own, &o->spill_file, 4000, "spill_file", e));
+    AFT_TRY(own(&c->own, &o->shadow_model, AFT_ID_BYTES_MAX, "shadow_model", e));
     AFT_TRY(own(&c->own, &o->impressions_topic, AFT_ID_BYTES_MAX, "impressions_topic", e));
     AFT_TRY(own(&c->own, &o->outcomes_topic, AFT_ID_BYTES_MAX, "outcomes_topic", e));
     if (!o->policy || !o->baseline || !o->baseline_salt)
@@ -111,6 +112,11 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     if (!(o->baseline_share >= 0 && o->baseline_share <= 1))
         return AFT_FAIL(e, AFT_E_CONFIG, "options.baseline_share is %g; give 0 to 1",
                         o->baseline_share);
+    if (!(o->impressions_share >= 0 && o->impressions_share <= 1))
+        return AFT_FAIL(e, AFT_E_CONFIG, "options.impressions_share is %g; give 0 to 1",
+                        o->impressions_share);
+    if (o->impressions_share == 0)
+        o->impressions_share = 1;
     if (o->wait_ms < 0 || o->queue_ms < 0)
         return AFT_FAIL(e, AFT_E_CONFIG, "options.wait_ms and .queue_ms must not be negative");
     if (o->public_key) {
@@ -125,6 +131,7 @@ static enum aft_err
 start(struct aft_client *c, struct aft_error *e)
 {
     const char *path = c->options.snapshot_file;
+    AFT_TRY(afti_shadow_start(c, e));
     if (path) {
         bool missing = false;
         enum aft_err err = afti_client_snapshot_load(c, path, &missing, e);
@@ -150,6 +157,7 @@ static void delete (struct aft_client *c)
     afti_spill_close(&c->spill);
     afti_decisions_deinit(&c->pool);
     afti_cell_deinit(&c->cell);
+    afti_shadow_stop(c);
     afti_history_free(c->history);
     aft_snapshot_set_free(c->follow.set);
     pthread_cond_destroy(&c->follow.moved);
@@ -311,6 +319,8 @@ aft_client_info(struct aft_client *c, struct aft_client_info *info)
     x.undelivered = atomic_load(&c->undelivered);
     afti_history_stats(c->history, &x.history_users, &x.history_forgotten);
     x.waiting = c->transport.waiting ? c->transport.waiting(c->transport.ctx) : 0;
+    x.passed_over = atomic_load(&c->passed_over);
+    x.shadow_applied = atomic_load(&c->shadow.applied);
     x.spilled = atomic_load(&c->spill.taken);
     x.spill_waiting = atomic_load(&c->spill.left);
     size_t size = info->size < sizeof x ? info->size : sizeof x;

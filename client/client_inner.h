@@ -12,6 +12,7 @@
  *   history_file.c     the same over a restart
  *   history_features.c its figures, for caps and as features
  *   snapshot_follow.c  records of the snapshots topic -> the next model
+ *   shadow.c           another model that decides nothing: its probabilities
  *   snapshot_file.c    the last good snapshot on disk
  *   snapshot_container.c   one that `aftertouch snapshot export` or `learn` wrote
  *   spill_file.c       records that wait on disk until a broker takes them
@@ -55,6 +56,8 @@ struct afti_ids {
 enum aft_err afti_ids_init(struct afti_ids *ids, const uint64_t *seed, struct aft_error *e);
 void afti_id_new(struct afti_ids *ids, enum afti_id_stream stream, char out[33]);
 bool afti_on_baseline(double share, const char *salt, struct aft_bytes user);
+/* afti_passes: whether a decision is logged, of which a share is. */
+bool afti_passes(double share, struct aft_bytes decision);
 
 /* ---- a catalogue: everything in its arena; read by any thread */
 struct aft_client_catalogue {
@@ -85,6 +88,8 @@ struct aft_client_decision {
     double propensities[AFT_SLATE_MAX]; /* the engine's own, where it gave any */
     enum aft_propensity_kind propensities_kind;
     bool has_propensities;
+    struct aft_scratch *shadow; /* of the shadow's model, once there is one */
+    double shadow_p[AFT_SLATE_MAX];
     unsigned slot; /* of the cell: the model is held until the decision is freed */
     int64_t time_ms;
     bool holds, deferred, logged;
@@ -144,6 +149,21 @@ struct afti_follow {
     uint64_t applied, refused;
 };
 
+/* ---- a model that decides nothing: shadow.c. start: by the options, before the first record. body: of a record of that model. put: the
+ * pending one, where a slot is free. note: into the design of what will be logged. */
+struct afti_shadow {
+    struct aft_snapshot_set *set; /* NULL: there is no shadow */
+    struct aft_model *pending;
+    struct afti_model_cell cell;
+    atomic_uint_fast64_t applied;
+};
+enum aft_err afti_shadow_start(struct aft_client *c, struct aft_error *e);
+void afti_shadow_stop(struct aft_client *c);
+void afti_shadow_put(struct aft_client *c);
+enum aft_err afti_shadow_body(struct aft_client *c, struct aft_bytes body, struct aft_error *e);
+enum aft_err afti_shadow_note(struct aft_client *c, struct aft_client_decision *d,
+                              struct aft_error *e);
+
 /* ---- the spill file: spill_file.c */
 struct afti_spilled {
     enum aft_client_topic topic;
@@ -177,11 +197,13 @@ struct aft_client {
     struct afti_ids ids;
     struct afti_follow follow;
     struct afti_spill spill;
+    struct afti_shadow shadow;
     uint8_t public_key[32];
     struct afti_history *history; /* NULL: none is kept */
     char history_names[AFTI_HISTORY_NAMES]
                       [AFTI_HISTORY_NAME]; /* of the user's features, then of the arms' */
-    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues;
+    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues,
+        passed_over;
 };
 
 /* request.c: fills the decision's request from the public one. AFT_E_VALUE, AFT_E_LIMIT. */

@@ -39,10 +39,12 @@ add_product(aft_wide_floats *sum, const float *v, const float *w)
     *sum += a * b;
 }
 
-/* n: a multiple of 8, at least 8. */
+/* n: a multiple of 8; 0: a model that has no column yet, and no memory for one. */
 static inline __attribute__((always_inline)) void
 add_products(aft_wide_floats *sum, const float *v, const float *w, size_t n)
 {
+    if (n == 0)
+        return;
     add_product(sum, v, w);
     if (n > 8)
         add_product(sum, v + 8, w + 8);

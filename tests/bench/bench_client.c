@@ -248,7 +248,12 @@ bench(const struct setup *s, long n, struct aft_error *e)
     AFT_ASSERT(b && us);
     b->s = s;
     b->decisions = n;
-    AFT_TRY(open_bed(b, e));
+    enum aft_err err = open_bed(b, e);
+    if (err != AFT_OK) {
+        free(us);
+        free(b);
+        return err;
+    }
     if (s->swapped) {
         swap_and_decide(b, us);
     } else {
