@@ -165,3 +165,29 @@ aft_decide(const struct aft_model *m, struct aft_scratch *s, const struct aft_re
     out->log_weights = s->out;
     return AFT_OK;
 }
+
+enum aft_err
+aft_decide_given(const struct aft_given *g, struct aft_scratch *s, const struct aft_request *r,
+                 struct aft_decision *out, struct aft_error *e)
+{
+    uint32_t n = 0;
+    AFT_TRY(eligible(s, r, &n, e));
+    struct drawn d = {.k = r->k < n ? r->k : n};
+    for (uint32_t i = 0; i < r->candidates_n; i++)
+        s->out[i] = -INFINITY;
+    for (uint32_t i = 0; i < n; i++) {
+        float w = g->log_weights[s->index[i]];
+        if (!(fabs((double)w) < 1e30))
+            return AFT_FAIL(e, AFT_E_VALUE, "candidate %u has no weight; mask it", s->index[i]);
+        s->out[s->index[i]] = w;
+        s->log_w[i] = (double)w;
+    }
+    out->design = g->design;
+    out->design.k = (int32_t)r->k;
+    out->design.key = r->key;
+    draw_plain(s, n, &out->design, &d);
+    report(s, &d, out);
+    out->propensity_kind = g->propensity_kind;
+    out->log_weights = s->out;
+    return AFT_OK;
+}
