@@ -1,6 +1,7 @@
 /* aftertouch.h - libaftertouch: what a recommendation engine links. This header is the manual.
  *
  *      aft_client_open            follow the model: a snapshot topic, a file with the last good one, both, or neither
+ *      aft_client_catalogue_new   candidates that many decisions share: checked and resolved once (or give them each time)
  *      aft_client_decide          context + candidates  ->  a slate with true probabilities
  *      aft_client_decision_mask   the re-ranking dropped some: the slate closes up, its probabilities stay exact
  *      aft_client_log_impression  what was shown, as it was decided (they agree by construction)
@@ -86,6 +87,18 @@ struct aft_client_failure {
     const char *reason;
 };
 
+/* aft_client_mode: who decides what is shown. What is logged says so (design, propensity_kind, policy), so none can be taken for another.
+ *
+ *   mode         shown                                             logged as                                   learned from
+ *   LIVE         the model's draw, or the baseline's               its probabilities; EXACT, or given draws    yes
+ *   APPRENTICE   the first k eligible candidates, in the order     design "deterministic", propensity 1,       yes: what the engine
+ *                given: what the engine would have shown           EXACT (a rule without chance has p = 1)     does teaches
+ *   LOG_ONLY     the same; the engine may have drawn it itself     design "engine", the request's              only where they
+ *                                                                  propensities, or 0 and UNKNOWN              are known
+ * In the modes other than LIVE nobody is on the baseline, and no snapshot is claimed; snapshots are followed all the same, so that
+ * info shows what going live would serve. */
+enum aft_client_mode { AFT_CLIENT_LIVE, AFT_CLIENT_APPRENTICE, AFT_CLIENT_LOG_ONLY };
+
 /* clang-format off */
 struct aft_client_options {
     size_t size;
@@ -109,12 +122,15 @@ struct aft_client_options {
     void *clock;
     void (*on_failure)(void *context, const struct aft_client_failure *what);
     void *on_failure_context;
+    enum aft_client_mode mode; /* who decides: AFT_CLIENT_LIVE */
+    const char *engine_policy; /* the name logged for the engine's own slates (the other modes): "engine" */
 };
 /* clang-format on */
-#define AFT_CLIENT_OPTIONS                                                                       \
-    {                                                                                            \
-        sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes", \
-            0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch", 0, 0, 0, 0, 0 \
+#define AFT_CLIENT_OPTIONS                                                                        \
+    {                                                                                             \
+        sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes",  \
+            0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch", 0, 0, 0, 0, 0, \
+            AFT_CLIENT_LIVE, "engine"                                                             \
     }
 
 /* aft_client_open starts from the file, if there is one, then follows the topic, if there are servers. With no snapshot at all it
@@ -147,28 +163,6 @@ struct aft_client_candidate {
     uint32_t features_n;
 };
 
-/* clang-format off */
-struct aft_client_request {
-    size_t size;
-    const char *user_id;     /* as it will be logged and keyed: see aft_client_user_hash */
-    const char *session_id;  /* or NULL */
-    const char *decision_id; /* unique; NULL: made by the library */
-    const char *key;         /* of the draw: the same key, model and candidates, the same slate; NULL: the decision id */
-    const char *device;      /* becomes the context's feature "device"; or NULL */
-    int64_t time_ms;         /* 0: now */
-    bool deferred;           /* counts as shown only once a "rendered" outcome says so (below the fold) */
-    uint32_t k;              /* slots, 1..8; fewer eligible: a shorter slate */
-    const struct aft_client_feature *context;
-    uint32_t context_n;
-    const struct aft_client_candidate *candidates; /* 1..1000 */
-    uint32_t candidates_n;
-};
-/* clang-format on */
-#define AFT_CLIENT_REQUEST                                                        \
-    {                                                                             \
-        sizeof(struct aft_client_request), 0, 0, 0, 0, 0, 0, false, 3, 0, 0, 0, 0 \
-    }
-
 enum aft_client_propensity {
     AFT_CLIENT_EXACT,             /* the probabilities are those of the draw */
     AFT_CLIENT_EXACT_GIVEN_DRAWS, /* of the draw, given Thompson's keyed posterior draws */
@@ -176,11 +170,67 @@ enum aft_client_propensity {
     AFT_CLIENT_UNKNOWN
 };
 
+/* ---- a catalogue: candidates that many decisions share. Making one copies and checks everything once; deciding then neither copies
+ * nor reads their features but scores them from a table that is laid once a snapshot (a third of the time at 100 features each). What
+ * differs from request to request stands in the request: masks, own features, how often each was shown lately. */
+struct aft_client_catalogue;
+
+/* aft_client_catalogue_new: 1..1000 candidates, each arm once, with their features; their `mask` must be NULL. It never changes and
+ * any number of threads may decide with it; a change of anything is a new one: make it, point requests to it, free the old one.
+ * It belongs to this client. AFT_CLIENT_WRONG as for aft_client_decide. */
+AFT_CLIENT_API enum aft_client_code
+aft_client_catalogue_new(struct aft_client *client, const struct aft_client_candidate *candidates,
+                         uint32_t candidates_n, struct aft_client_catalogue **catalogue,
+                         struct aft_client_error *why);
+/* aft_client_catalogue_free: once no call of aft_client_decide names it any more; decisions that were made with it live on. NULL is
+ * allowed. */
+AFT_CLIENT_API void aft_client_catalogue_free(struct aft_client_catalogue *catalogue);
+
+/* A feature of one candidate for this request alone (what this user has seen of it, a price of today). */
+struct aft_client_own {
+    uint32_t candidate; /* its index */
+    struct aft_client_feature feature;
+};
+
+/* clang-format off */
+struct aft_client_request {
+    size_t size;
+    const char *user_id;     /* as it will be logged and keyed: see aft_client_user_hash */
+    const char *session_id;  /* or NULL */
+    const char *decision_id; /* unique; NULL: made by the library */
+    const char *key;         /* of the draw: the same key, epoch, model and candidates, the same slate; NULL: the decision id */
+    const char *device;      /* becomes the context's feature "device"; or NULL */
+    int64_t time_ms;         /* 0: now */
+    bool deferred;           /* counts as shown only once a "rendered" outcome says so (below the fold) */
+    uint32_t k;              /* slots, 1..8; fewer eligible: a shorter slate */
+    const struct aft_client_feature *context;
+    uint32_t context_n;
+    const struct aft_client_candidate *candidates; /* 1..1000; or NULL, and a catalogue */
+    uint32_t candidates_n;
+    const struct aft_client_catalogue *catalogue;  /* or NULL, and candidates */
+    /* These are of the candidates, in their order, whether they stand here or in the catalogue. */
+    const char *const *masks;         /* NULL: all eligible; one each: NULL, or why it is not (logged) */
+    const float *recent;              /* NULL, or how often each was shown to this user lately: for policy.repetition */
+    const struct aft_client_own *own; /* in any order; logged behind the candidate's other features */
+    uint32_t own_n;
+    /* AFT_CLIENT_LOG_ONLY alone: the probabilities by which the engine itself drew the first k eligible, each given those above, and what
+     * they are worth; NULL: not known */
+    const double *propensities;
+    enum aft_client_propensity propensities_kind;
+    uint32_t epoch;          /* of the key: see aft_client_decision_mask; 0 where draws are not capped by their own exposures */
+};
+/* clang-format on */
+#define AFT_CLIENT_REQUEST                                                                        \
+    {                                                                                             \
+        sizeof(struct aft_client_request), 0, 0, 0, 0, 0, 0, false, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, AFT_CLIENT_EXACT, 0                                                                \
+    }
+
 /* clang-format off */
 struct aft_client_slot {
     const char *arm_id;
     uint32_t candidate; /* index into the request's candidates */
-    double conditional; /* probability of this arm here, given what stands above: the logged propensity */
+    double conditional; /* probability of this arm here, given what stands above: the logged propensity; 0: not known */
     double prefix;      /* of the slate from the top down to here */
     double marginal;    /* of this arm in this slot at all; valid when has_marginal */
     bool has_marginal;
@@ -196,10 +246,11 @@ struct aft_client_slate {
     int64_t time_ms;
     bool baseline;
     enum aft_client_propensity propensity;
-    const char *design; /* "plackett_luce", "uniform", ... */
+    const char *design; /* "plackett_luce", "uniform", "diverse", "deterministic", "engine" */
     uint32_t n;
     const struct aft_client_slot *slots; /* the top first */
-    const float *log_weights;            /* one a candidate; minus infinity: not eligible */
+    const float *
+        log_weights; /* one a candidate; minus infinity: not eligible; all 0 where no model decided */
     uint32_t candidates_n;
 };
 
@@ -219,8 +270,16 @@ aft_client_decision_slate(const struct aft_client_decision *decision);
  * slate moves up and, but for the floor that is spread anew, stays in its order; the probabilities are exactly those of having
  * decided among the survivors, as if the mask had been there from the start.
  * That is exact when the rule does not depend on the draw: name every candidate that the rule would drop, shown or not (a rule asked
- * only about the items on the slate leaves the others in the denominators). A cap that this draw's own earlier exposures reached
- * does depend on it: decide again with a new key. On an error (nobody left) the decision is as it was. */
+ * only about the items on the slate leaves the others in the denominators): plan rules, compliance, campaign dates, a cap on another
+ * channel's exposures.
+ * A cap that exposures from this same draw reached does depend on it. It only bites where a draw is used again: one key for many
+ * decisions (request.key, "the user's draw of this week"), so that the slate stays the same for days. A message then is capped
+ * because that draw kept showing it, and the survivors' races are no longer those of a fresh draw: given that it won, they are known
+ * to have lost. So count request.epoch up whenever such a cap changes the mask: the key becomes "<key>#<epoch>" (from epoch 1 on; logged
+ * so), the draw is a new one, and its probabilities are exact again. Where each decision has its own key (NULL: the decision id)
+ * there is nothing to do: earlier exposures came from other draws, and a cap on them is a rule like any other.
+ * AFT_CLIENT_APPRENTICE: the slate closes up in its order. AFT_CLIENT_LOG_ONLY: AFT_CLIENT_WRONG, mask before.
+ * On an error (nobody left) the decision is as it was. */
 AFT_CLIENT_API enum aft_client_code
 aft_client_decision_mask(struct aft_client *client, struct aft_client_decision *decision,
                          const uint32_t *candidates, uint32_t candidates_n, const char *reason,

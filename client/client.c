@@ -91,10 +91,15 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     AFT_TRY(own(&c->own, &o->policy, AFT_ID_BYTES_MAX, "policy", e));
     AFT_TRY(own(&c->own, &o->baseline, AFT_ID_BYTES_MAX, "baseline", e));
     AFT_TRY(own(&c->own, &o->baseline_salt, AFT_ID_BYTES_MAX, "baseline_salt", e));
+    AFT_TRY(own(&c->own, &o->engine_policy, AFT_ID_BYTES_MAX, "engine_policy", e));
     if (!o->policy || !o->baseline || !o->baseline_salt)
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "options.policy, .baseline and .baseline_salt need a text each; begin from "
                         "AFT_CLIENT_OPTIONS");
+    if (!o->engine_policy)
+        o->engine_policy = "engine";
+    if ((unsigned)o->mode > AFT_CLIENT_LOG_ONLY)
+        return AFT_FAIL(e, AFT_E_CONFIG, "options.mode %d is none of the known ones", (int)o->mode);
     if (!(o->baseline_share >= 0 && o->baseline_share <= 1))
         return AFT_FAIL(e, AFT_E_CONFIG, "options.baseline_share is %g; give 0 to 1",
                         o->baseline_share);

@@ -3,8 +3,10 @@
  *   ids.c              decision and outcome ids, the baseline's side of a user
  *   model_cell.c       the model that decides now, exchanged under the deciders' hands
  *   pool.c             decisions that wait to be used again
+ *   catalogue.c        candidates that many decisions share
  *   request.c          public structs -> the house's nouns, copied and checked
  *   decide.c           decide, mask late
+ *   engine_slate.c     what is shown when the model does not decide: apprentice, log-only
  *   impression.c       a decision, an outcome -> records
  *   snapshot_follow.c  records of the snapshots topic -> the next model
  *   snapshot_file.c    the last good snapshot on disk
@@ -50,6 +52,18 @@ enum aft_err afti_ids_init(struct afti_ids *ids, const uint64_t *seed, struct af
 void afti_id_new(struct afti_ids *ids, enum afti_id_stream stream, char out[33]);
 bool afti_on_baseline(double share, const char *salt, struct aft_bytes user);
 
+/* ---- a catalogue: everything in its arena; read by any thread */
+struct aft_client_catalogue {
+    const struct aft_client *client;
+    struct aft_arena own;
+    struct aft_candidate *candidates;
+    struct aft_bytes *subjects;
+    uint32_t n;
+    uint64_t revision;
+    atomic_uint holders;
+};
+void afti_catalogue_hold(const struct aft_client_catalogue *k);
+
 /* ---- a decision */
 struct aft_client_decision {
     struct aft_client_slate view;
@@ -60,8 +74,13 @@ struct aft_client_decision {
     struct aft_request request;
     struct aft_candidate *candidates; /* = request.candidates, ours to mark */
     struct aft_bytes *subjects;
+    uint32_t *fresh;                        /* = request.fresh, ours to count */
+    struct aft_client_catalogue *catalogue; /* held until the decision is freed; or NULL */
     struct aft_bytes user, session;
     struct aft_decision drawn;
+    double propensities[AFT_SLATE_MAX]; /* the engine's own, where it gave any */
+    enum aft_propensity_kind propensities_kind;
+    bool has_propensities;
     unsigned slot; /* of the cell: the model is held until the decision is freed */
     int64_t time_ms;
     bool holds, deferred, logged;
@@ -100,12 +119,22 @@ struct aft_client {
     struct afti_ids ids;
     struct afti_follow follow;
     uint8_t public_key[32];
-    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held;
+    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues;
 };
 
 /* request.c: fills the decision's request from the public one. AFT_E_VALUE, AFT_E_LIMIT. */
 enum aft_err afti_request_take(struct aft_client *c, struct aft_client_decision *d,
                                const struct aft_client_request *r, struct aft_error *e);
+
+/* The candidates alone, each arm once, into the arena. */
+enum aft_err afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v,
+                                  uint32_t n, struct aft_candidate **candidates,
+                                  struct aft_bytes **subjects, struct aft_error *e);
+
+/* engine_slate.c: the engine's own slate, by the client's mode: the first of the eligible in their order, into d->drawn. AFT_E_VALUE: none
+ * is eligible. */
+enum aft_err afti_engine_slate(const struct aft_client *c, struct aft_client_decision *d,
+                               struct aft_error *e);
 
 /* impression.c: appends, polling while the queue is full, for at most queue_ms. */
 enum aft_err afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,

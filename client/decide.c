@@ -45,6 +45,15 @@ show(struct aft_client_decision *d)
     d->view.time_ms = d->time_ms;
 }
 
+/* By the model that is held, or as the engine had it. */
+static enum aft_err
+draw(struct aft_client *c, struct aft_client_decision *d, struct aft_error *e)
+{
+    if (c->options.mode != AFT_CLIENT_LIVE)
+        return afti_engine_slate(c, d, e);
+    return aft_decide(c->cell.slots[d->slot].model, d->scratch, &d->request, &d->drawn, e);
+}
+
 static enum aft_err
 decide(struct aft_client *c, struct aft_client_decision *d, const struct aft_client_request *r,
        struct aft_error *e)
@@ -53,9 +62,10 @@ decide(struct aft_client *c, struct aft_client_decision *d, const struct aft_cli
     d->slot = afti_cell_take(&c->cell);
     d->holds = true;
     const struct aft_model *m = c->cell.slots[d->slot].model;
-    AFT_TRY(aft_decide(m, d->scratch, &d->request, &d->drawn, e));
+    bool live = c->options.mode == AFT_CLIENT_LIVE;
+    AFT_TRY(draw(c, d, e));
     struct aft_bytes snapshot = aft_model_snapshot_id(m);
-    bool chosen = snapshot.p && !d->request.baseline;
+    bool chosen = live && snapshot.p && !d->request.baseline;
     d->view.snapshot_id = NULL;
     if (chosen) {
         char *text = aft_arena_take(&d->arena, snapshot.n + 1);
@@ -67,7 +77,9 @@ decide(struct aft_client *c, struct aft_client_decision *d, const struct aft_cli
     }
     d->view.round = chosen ? aft_model_round(m) : 0;
     d->view.baseline = d->request.baseline;
-    d->view.policy = d->request.baseline ? c->options.baseline : c->options.policy;
+    d->view.policy = !live                 ? c->options.engine_policy
+                     : d->request.baseline ? c->options.baseline
+                                           : c->options.policy;
     d->view.size = sizeof d->view;
     show(d);
     return AFT_OK;
@@ -78,6 +90,8 @@ let_go(struct aft_client *c, struct aft_client_decision *d)
 {
     if (d->holds)
         afti_cell_give(&c->cell, d->slot);
+    aft_client_catalogue_free(d->catalogue);
+    d->catalogue = NULL;
     d->holds = false;
     d->logged = false;
     afti_decisions_give(&c->pool, d);
@@ -130,7 +144,7 @@ mask(struct aft_client *c, struct aft_client_decision *d, const uint32_t *candid
         if (!x->mask.p)
             x->mask = reason;
     }
-    return aft_decide(c->cell.slots[d->slot].model, d->scratch, &d->request, &d->drawn, e);
+    return draw(c, d, e);
 }
 
 /* Takes back the marks that carry this very reason (the same bytes in memory) and restores the slate. */
@@ -141,8 +155,7 @@ unmask(struct aft_client *c, struct aft_client_decision *d, struct aft_bytes rea
     for (uint32_t i = 0; i < d->request.candidates_n; i++)
         if (d->candidates[i].mask.p == reason.p)
             d->candidates[i].mask = AFT_ABSENT;
-    enum aft_err err =
-        aft_decide(c->cell.slots[d->slot].model, d->scratch, &d->request, &d->drawn, &ignored);
+    enum aft_err err = draw(c, d, &ignored);
     AFT_INVARIANT(I1, err == AFT_OK); /* it could be decided before */
 }
 
@@ -158,6 +171,11 @@ aft_client_decision_mask(struct aft_client *c, struct aft_client_decision *d,
             AFT_FAIL(&e, AFT_E_USAGE,
                      "decision %s is logged already; mask before aft_client_log_impression",
                      d->view.decision_id),
+            &e, why);
+    if (c->options.mode == AFT_CLIENT_LOG_ONLY)
+        return afti_client_public(
+            AFT_FAIL(&e, AFT_E_USAGE,
+                     "what is logged only is logged as the engine drew it: mask before deciding"),
             &e, why);
     if (text.n == 0 || text.n > AFT_ID_BYTES_MAX)
         return afti_client_public(AFT_FAIL(&e, AFT_E_VALUE,

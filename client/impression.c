@@ -70,15 +70,16 @@ shown_of(struct aft_client_decision *d)
 }
 
 static enum aft_err
-encode(struct aft_client_decision *d, struct aft_error *e)
+encode(struct aft_client_decision *d, bool live, struct aft_error *e)
 {
     struct aft_shown *slate = shown_of(d);
     if (!slate)
         return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
     for (uint32_t i = 0; i < d->request.candidates_n; i++) {
         float w = d->drawn.log_weights[i];
-        d->candidates[i].has_log_weight = isfinite(w);
-        d->candidates[i].log_weight = isfinite(w) ? w : 0.0F;
+        bool drawn_by_it = live && isfinite(w);
+        d->candidates[i].has_log_weight = drawn_by_it;
+        d->candidates[i].log_weight = drawn_by_it ? w : 0.0F;
     }
     struct aft_impression x = {.decision_id = aft_text(d->view.decision_id),
                                .user_id = d->user,
@@ -110,7 +111,7 @@ aft_client_log_impression(struct aft_client *c, struct aft_client_decision *d,
         return afti_client_public(
             AFT_FAIL(&e, AFT_E_USAGE, "decision %s is logged already", d->view.decision_id), &e,
             why);
-    enum aft_err err = encode(d, &e);
+    enum aft_err err = encode(d, c->options.mode == AFT_CLIENT_LIVE, &e);
     if (err == AFT_OK)
         err = afti_client_append(c, AFT_CLIENT_IMPRESSIONS, d->time_ms, d->user,
                                  aft_buffer_bytes(&d->record), &e);

@@ -78,7 +78,6 @@ struct afti_place {
 /* The candidates of one revision, resolved: their features as a table of rows (a place each) by candidates. plain.c */
 struct afti_catalogue {
     uint64_t revision; /* 0: none */
-    const struct aft_candidate *candidates;
     uint32_t n, stride, rows;
     bool usable;
     uint32_t identity[AFT_CANDIDATES_MAX], place[2 * AFT_FEATURES_MAX];
@@ -150,7 +149,8 @@ struct afti_unknown {
  * squares of what has none; how many. */
 bool afti_plain_resolved(const struct aft_model *m, struct aft_scratch *s,
                          const struct aft_request *r);
-uint32_t afti_plain_own(struct aft_scratch *s, uint32_t candidate, double *unknown);
+uint32_t afti_plain_own(const struct aft_model *m, struct aft_scratch *s,
+                        const struct aft_request *r, uint32_t candidate, double *unknown);
 bool afti_plain_variances(const struct aft_model *m, struct aft_scratch *s,
                           const struct aft_request *r, uint32_t n, struct afti_unknown unknown);
 

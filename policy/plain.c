@@ -3,7 +3,8 @@
  * zero), so the same bits. One thread a scratch.
  *
  *   by revision   the caller says that the candidates have not changed: they were resolved once into a table, a row for each
- *                 place in an order that suits all of them; a decision costs a product for each candidate and place
+ *                 place in an order that suits all of them; a decision costs a product for each candidate and place, and a term for
+ *                 each feature that is the request's own (they stand behind the others, so the order of the sums is kept)
  *   else          a walk over the features, as names.h says
  * Invariants: I1 a catalogue's table has its rows in an order of which every candidate's terms are a part.
  */
@@ -114,11 +115,14 @@ row_of(struct afti_catalogue *c, uint32_t place, uint32_t from)
 
 /* The candidate's own terms in s->terms; false: it has others than plain ones. */
 static bool
-terms_of(const struct aft_model *m, struct aft_scratch *s, const struct aft_candidate *a,
-         uint32_t *n)
+terms_of(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+         uint32_t candidate, uint32_t *n)
 {
     struct aft_error e;
-    if (aft_encode_arm(&m->plan, a->arm_id, a->features, &s->arm, &e) != AFT_OK)
+    const struct aft_candidate *a = &r->candidates[candidate];
+    struct aft_features f = a->features;
+    f.n -= r->fresh ? r->fresh[candidate] : 0;
+    if (aft_encode_arm(&m->plan, a->arm_id, f, &s->arm, &e) != AFT_OK)
         return false;
     for (uint32_t i = 0; i < m->plan.sides_n; i++)
         if (s->arm.side[i])
@@ -129,12 +133,12 @@ terms_of(const struct aft_model *m, struct aft_scratch *s, const struct aft_cand
 
 /* Twice over the candidates: the rows, then the values. */
 static bool
-lay_rows(const struct aft_model *m, struct aft_scratch *s)
+lay_rows(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
 {
     struct afti_catalogue *c = &s->catalogue;
     uint32_t n;
     for (uint32_t i = 0; i < c->n; i++) {
-        if (!terms_of(m, s, &c->candidates[i], &n))
+        if (!terms_of(m, s, r, i, &n))
             return false;
         c->identity[i] = aft_dict_find(places(m), s->arm.v[0].hash);
         for (uint32_t j = 1, at = 0; j < n; j++) {
@@ -150,7 +154,7 @@ lay_rows(const struct aft_model *m, struct aft_scratch *s)
 }
 
 static void
-lay_values(const struct aft_model *m, struct aft_scratch *s)
+lay_values(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
 {
     struct afti_catalogue *c = &s->catalogue;
     size_t size = (size_t)c->rows * c->stride;
@@ -166,7 +170,7 @@ lay_values(const struct aft_model *m, struct aft_scratch *s)
     memset(c->square, 0, size * sizeof *c->square);
     for (uint32_t i = 0; i < c->n; i++) {
         uint32_t n = 0, at = 0;
-        AFT_ASSERT(terms_of(m, s, &c->candidates[i], &n));
+        AFT_ASSERT(terms_of(m, s, r, i, &n));
         c->unknown[i] = c->identity[i] == AFT_NOWHERE;
         for (uint32_t j = 1; j < n; j++) {
             uint32_t place = aft_dict_find(places(m), s->arm.v[j].hash);
@@ -189,13 +193,12 @@ resolve(const struct aft_model *m, struct aft_scratch *s, const struct aft_reque
 {
     struct afti_catalogue *c = &s->catalogue;
     c->revision = r->revision;
-    c->candidates = r->candidates;
     c->n = r->candidates_n;
     c->stride = c->n + (8 - c->n % 8) % 8;
     c->rows = 0;
-    c->usable = lay_rows(m, s);
+    c->usable = lay_rows(m, s, r);
     if (c->usable)
-        lay_values(m, s);
+        lay_values(m, s, r);
 }
 
 /* sum[i] += by[0] value[0][i] + by[1] value[1][i] ..., each i by itself and in that order. stride: a multiple of 8. */
@@ -246,9 +249,74 @@ static bool
 resolved(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
 {
     struct afti_catalogue *c = &s->catalogue;
-    if (c->revision != r->revision || c->candidates != r->candidates || c->n != r->candidates_n)
+    if (c->revision != r->revision || c->n != r->candidates_n)
         resolve(m, s, r);
     return c->usable;
+}
+
+/* ---- what is the request's own. The terms stand in s->arm.v[1 ..), how many there are in *n; false: others than plain ones. */
+static bool
+fresh_terms(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+            uint32_t candidate, uint32_t *n)
+{
+    struct aft_error e;
+    const struct aft_candidate *a = &r->candidates[candidate];
+    uint32_t fresh = r->fresh[candidate];
+    struct aft_features f = {a->features.v + (a->features.n - fresh), fresh};
+    if (aft_encode_arm_known(&m->plan, s->arm_names, a->arm_id, f, &s->arm, &e) != AFT_OK)
+        return false;
+    for (uint32_t i = 0; i < m->plan.sides_n; i++)
+        if (s->arm.side[i])
+            return false;
+    *n = s->arm.n;
+    return true;
+}
+
+static bool
+fresh_means(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+            uint32_t n)
+{
+    for (uint32_t i = 0; r->fresh && i < n; i++) {
+        uint32_t terms;
+        if (!r->fresh[s->index[i]])
+            continue;
+        if (!fresh_terms(m, s, r, s->index[i], &terms))
+            return false;
+        for (uint32_t j = 1; j < terms; j++)
+            s->mean[i] += s->arm.v[j].value *
+                          worth(m, s, aft_term_place(&s->arm.v[j], s->arm_names, places(m)));
+    }
+    return true;
+}
+
+static bool
+fresh_are_plain(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
+{
+    uint32_t n;
+    for (uint32_t i = 0; r->fresh && i < r->candidates_n; i++)
+        if (r->fresh[i] && !fresh_terms(m, s, r, i, &n))
+            return false;
+    return true;
+}
+
+/* Behind `rows` of s->own_rows, and onto *unknown; how many there are then. They are plain. */
+static uint32_t
+fresh_rows(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+           uint32_t candidate, uint32_t rows, double *unknown)
+{
+    uint32_t n = 0;
+    if (!r->fresh || !r->fresh[candidate])
+        return rows;
+    AFT_ASSERT(fresh_terms(m, s, r, candidate, &n));
+    for (uint32_t j = 1; j < n; j++) {
+        uint32_t place = aft_term_place(&s->arm.v[j], s->arm_names, places(m));
+        double v = s->arm.v[j].value;
+        if (place == AFT_NOWHERE)
+            *unknown += v * v;
+        else
+            s->own_rows[rows++] = (struct afti_place){place, v};
+    }
+    return rows;
 }
 
 static bool
@@ -265,7 +333,7 @@ by_revision(const struct aft_model *m, struct aft_scratch *s, const struct aft_r
     afti_plain_rows(c->value, c->by, c->rows, c->stride, c->sum);
     for (uint32_t i = 0; i < n; i++)
         s->mean[i] = c->sum[s->index[i]];
-    return true;
+    return fresh_means(m, s, r, n);
 }
 
 bool
@@ -280,12 +348,14 @@ afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const struct 
 bool
 afti_plain_resolved(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
 {
-    return r->revision && bilinear(m) && aft_features_plain(&m->plan, false) && resolved(m, s, r);
+    return r->revision && bilinear(m) && aft_features_plain(&m->plan, false) && resolved(m, s, r) &&
+           fresh_are_plain(m, s, r);
 }
 
 /* No term's value is zero, and the rows stand in an order that suits all. */
 uint32_t
-afti_plain_own(struct aft_scratch *s, uint32_t candidate, double *unknown)
+afti_plain_own(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+               uint32_t candidate, double *unknown)
 {
     const struct afti_catalogue *c = &s->catalogue;
     uint32_t n = 0;
@@ -297,7 +367,7 @@ afti_plain_own(struct aft_scratch *s, uint32_t candidate, double *unknown)
             s->own_rows[n++] = (struct afti_place){c->place[j], v};
     }
     *unknown = c->unknown[candidate];
-    return n;
+    return fresh_rows(m, s, r, candidate, n, unknown);
 }
 
 bool
@@ -315,7 +385,17 @@ afti_plain_variances(const struct aft_model *m, struct aft_scratch *s, const str
         c->sum[i] = known ? afti_fold(b, s, c->identity[i], unknown.context, true)->variance : 0;
     }
     afti_plain_rows(c->square, c->by, c->rows, c->stride, c->sum);
-    for (uint32_t i = 0; i < n; i++)
-        s->variance[i] = c->sum[s->index[i]] + c->unknown[s->index[i]] * unknown.prior;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = s->index[i];
+        double beyond = c->unknown[at];
+        uint32_t fresh = fresh_rows(m, s, r, at, 0, &beyond);
+        s->variance[i] = c->sum[at];
+        for (uint32_t j = 0; j < fresh; j++) {
+            double v = s->own_rows[j].value;
+            s->variance[i] +=
+                v * v * afti_fold(b, s, s->own_rows[j].at, unknown.context, true)->variance;
+        }
+        s->variance[i] += beyond * unknown.prior;
+    }
     return true;
 }

@@ -122,10 +122,12 @@ struct aft_request {
         k; /* slots wanted, 1 .. AFT_SLATE_MAX; fewer eligible, or policy.slots.<device>: a shorter slate */
     struct aft_bytes key; /* what the draw is keyed by: normally the decision id */
     bool baseline;        /* decide uniformly at random, whatever the model says */
-    /* 0, or a number of the caller's choice, by which it promises: whenever this scratch has seen the same revision with the same
-     * `candidates` and `candidates_n`, ids and features (not masks) were what they are now, bytes and all. They are then resolved
-     * once a snapshot, and a decision no longer reads them. A change of anything wants a new number. Results are the same. */
+    /* 0, or a number of the caller's choice, by which it promises: whenever this scratch has seen the same revision, ids and features
+     * (not masks) of the candidates_n candidates were what they are now, bytes and all, wherever they lay. They are then resolved once
+     * a snapshot, and a decision no longer reads them. A change of anything wants a new number. Results are the same. */
     uint64_t revision;
+    /* NULL, or of each candidate (candidates_n of them): how many of its last features are this request's and not the revision's. */
+    const uint32_t *fresh;
     /* NULL, or how often each candidate was shown to this user lately (candidates_n of them, finite, >= 0); instead of the feature
      * that policy.repetition.feature names. They may change while the revision stays. */
     const float *recent;

@@ -348,7 +348,7 @@ bilinear_own(const struct aft_model *m, struct aft_scratch *s, const struct aft_
         double mean = start, variance = 0, unknown = 0;
         uint32_t rows = 0;
         if (resolved)
-            rows = afti_plain_own(s, s->index[a], &unknown);
+            rows = afti_plain_own(m, s, r, s->index[a], &unknown);
         else
             AFT_TRY(own_rows(m, s, &r->candidates[s->index[a]], &rows, &unknown, e));
         s->start[a] = (uint32_t)s->places_n;

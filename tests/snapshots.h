@@ -15,7 +15,8 @@ struct made_spec {
     const double *theta;
     uint32_t arms_n;
     const char *explore, *temperature;
-    const uint8_t *secret; /* NULL: unsigned */
+    const uint8_t *secret;   /* NULL: unsigned */
+    const char *key, *value; /* one more setting, or NULL */
 };
 
 static inline void
@@ -65,7 +66,8 @@ make_snapshot(const struct made_spec *s, struct made_snapshot *out)
     const struct aft_setting settings[] = {
         {AFT_LITERAL("learner.model"), AFT_LITERAL("ridge")},
         {AFT_LITERAL("policy.explore"), aft_text(s->explore)},
-        {AFT_LITERAL("policy.temperature"), aft_text(s->temperature)}};
+        {AFT_LITERAL("policy.temperature"), aft_text(s->temperature)},
+        {aft_text(s->key), aft_text(s->value)}};
     struct aft_snapshot_record m = {.model = part.model,
                                     .round = s->round,
                                     .part = 1,
@@ -77,7 +79,7 @@ make_snapshot(const struct made_spec *s, struct made_snapshot *out)
                                        .part_digests = &part_digest,
                                        .part_digests_n = 1,
                                        .settings = settings,
-                                       .settings_n = 3};
+                                       .settings_n = s->key ? 4 : 3};
     aft_manifest_seal(&m, &m.manifest.set_digest);
     if (s->secret) {
         m.manifest.has_signature = true;

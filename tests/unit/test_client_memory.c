@@ -65,8 +65,9 @@ open_client(struct made_snapshot *made, const char *explore, struct memory_trans
     return c;
 }
 
+/* Candidates each time, or from a catalogue with masks and features of the request's own. */
 static void
-once(struct aft_client *c)
+once(struct aft_client *c, const struct aft_client_catalogue *catalogue)
 {
     static const struct aft_client_feature context[] = {{"days", AFT_CLIENT_NUMBER, 12, NULL},
                                                         {"age_band", AFT_CLIENT_TEXT, 0, "40s"}};
@@ -74,18 +75,43 @@ once(struct aft_client *c)
     struct aft_client_candidate candidates[ARMS];
     struct aft_client_request r = AFT_CLIENT_REQUEST;
     struct aft_client_decision *d;
+    static const struct aft_client_own own[] = {{7, {"seen", AFT_CLIENT_NUMBER, 2, NULL}},
+                                                {9, {"seen", AFT_CLIENT_NUMBER, 1, NULL}}};
+    static const char *masks[ARMS] = {[11] = "capped"};
+    static const float recent[ARMS] = {[7] = 2, [9] = 1};
     for (int i = 0; i < ARMS; i++)
         candidates[i] =
             (struct aft_client_candidate){.arm_id = arms[i], .features = context, .features_n = 2};
     r.user_id = "u";
     r.context = context;
     r.context_n = 2;
-    r.candidates = candidates;
-    r.candidates_n = ARMS;
+    r.candidates = catalogue ? NULL : candidates;
+    r.candidates_n = catalogue ? 0 : ARMS;
+    if (catalogue) {
+        r.catalogue = catalogue;
+        r.own = own;
+        r.own_n = 2;
+        r.masks = masks;
+        r.recent = recent;
+        r.epoch = 3;
+    }
     assert_int_equal(aft_client_decide(c, &r, &d, NULL), AFT_CLIENT_OK);
     assert_int_equal(aft_client_decision_mask(c, d, drop, 2, "capped", NULL), AFT_CLIENT_OK);
     aft_client_log_impression(c, d, NULL);
     aft_client_decision_free(c, d);
+}
+
+static struct aft_client_catalogue *
+catalogue_of(struct aft_client *c)
+{
+    static const struct aft_client_feature own[] = {{"price", AFT_CLIENT_NUMBER, 12, NULL},
+                                                    {"format", AFT_CLIENT_TEXT, 0, "card"}};
+    struct aft_client_candidate v[ARMS];
+    struct aft_client_catalogue *k;
+    for (int i = 0; i < ARMS; i++)
+        v[i] = (struct aft_client_candidate){.arm_id = arms[i], .features = own, .features_n = 2};
+    assert_int_equal(aft_client_catalogue_new(c, v, ARMS, &k, NULL), AFT_CLIENT_OK);
+    return k;
 }
 
 static void
@@ -103,14 +129,16 @@ warm_takes_nothing(void **state)
         struct memory_transport t = {0};
         struct made_snapshot made = {0};
         struct aft_client *c = open_client(&made, explorers[x], &t);
+        struct aft_client_catalogue *catalogue = catalogue_of(c);
         for (int i = 0; i < 20; i++)
-            once(c);
+            once(c, i % 2 ? catalogue : NULL);
         aft_buffer_reset(&t.records[0]); /* the transport's own memory is warm, too */
         unsigned long before = taken;
         for (int i = 0; i < 10; i++)
-            once(c);
+            once(c, i % 2 ? catalogue : NULL);
         printf("%s: %lu allocations in 10 decisions\n", explorers[x], taken - before);
         assert_int_equal(taken - before, 0);
+        aft_client_catalogue_free(catalogue);
         aft_client_close(c, 0, NULL);
         made_snapshot_deinit(&made);
         memory_transport_deinit(&t);

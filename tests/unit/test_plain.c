@@ -134,8 +134,8 @@ trained(struct world *w, const char *model, const char *scope, const char *explo
 
 /* What is decided, into bits. */
 static void
-decide(const struct aft_model *m, struct aft_scratch *s, const struct world *w, uint64_t revision,
-       float out[ARMS + 9])
+decide_fresh(const struct aft_model *m, struct aft_scratch *s, const struct world *w,
+             uint64_t revision, const uint32_t *fresh, float out[ARMS + 9])
 {
     struct aft_decision d;
     struct aft_error e;
@@ -144,7 +144,8 @@ decide(const struct aft_model *m, struct aft_scratch *s, const struct world *w, 
                             .candidates_n = ARMS,
                             .k = 3,
                             .key = AFT_LITERAL("key"),
-                            .revision = revision};
+                            .revision = revision,
+                            .fresh = fresh};
     assert_int_equal(aft_decide(m, s, &r, &d, &e), AFT_OK);
     memcpy(out, d.log_weights, ARMS * sizeof *out);
     for (uint32_t l = 0; l < 3; l++) {
@@ -152,6 +153,13 @@ decide(const struct aft_model *m, struct aft_scratch *s, const struct world *w, 
         out[ARMS + 3 * l + 1] = (float)d.slots[l].propensity;
         out[ARMS + 3 * l + 2] = (float)d.slots[l].marginal;
     }
+}
+
+static void
+decide(const struct aft_model *m, struct aft_scratch *s, const struct world *w, uint64_t revision,
+       float out[ARMS + 9])
+{
+    decide_fresh(m, s, w, revision, NULL, out);
 }
 
 /* The last decision's variances are those, where the law reads any. */
@@ -196,6 +204,75 @@ same_by_all_ways(const char *model, const char *explore, uint64_t seed)
     }
     aft_model_free(m);
     aft_scratch_free(s);
+}
+
+/* A name that the model knows and the arm does not have yet; NULL: there is none. */
+static const char *
+new_name(struct world *w, const struct aft_features *f, uint32_t from)
+{
+    for (uint32_t j = from; j < from + OWN; j++) {
+        bool there = false;
+        for (uint32_t i = 0; i < f->n; i++)
+            there = there || aft_same(f->v[i].name, aft_text(w->names[j % OWN]));
+        if (!there)
+            return w->names[j % OWN];
+    }
+    return NULL;
+}
+
+/* The last features of some arms change from request to request, in value and name, or there are none; the others are resolved. */
+static void
+refresh(struct world *w, uint32_t fresh[ARMS])
+{
+    for (uint32_t a = 0; a < ARMS; a++) {
+        struct aft_features *f = &w->arms[a].features;
+        f->n -= fresh[a];
+        fresh[a] = a % 3 == 0 ? 0 : aft_random_below(&w->random, 3);
+        for (uint32_t i = 0; i < fresh[a]; i++) {
+            const char *name = new_name(w, f, aft_random_below(&w->random, OWN));
+            w->own[a][f->n++] = (struct aft_feature){.name = aft_text(name ? name : "never met"),
+                                                     .number = 2 * aft_random_unit(&w->random) - 1};
+        }
+        w->own[a][f->n] = (struct aft_feature){.name = aft_text(nothing)};
+    }
+}
+
+static void
+fresh_by_all_ways(const char *model, const char *explore, uint64_t seed)
+{
+    static struct world w;
+    uint32_t fresh[ARMS] = {0};
+    float by_terms[ARMS + 9], walked[ARMS + 9], table[ARMS + 9];
+    struct aft_scratch *s = aft_scratch_new();
+    aft_random_init(&w.random, seed, 0);
+    struct aft_model *m = trained(&w, model, "shared", explore);
+    fill(&w, true);
+    for (uint32_t a = 0; a < ARMS; a++) /* room for two more */
+        w.arms[a].features.n = w.arms[a].features.n > 6 ? 6 : w.arms[a].features.n;
+    for (int i = 0; i < 200; i++) {
+        refresh(&w, fresh);
+        w.context[1].number = 0.01 * i;
+        decide_fresh(m, s, &w, 7, fresh, table);
+        decide(m, s, &w, 0, walked);
+        lengthen(&w, 1);
+        decide(m, s, &w, 0, by_terms);
+        lengthen(&w, -1);
+        assert_memory_equal(by_terms, walked, sizeof walked);
+        assert_memory_equal(by_terms, table, sizeof table);
+    }
+    aft_model_free(m);
+    aft_scratch_free(s);
+}
+
+static void
+test_fresh_features_by_all_ways(void **state)
+{
+    (void)state;
+    uint64_t seed = kit_seed(8);
+    static const char *const explorers[] = {"softmax", "squarecb-elim", "ucb", "thompson"};
+    for (int i = 0; i < 4; i++)
+        fresh_by_all_ways("flow", explorers[i], seed);
+    fresh_by_all_ways("ridge", "softmax", seed);
 }
 
 static void
@@ -265,6 +342,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decides_the_same_by_all_ways),
+        cmocka_unit_test(test_fresh_features_by_all_ways),
         cmocka_unit_test(test_widths_by_factors),
         cmocka_unit_test(test_learns_the_same_by_all_ways),
     };

@@ -34,7 +34,7 @@ class Options(c.Structure):
         ("model", Text), ("properties", c.POINTER(Property)), ("properties_n", c.c_uint32), ("snapshot_file", Text), ("public_key", c.c_char_p),
         ("wait_ms", c.c_int32), ("queue_ms", c.c_int32), ("policy", Text), ("baseline", Text), ("baseline_share", c.c_double),
         ("baseline_salt", Text), ("seed", c.POINTER(c.c_uint64)), ("now_ms", NowFunction), ("clock", c.c_void_p),
-        ("on_failure", FailureFunction), ("on_failure_context", c.c_void_p),
+        ("on_failure", FailureFunction), ("on_failure_context", c.c_void_p), ("mode", c.c_int), ("engine_policy", Text),
     ]
 
 
@@ -49,11 +49,17 @@ class Candidate(c.Structure):
     _fields_ = [("arm_id", Text), ("subject", Text), ("mask", Text), ("features", c.POINTER(Feature)), ("features_n", c.c_uint32)]
 
 
+class Own(c.Structure):
+    _fields_ = [("candidate", c.c_uint32), ("feature", Feature)]
+
+
 class Request(c.Structure):
     _fields_ = [
         ("size", c.c_size_t), ("user_id", Text), ("session_id", Text), ("decision_id", Text), ("key", Text), ("device", Text),
         ("time_ms", c.c_int64), ("deferred", c.c_bool), ("k", c.c_uint32), ("context", c.POINTER(Feature)), ("context_n", c.c_uint32),
-        ("candidates", c.POINTER(Candidate)), ("candidates_n", c.c_uint32),
+        ("candidates", c.POINTER(Candidate)), ("candidates_n", c.c_uint32), ("catalogue", c.c_void_p), ("masks", c.POINTER(Text)),
+        ("recent", c.POINTER(c.c_float)), ("own", c.POINTER(Own)), ("own_n", c.c_uint32), ("propensities", c.POINTER(c.c_double)),
+        ("propensities_kind", c.c_int), ("epoch", c.c_uint32),
     ]
 
 
@@ -93,7 +99,7 @@ class Info(c.Structure):
 # The name of each struct in the header, for the comparison of layouts.
 STRUCTS = {
     "aft_client_error": Error, "aft_client_property": Property, "aft_client_failure": Failure, "aft_client_options": Options,
-    "aft_client_feature": Feature, "aft_client_candidate": Candidate, "aft_client_request": Request, "aft_client_slot": Slot,
+    "aft_client_feature": Feature, "aft_client_candidate": Candidate, "aft_client_own": Own, "aft_client_request": Request, "aft_client_slot": Slot,
     "aft_client_slate": Slate, "aft_client_outcome": Outcome, "aft_client_info": Info,
 }
 
@@ -101,6 +107,8 @@ _P, _E = c.c_void_p, c.POINTER(Error)
 FUNCTIONS = {
     "aft_client_open": (c.c_int, [c.POINTER(Options), c.POINTER(_P), _E]),
     "aft_client_close": (c.c_int, [_P, c.c_int32, _E]),
+    "aft_client_catalogue_new": (c.c_int, [_P, c.POINTER(Candidate), c.c_uint32, c.POINTER(_P), _E]),
+    "aft_client_catalogue_free": (None, [_P]),
     "aft_client_decide": (c.c_int, [_P, c.POINTER(Request), c.POINTER(_P), _E]),
     "aft_client_decision_slate": (c.POINTER(Slate), [_P]),
     "aft_client_decision_mask": (c.c_int, [_P, _P, c.POINTER(c.c_uint32), c.c_uint32, Text, _E]),

@@ -1,0 +1,184 @@
+/* Who decides: what each mode shows, claims and logs. */
+#include "tests/kit.h"
+
+#include <string.h>
+
+#include "tests/snapshots.h"
+
+enum { ARMS = 6 };
+static const char *const arms[ARMS] = {"a0", "a1", "a2", "a3", "a4", "a5"};
+static const double theta[ARMS] = {0, 0, 0, 0, 0, 3};
+
+struct bed {
+    struct memory_transport t;
+    struct made_snapshot made;
+    struct aft_client *c;
+    struct aft_arena arena;
+};
+
+static void
+begin(struct bed *b, enum aft_client_mode mode)
+{
+    static const uint64_t seed = 6;
+    struct aft_client_options o = AFT_CLIENT_OPTIONS;
+    struct aft_error e;
+    struct made_spec spec = {.round = 4,
+                             .arms = arms,
+                             .theta = theta,
+                             .arms_n = ARMS,
+                             .explore = "softmax",
+                             .temperature = "0.2"};
+    *b = (struct bed){0};
+    make_snapshot(&spec, &b->made);
+    memory_give(&b->t, &b->made);
+    struct aft_client_transport transport = memory_transport_of(&b->t);
+    o.seed = &seed;
+    o.mode = mode;
+    o.baseline_share = 1; /* counts only where the model decides */
+    aft_arena_init(&b->arena, 1 << 20);
+    assert_int_equal(aft_client_open_over(&o, &transport, &b->c, &e), AFT_OK);
+}
+
+static void
+end(struct bed *b)
+{
+    assert_int_equal(aft_client_close(b->c, 0, NULL), AFT_CLIENT_OK);
+    made_snapshot_deinit(&b->made);
+    memory_transport_deinit(&b->t);
+    aft_arena_deinit(&b->arena);
+}
+
+static struct aft_client_request
+request_of(void)
+{
+    static struct aft_client_candidate candidates[ARMS];
+    struct aft_client_request r = AFT_CLIENT_REQUEST;
+    for (int i = 0; i < ARMS; i++)
+        candidates[i] = (struct aft_client_candidate){.arm_id = arms[i]};
+    candidates[1].mask = "done";
+    r.user_id = "u";
+    r.time_ms = 1767225600000;
+    r.candidates = candidates;
+    r.candidates_n = ARMS;
+    return r;
+}
+
+static struct aft_impression
+logged(struct bed *b, struct aft_client_decision *d)
+{
+    struct aft_impression x;
+    struct aft_frame frame;
+    struct aft_error e;
+    assert_int_equal(aft_client_log_impression(b->c, d, NULL), AFT_CLIENT_OK);
+    aft_client_decision_free(b->c, d);
+    struct aft_bytes all = aft_buffer_bytes(&b->t.records[0]);
+    assert_int_equal(
+        aft_frame_parse((struct aft_bytes){all.p + 4, aft_load_le32(all.p)}, &frame, &e), AFT_OK);
+    if (aft_decode_impression(frame.body, &b->arena, &x, &e) != AFT_OK)
+        fail_msg("%s", e.message);
+    return x;
+}
+
+static void
+an_apprentice_serves_the_given_order(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct aft_client_decision *d;
+    const uint32_t drop = 0;
+    begin(&b, AFT_CLIENT_APPRENTICE);
+    struct aft_client_request r = request_of();
+    assert_int_equal(aft_client_decide(b.c, &r, &d, NULL), AFT_CLIENT_OK);
+    const struct aft_client_slate *s = aft_client_decision_slate(d);
+    assert_int_equal(s->n, 3);
+    assert_string_equal(s->slots[0].arm_id, "a0");
+    assert_string_equal(s->slots[1].arm_id, "a2");
+    assert_true(!s->baseline && !s->snapshot_id && s->propensity == AFT_CLIENT_EXACT);
+    assert_int_equal(aft_client_decision_mask(b.c, d, &drop, 1, "capped", NULL), AFT_CLIENT_OK);
+    assert_string_equal(s->slots[0].arm_id, "a2");
+    assert_string_equal(s->slots[2].arm_id, "a4");
+    struct aft_impression x = logged(&b, d);
+    assert_true(aft_same(x.policy, AFT_LITERAL("engine")) && !x.snapshot.p);
+    assert_true(aft_same(x.design.kind, AFT_LITERAL("deterministic")));
+    assert_int_equal(x.propensity_kind, AFT_PROPENSITY_EXACT);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(x.slate[i].propensity == 1 && x.slate[i].marginal == 1);
+    for (uint32_t i = 0; i < ARMS; i++)
+        assert_false(x.candidates[i].has_log_weight);
+    end(&b);
+}
+
+static void
+an_engines_own_draw_is_logged_as_it_says(void **state)
+{
+    (void)state;
+    static const double p[3] = {0.5, 0.25, 0.125};
+    for (int known = 0; known < 2; known++) {
+        struct bed b;
+        struct aft_client_decision *d;
+        const uint32_t drop = 0;
+        begin(&b, AFT_CLIENT_LOG_ONLY);
+        struct aft_client_request r = request_of();
+        if (known)
+            r.propensities = p;
+        r.propensities_kind = AFT_CLIENT_ESTIMATED;
+        assert_int_equal(aft_client_decide(b.c, &r, &d, NULL), AFT_CLIENT_OK);
+        assert_int_equal(aft_client_decision_mask(b.c, d, &drop, 1, "late", NULL),
+                         AFT_CLIENT_WRONG);
+        struct aft_impression x = logged(&b, d);
+        assert_true(aft_same(x.design.kind, AFT_LITERAL("engine")));
+        assert_int_equal(x.propensity_kind,
+                         known ? AFT_PROPENSITY_ESTIMATED : AFT_PROPENSITY_UNKNOWN);
+        for (uint32_t i = 0; i < 3; i++)
+            assert_true(x.slate[i].propensity == (known ? p[i] : 0) && !x.slate[i].has_marginal);
+        end(&b);
+    }
+}
+
+static void
+live_is_not_the_engines(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct aft_client_decision *d;
+    begin(&b, AFT_CLIENT_LIVE);
+    struct aft_client_request r = request_of();
+    assert_int_equal(aft_client_decide(b.c, &r, &d, NULL), AFT_CLIENT_OK);
+    assert_true(aft_client_decision_slate(d)->baseline);
+    struct aft_impression x = logged(&b, d);
+    assert_true(aft_same(x.policy, AFT_LITERAL("baseline")));
+    assert_true(aft_same(x.design.kind, AFT_LITERAL("uniform")));
+    end(&b);
+}
+
+static void
+wrong_is_said(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct aft_client_decision *d;
+    static const double p[3] = {0.5, 0, 0.125};
+    const char *masks[ARMS];
+    for (int i = 0; i < ARMS; i++)
+        masks[i] = "done";
+    begin(&b, AFT_CLIENT_LOG_ONLY);
+    struct aft_client_request r = request_of();
+    r.propensities = p;
+    assert_int_equal(aft_client_decide(b.c, &r, &d, NULL), AFT_CLIENT_WRONG);
+    r.propensities = NULL;
+    r.masks = masks;
+    assert_int_equal(aft_client_decide(b.c, &r, &d, NULL), AFT_CLIENT_WRONG);
+    end(&b);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_apprentice_serves_the_given_order),
+        cmocka_unit_test(an_engines_own_draw_is_logged_as_it_says),
+        cmocka_unit_test(live_is_not_the_engines),
+        cmocka_unit_test(wrong_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
