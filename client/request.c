@@ -300,9 +300,20 @@ take_propensities(const struct aft_client *c, struct aft_client_decision *d,
     return AFT_OK;
 }
 
+static enum aft_err
+take_rest(struct aft_client *c, struct aft_client_decision *d, const struct aft_client_request *r,
+          struct aft_error *e)
+{
+    AFT_TRY(take_features(&d->arena, r->context, r->context_n, r->device, &d->request.context, e));
+    AFT_TRY(take_candidates(c, d, r, e));
+    if (d->prescored)
+        AFT_TRY(afti_prescored_match(d, e));
+    return take_propensities(c, d, r, e);
+}
+
 enum aft_err
-afti_request_take(struct aft_client *c, struct aft_client_decision *d,
-                  const struct aft_client_request *r, struct aft_error *e)
+afti_request_take(struct aft_client *c, struct aft_client_decision *d, struct aft_client_request *r,
+                  struct aft_error *e)
 {
     char made[33];
     struct aft_arena *a = &d->arena;
@@ -310,6 +321,9 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d,
     aft_arena_reset(a);
     if (r->k < 1 || r->k > AFT_SLATE_MAX)
         return AFT_FAIL(e, AFT_E_VALUE, "k is %u; give 1 to %u", r->k, AFT_SLATE_MAX);
+    d->prescored = r->prescored != NULL;
+    if (d->prescored)
+        AFT_TRY(afti_prescored_take(c, d, r, e));
     AFT_TRY(take_id(a, r->user_id, "user_id", &d->user, e));
     AFT_TRY(take_text(a, r->session_id, AFT_ID_BYTES_MAX, "session_id", &d->session, e));
     if (!r->decision_id)
@@ -319,9 +333,7 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d,
     d->view.user_id = (const char *)d->user.p;
     d->request = (struct aft_request){.k = r->k};
     AFT_TRY(take_key(d, r, id, e));
-    AFT_TRY(take_features(a, r->context, r->context_n, r->device, &d->request.context, e));
-    AFT_TRY(take_candidates(c, d, r, e));
-    AFT_TRY(take_propensities(c, d, r, e));
+    AFT_TRY(take_rest(c, d, r, e));
     d->request.baseline =
         c->options.mode == AFT_CLIENT_LIVE &&
         afti_on_baseline(c->options.baseline_share, c->options.baseline_salt, d->user);
