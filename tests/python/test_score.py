@@ -96,7 +96,7 @@ def test_weights_and_marginals_are_the_librarys(program, lines, snapshots, name)
             for slot in range(min(3, q["k"])):
                 assert sum(c["marginals"][slot] for c in r["candidates"] if c["marginals"]) == pytest.approx(1)
             later = client.decide(q["user_id"], ARMS, k=q["k"], prescored=framed(r))
-            assert later.slots == live.slots and later.snapshot_id in (live.snapshot_id, r["snapshot"]) and later.propensity == live.propensity
+            assert later.slots == live.slots and later.snapshot_id in (live.snapshot_id, r["snapshot"]) and (later.propensity, later.design) == (live.propensity, live.design)
             assert later.decision_id == key
 
 
