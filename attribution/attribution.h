@@ -143,6 +143,7 @@ struct aft_disorder {
 };
 void aft_joiner_disorder(const struct aft_joiner *j, enum aft_log_kind log,
                          struct aft_disorder *out);
+void aft_disorder_add(struct aft_disorder *d, uint64_t by_ms); /* 0: in order */
 int64_t aft_disorder_suggested(const struct aft_disorder *d);
 enum aft_log_kind aft_joiner_behind(const struct aft_joiner *j);
 void aft_joiner_counts(const struct aft_joiner *j, struct aft_join_counts *out);

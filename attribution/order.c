@@ -161,8 +161,8 @@ insert(struct afti_log *l, struct afti_key k)
     l->ring[i & mask] = k;
 }
 
-static void
-behind(struct aft_disorder *d, uint64_t by_ms)
+void
+aft_disorder_add(struct aft_disorder *d, uint64_t by_ms)
 {
     uint32_t k = 0;
     d->sum_ms += by_ms;
@@ -189,7 +189,7 @@ static void
 shown(struct afti_log *l, int64_t offset, int64_t ts)
 {
     if (ts != AFTI_NONE && l->now.most_ms != AFTI_NONE && ts < l->now.most_ms)
-        behind(&l->disorder, (uint64_t)(l->now.most_ms - ts));
+        aft_disorder_add(&l->disorder, (uint64_t)(l->now.most_ms - ts));
     else if (ts != AFTI_NONE)
         l->disorder.n[0]++;
     if (ts != AFTI_NONE && ts > l->now.most_ms)

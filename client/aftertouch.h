@@ -77,14 +77,16 @@ struct aft_client_property { /* librdkafka's own names */
     const char *name, *value;
 };
 
-/* on_failure: a record that was taken could not be delivered after all (a broker refused it for good). It is given back, framed as
- * it was sent, so that it can be kept elsewhere. Called from aft_client_poll, _flush, _log_* or _close, in the calling thread.
- * A call back into the same client from it is not allowed. */
+/* on_failure: a record that was taken could not be delivered after all: a broker refused it for good, or the client closed before it was
+ * delivered (and there is no spill file for it). It is given back, framed as it was sent, so that it can be kept elsewhere. Called from
+ * aft_client_poll, _flush, _log_* or _close, in the calling thread. A call back into the same client from it is not allowed. */
 struct aft_client_failure {
     const char *topic;
     const void *key, *value;
     size_t key_bytes, value_bytes;
     const char *reason;
+    bool refused;    /* by the broker, for good; false: not delivered before the client closed */
+    int64_t time_ms; /* the record's */
 };
 
 /* aft_client_mode: who decides what is shown. What is logged says so (design, propensity_kind, policy), so none can be taken for another.
@@ -124,13 +126,22 @@ struct aft_client_options {
     void *on_failure_context;
     enum aft_client_mode mode; /* who decides: AFT_CLIENT_LIVE */
     const char *engine_policy; /* the name logged for the engine's own slates (the other modes): "engine" */
+    /* Records that the queue stays too full for (queue_ms), or that come while no broker takes any (for queue_ms), go to this file, and
+     * from it in order to the broker once it is back or at the next open. NULL: log_* says AFT_CLIENT_AGAIN, the caller keeps them.
+     * One process and client each. A process's death loses nothing that log_* took since then, a machine's at most the last second;
+     * some may be sent twice, which changes nothing (same ids). What waits in memory at close goes there too. */
+    const char *spill_file;
+    uint64_t spill_bytes;   /* how large it may become: 64 MiB. Then AFT_CLIENT_AGAIN */
+    bool spill_impressions; /* impressions too; else outcomes alone */
+    uint32_t impression_schema, outcome_schema; /* ids in a schema registry: values are framed as Confluent's do, 00 and the id
+                                                   (`aftertouch registry push` prints them); 0: Avro single object, no registry */
 };
 /* clang-format on */
 #define AFT_CLIENT_OPTIONS                                                                        \
     {                                                                                             \
         sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes",  \
             0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch", 0, 0, 0, 0, 0, \
-            AFT_CLIENT_LIVE, "engine"                                                             \
+            AFT_CLIENT_LIVE, "engine", 0, 64 << 20, false, 0, 0                                   \
     }
 
 /* aft_client_open starts from the file, if there is one, then follows the topic, if there are servers. With no snapshot at all it
@@ -324,7 +335,8 @@ struct aft_client_outcome {
         sizeof(struct aft_client_outcome), 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 0 \
     }
 
-/* aft_client_log_outcome blocks at most queue_ms while the queue is full; then AFT_CLIENT_AGAIN, and it was not taken. */
+/* aft_client_log_outcome blocks at most queue_ms while the queue is full; then it goes to the spill file where there is one (and the next
+ * ones at once, behind it), else AFT_CLIENT_AGAIN, and it was not taken. */
 AFT_CLIENT_API enum aft_client_code aft_client_log_outcome(struct aft_client *client,
                                                            const struct aft_client_outcome *outcome,
                                                            struct aft_client_error *why);
@@ -350,13 +362,14 @@ struct aft_client_info {
     uint64_t snapshot_bytes;     /* of the last snapshot that was taken, full or delta */
     uint64_t snapshot_deltas;    /* of those applied, so many were deltas */
     uint64_t refused_malformed, refused_forged, refused_torn, refused_old, refused_orphan,
-        refused_foreign;  /* docs/SNAPSHOTS.md says what each means */
-    bool snapshot_pinned; /* somebody pinned what is served */
+        refused_foreign;             /* docs/SNAPSHOTS.md says what each means */
+    bool snapshot_pinned;            /* somebody pinned what is served */
+    uint64_t spilled, spill_waiting; /* records that went to the spill file; that wait in it */
 };
 #define AFT_CLIENT_INFO                                                                           \
     {                                                                                             \
         sizeof(struct aft_client_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, false                                                                           \
+            0, 0, false, 0, 0                                                                     \
     }
 AFT_CLIENT_API void aft_client_info(struct aft_client *client, struct aft_client_info *info);
 

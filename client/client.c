@@ -92,12 +92,17 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     AFT_TRY(own(&c->own, &o->baseline, AFT_ID_BYTES_MAX, "baseline", e));
     AFT_TRY(own(&c->own, &o->baseline_salt, AFT_ID_BYTES_MAX, "baseline_salt", e));
     AFT_TRY(own(&c->own, &o->engine_policy, AFT_ID_BYTES_MAX, "engine_policy", e));
+    AFT_TRY(own(&c->own, &o->spill_file, 4000, "spill_file", e));
+    AFT_TRY(own(&c->own, &o->impressions_topic, AFT_ID_BYTES_MAX, "impressions_topic", e));
+    AFT_TRY(own(&c->own, &o->outcomes_topic, AFT_ID_BYTES_MAX, "outcomes_topic", e));
     if (!o->policy || !o->baseline || !o->baseline_salt)
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "options.policy, .baseline and .baseline_salt need a text each; begin from "
                         "AFT_CLIENT_OPTIONS");
     if (!o->engine_policy)
         o->engine_policy = "engine";
+    if (!o->spill_bytes)
+        o->spill_bytes = 64u << 20;
     if ((unsigned)o->mode > AFT_CLIENT_LOG_ONLY)
         return AFT_FAIL(e, AFT_E_CONFIG, "options.mode %d is none of the known ones", (int)o->mode);
     if (!(o->baseline_share >= 0 && o->baseline_share <= 1))
@@ -127,6 +132,9 @@ start(struct aft_client *c, struct aft_error *e)
             memcpy(c->follow.last_refusal, e->message, sizeof c->follow.last_refusal);
         }
     }
+    if (c->options.spill_file)
+        AFT_TRY(afti_spill_open(&c->spill, c->options.spill_file, c->options.spill_bytes, e));
+    afti_spill_drain(c);
     return afti_follow_start(c, e);
 }
 
@@ -135,6 +143,7 @@ static void delete (struct aft_client *c)
     afti_follow_stop(c);
     if (c->transport.close)
         c->transport.close(c->transport.ctx);
+    afti_spill_close(&c->spill);
     afti_decisions_deinit(&c->pool);
     afti_cell_deinit(&c->cell);
     aft_snapshot_set_free(c->follow.set);
@@ -157,6 +166,7 @@ aft_client_open_over(const struct aft_client_options *options,
         return AFT_FAIL(e, AFT_E_NOMEM, "no memory for a client");
     }
     c->transport = *transport;
+    c->spill.fd = -1;
     if (transport->listen)
         transport->listen(transport->ctx, afti_undelivered, c);
     aft_arena_init(&c->own, OWN_BYTES_MAX);
@@ -205,6 +215,7 @@ aft_client_poll(struct aft_client *c, int32_t timeout_ms)
 {
     if (c->transport.poll)
         c->transport.poll(c->transport.ctx, timeout_ms);
+    afti_spill_drain(c);
     afti_follow_poll(c, 0);
 }
 
@@ -216,6 +227,14 @@ monotonic_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Taken and not delivered: in the queue, or still in the spill file after a try. */
+static uint64_t
+undelivered(struct aft_client *c)
+{
+    afti_spill_drain(c);
+    return c->transport.waiting(c->transport.ctx) + atomic_load(&c->spill.left);
+}
+
 enum aft_client_code
 aft_client_flush(struct aft_client *c, int32_t timeout_ms, struct aft_client_error *why)
 {
@@ -223,12 +242,13 @@ aft_client_flush(struct aft_client *c, int32_t timeout_ms, struct aft_client_err
     if (!c->transport.waiting)
         return AFT_CLIENT_OK;
     int64_t until = monotonic_ms() + timeout_ms;
-    uint64_t left = c->transport.waiting(c->transport.ctx);
+    uint64_t left = undelivered(c);
     while (left > 0 && monotonic_ms() < until) {
         c->transport.poll(c->transport.ctx, 10);
-        left = c->transport.waiting(c->transport.ctx);
+        left = undelivered(c);
     }
     c->transport.poll(c->transport.ctx, 0); /* reports that came last */
+    afti_spill_drain(c);                    /* empty now, where all is delivered */
     if (left == 0)
         return AFT_CLIENT_OK;
     return afti_client_public(
@@ -279,6 +299,8 @@ aft_client_info(struct aft_client *c, struct aft_client_info *info)
     x.outcomes = atomic_load(&c->outcomes);
     x.undelivered = atomic_load(&c->undelivered);
     x.waiting = c->transport.waiting ? c->transport.waiting(c->transport.ctx) : 0;
+    x.spilled = atomic_load(&c->spill.taken);
+    x.spill_waiting = atomic_load(&c->spill.left);
     size_t size = info->size < sizeof x ? info->size : sizeof x;
     x.size = size;
     memcpy(info, &x, size);

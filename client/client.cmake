@@ -35,6 +35,8 @@ install(FILES ${CMAKE_BINARY_DIR}/aftertouchConfig.cmake ${CMAKE_BINARY_DIR}/aft
         DESTINATION ${client_cmake_dir})
 install(FILES ${CMAKE_BINARY_DIR}/aftertouch.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
+add_subdirectory(client/examples)
+
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
     add_test(NAME client_abi COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/checks/abi.py $<TARGET_FILE:aftertouch_client>

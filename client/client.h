@@ -22,6 +22,13 @@ struct aft_client_transport {
     /* listen: called once, before the first append: records that were taken and cannot be delivered go to the sink, from poll,
      * append or close. NULL: every record that is taken is delivered at once. */
     void (*listen)(void *ctx, aft_client_failure_sink sink, void *sink_ctx);
+    /* resend: as append, for what a spill file keeps until it is delivered; resending: how many of those are not yet. A failure of
+     * such a one that is no refusal goes to nobody: it is kept, and resending does not come to 0. NULL: append and waiting. */
+    enum aft_err (*resend)(void *ctx, enum aft_client_topic topic, int64_t time_ms,
+                           struct aft_bytes key, struct aft_bytes value, struct aft_error *e);
+    uint64_t (*resending)(void *ctx);
+    /* away: something waits, and nothing was delivered for so long. NULL: never. */
+    bool (*away)(void *ctx, int32_t ms);
     /* poll serves delivery reports. */
     void (*poll)(void *ctx, int timeout_ms);
     /* waiting: how many records are taken and not yet delivered. */

@@ -12,6 +12,7 @@
  *   snapshot_follow.c  records of the snapshots topic -> the next model
  *   snapshot_file.c    the last good snapshot on disk
  *   snapshot_container.c   one that `aftertouch snapshot export` or `learn` wrote
+ *   spill_file.c       records that wait on disk until a broker takes them
  *   transport_kafka.c  EDGE (librdkafka)
  *   client.c           open, close, poll, look
  */
@@ -114,6 +115,30 @@ struct afti_follow {
     uint64_t applied, refused;
 };
 
+/* ---- the spill file: spill_file.c */
+struct afti_spilled {
+    enum aft_client_topic topic;
+    int64_t time_ms;
+    struct aft_bytes key, value;
+};
+struct afti_spill {
+    pthread_mutex_t lock;
+    int fd; /* -1: there is none */
+    uint64_t max, read_at, end;
+    int64_t synced_ms;
+    bool unsynced;
+    struct aft_buffer body, record;   /* read, written */
+    atomic_uint_fast64_t left, taken; /* not yet sent again; put in since open */
+};
+/* afti_spill_open: what a file holds from before is left to be sent. AFT_E_IO, AFT_E_CONFIG (in use, another kind of file).
+ * afti_spill_put: AFT_E_AGAIN: as large as it may be. afti_spill_drain: sends what can be sent now; any time. */
+enum aft_err afti_spill_open(struct afti_spill *s, const char *path, uint64_t bytes_max,
+                             struct aft_error *e);
+void afti_spill_close(struct afti_spill *s);
+enum aft_err afti_spill_put(struct afti_spill *s, const struct afti_spilled *r,
+                            struct aft_error *e);
+void afti_spill_drain(struct aft_client *c);
+
 struct aft_client {
     struct aft_client_options options; /* strings in `own` */
     struct aft_arena own;
@@ -122,6 +147,7 @@ struct aft_client {
     struct afti_pool pool;
     struct afti_ids ids;
     struct afti_follow follow;
+    struct afti_spill spill;
     uint8_t public_key[32];
     atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues;
 };
@@ -150,6 +176,9 @@ enum aft_err afti_engine_slate(const struct aft_client *c, struct aft_client_dec
 enum aft_err afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t time_ms,
                                 struct aft_bytes key, struct aft_bytes value, struct aft_error *e);
 void afti_undelivered(void *client, const struct aft_client_failure *what);
+/* afti_refused: counts it, and gives it back to on_failure. */
+void afti_refused(struct aft_client *c, const struct aft_client_failure *what);
+const char *afti_client_topic_name(const struct aft_client *c, enum aft_client_topic topic);
 
 /* snapshot_follow.c */
 enum aft_err afti_follow_start(struct aft_client *c, struct aft_error *e);

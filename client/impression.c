@@ -1,19 +1,48 @@
 /* impression.c - decisions and outcomes become records and are handed to the transport. Any thread, one a decision.
  *
  * I1 nothing is dropped in silence: append takes a record, or the caller gets an error and may try again.
- * The queue is bounded; while it is full the caller waits here, serving delivery reports, for at most queue_ms. */
+ * The queue is bounded; while it is full the caller waits here, serving delivery reports, for at most queue_ms. Then the spill file
+ * takes it, where there is one; and while that holds any, the next ones go behind them, so that order is kept. */
 #include <math.h>
 #include <time.h>
 
 #include "client/client_inner.h"
 
 void
-afti_undelivered(void *client, const struct aft_client_failure *what)
+afti_refused(struct aft_client *c, const struct aft_client_failure *what)
 {
-    struct aft_client *c = client;
     atomic_fetch_add_explicit(&c->undelivered, 1, memory_order_relaxed);
     if (c->options.on_failure)
         c->options.on_failure(c->options.on_failure_context, what);
+}
+
+const char *
+afti_client_topic_name(const struct aft_client *c, enum aft_client_topic topic)
+{
+    return topic == AFT_CLIENT_OUTCOMES ? c->options.outcomes_topic : c->options.impressions_topic;
+}
+
+static bool
+spills(const struct aft_client *c, enum aft_client_topic topic)
+{
+    return c->spill.fd >= 0 && (topic == AFT_CLIENT_OUTCOMES || c->options.spill_impressions);
+}
+
+/* What nobody refused is kept, where there is a place for it. */
+void
+afti_undelivered(void *client, const struct aft_client_failure *what)
+{
+    struct aft_client *c = client;
+    struct aft_error e;
+    const char *outcomes = c->options.outcomes_topic;
+    struct afti_spilled r = {.topic = outcomes && strcmp(what->topic, outcomes) == 0
+                                          ? AFT_CLIENT_OUTCOMES
+                                          : AFT_CLIENT_IMPRESSIONS,
+                             .time_ms = what->time_ms,
+                             .key = {what->key, what->key_bytes},
+                             .value = {what->value, what->value_bytes}};
+    if (what->refused || !spills(c, r.topic) || afti_spill_put(&c->spill, &r, &e) != AFT_OK)
+        afti_refused(c, what);
 }
 
 static int64_t
@@ -22,6 +51,26 @@ monotonic_ms(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static enum aft_err
+wait_for_room(struct aft_client *c, const struct afti_spilled *r, struct aft_error *e)
+{
+    int64_t until = 0;
+    for (;;) {
+        enum aft_err err =
+            c->transport.append(c->transport.ctx, r->topic, r->time_ms, r->key, r->value, e);
+        if (err != AFT_E_AGAIN)
+            return err;
+        int64_t now = monotonic_ms();
+        if (until == 0)
+            until = now + c->options.queue_ms;
+        if (now >= until)
+            return AFT_FAIL(e, AFT_E_AGAIN,
+                            "the queue stayed full for %d ms; the record was not taken: try again",
+                            c->options.queue_ms);
+        c->transport.poll(c->transport.ctx, 10);
+    }
 }
 
 enum aft_err
@@ -36,20 +85,15 @@ afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t ti
                         "the record has %zu bytes, at most %u can be joined: log fewer candidates "
                         "or features",
                         value.n, (unsigned)AFT_IMPRESSION_BYTES_MAX);
-    int64_t until = 0;
-    for (;;) {
-        enum aft_err err = c->transport.append(c->transport.ctx, topic, time_ms, key, value, e);
-        if (err != AFT_E_AGAIN)
-            return err;
-        int64_t now = monotonic_ms();
-        if (until == 0)
-            until = now + c->options.queue_ms;
-        if (now >= until)
-            return AFT_FAIL(e, AFT_E_AGAIN,
-                            "the queue stayed full for %d ms; the record was not taken: try again",
-                            c->options.queue_ms);
-        c->transport.poll(c->transport.ctx, 10);
-    }
+    struct afti_spilled r = {topic, time_ms, key, value};
+    if (!spills(c, topic))
+        return wait_for_room(c, &r, e);
+    afti_spill_drain(c);
+    bool away = c->transport.away && c->transport.away(c->transport.ctx, c->options.queue_ms);
+    enum aft_err err = AFT_E_AGAIN;
+    if (!away && atomic_load(&c->spill.left) == 0)
+        err = wait_for_room(c, &r, e);
+    return err == AFT_E_AGAIN ? afti_spill_put(&c->spill, &r, e) : err;
 }
 
 static struct aft_shown *
@@ -69,9 +113,20 @@ shown_of(struct aft_client_decision *d)
     return v;
 }
 
-static enum aft_err
-encode(struct aft_client_decision *d, bool live, struct aft_error *e)
+static void
+frame(struct aft_buffer *b, uint32_t schema, enum aft_record record)
 {
+    aft_buffer_reset(b);
+    if (schema)
+        aft_frame_put_confluent(b, schema);
+    else
+        aft_frame_put_single(b, record);
+}
+
+static enum aft_err
+encode(const struct aft_client *c, struct aft_client_decision *d, struct aft_error *e)
+{
+    bool live = c->options.mode == AFT_CLIENT_LIVE;
     struct aft_shown *slate = shown_of(d);
     if (!slate)
         return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
@@ -96,8 +151,7 @@ encode(struct aft_client_decision *d, bool live, struct aft_error *e)
                                .slate_n = d->drawn.n,
                                .has_design = true,
                                .design = d->drawn.design};
-    aft_buffer_reset(&d->record);
-    aft_frame_put_single(&d->record, AFT_RECORD_IMPRESSION);
+    frame(&d->record, c->options.impression_schema, AFT_RECORD_IMPRESSION);
     aft_encode_impression(&d->record, &x);
     return AFT_OK;
 }
@@ -111,7 +165,7 @@ aft_client_log_impression(struct aft_client *c, struct aft_client_decision *d,
         return afti_client_public(
             AFT_FAIL(&e, AFT_E_USAGE, "decision %s is logged already", d->view.decision_id), &e,
             why);
-    enum aft_err err = encode(d, c->options.mode == AFT_CLIENT_LIVE, &e);
+    enum aft_err err = encode(c, d, &e);
     if (err == AFT_OK)
         err = afti_client_append(c, AFT_CLIENT_IMPRESSIONS, d->time_ms, d->user,
                                  aft_buffer_bytes(&d->record), &e);
@@ -177,8 +231,7 @@ aft_client_log_outcome(struct aft_client *c, const struct aft_client_outcome *ou
     struct aft_client_decision *d = afti_decisions_take(&c->pool); /* for its buffer */
     if (!d)
         return afti_client_public(AFT_FAIL(&e, AFT_E_NOMEM, "no memory for an outcome"), &e, why);
-    aft_buffer_reset(&d->record);
-    aft_frame_put_single(&d->record, AFT_RECORD_OUTCOME);
+    frame(&d->record, c->options.outcome_schema, AFT_RECORD_OUTCOME);
     aft_encode_outcome(&d->record, &x);
     err = afti_client_append(c, AFT_CLIENT_OUTCOMES, x.timestamp_ms, x.user_id,
                              aft_buffer_bytes(&d->record), &e);

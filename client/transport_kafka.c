@@ -6,6 +6,7 @@
  * Threads: append, poll and waiting: any; poll_snapshots: the follower's. Nothing is printed: logs are off, errors come back by value. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "client/client_inner.h"
 
@@ -16,23 +17,42 @@ struct kafka {
     char *topics[TOPICS], *snapshots;
     int64_t next_offset; /* of the snapshots topic: where to go on after an error */
     bool assigned;
+    atomic_uint_fast64_t resending; /* sent again from a spill file and not yet delivered */
+    atomic_llong alive_ms;          /* when something was delivered last, or began to wait */
     aft_client_failure_sink sink;
     void *sink_ctx;
 };
+
+static int64_t
+now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 static void
 on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     struct kafka *k = opaque;
+    bool kept = m->_private == k; /* in a spill file */
+    bool purged =
+        m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || m->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
     (void)rk;
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || !k->sink)
+    if (kept && !purged)
+        atomic_fetch_sub(&k->resending, 1);
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        atomic_store(&k->alive_ms, now_ms());
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || !k->sink || (kept && purged))
         return;
     struct aft_client_failure what = {.topic = rd_kafka_topic_name(m->rkt),
                                       .key = m->key,
                                       .value = m->payload,
                                       .key_bytes = m->key_len,
                                       .value_bytes = m->len,
-                                      .reason = rd_kafka_err2str(m->err)};
+                                      .reason = rd_kafka_err2str(m->err),
+                                      .refused = !purged,
+                                      .time_ms = rd_kafka_message_timestamp(m, NULL)};
     k->sink(k->sink_ctx, &what);
 }
 
@@ -83,16 +103,18 @@ unconst(const uint8_t *p) /* librdkafka copies and does not write, but its type 
 }
 
 static enum aft_err
-kafka_append(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
-             struct aft_bytes value, struct aft_error *e)
+produce(struct kafka *k, const struct afti_spilled *r, bool kept, struct aft_error *e)
 {
-    struct kafka *k = ctx;
+    enum aft_client_topic topic = r->topic;
+    if (rd_kafka_outq_len(k->producer) == 0)
+        atomic_store(&k->alive_ms, now_ms());
     const rd_kafka_vu_t v[] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = k->topics[topic]},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {unconst(key.p), key.n}},
-        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {unconst(value.p), value.n}},
-        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = time_ms},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {unconst(r->key.p), r->key.n}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {unconst(r->value.p), r->value.n}},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = r->time_ms},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = kept ? k : NULL},
     };
     rd_kafka_error_t *error = rd_kafka_produceva(k->producer, v, sizeof v / sizeof *v);
     rd_kafka_resp_err_t err = rd_kafka_error_code(error);
@@ -104,6 +126,40 @@ kafka_append(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft
     if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return AFT_FAIL(e, AFT_E_AGAIN, "the producer's queue is full");
     return AFT_FAIL(e, AFT_E_BROKER, "topic %s: %s", k->topics[topic], rd_kafka_err2str(err));
+}
+
+static enum aft_err
+kafka_append(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
+             struct aft_bytes value, struct aft_error *e)
+{
+    return produce(ctx, &(struct afti_spilled){topic, time_ms, key, value}, false, e);
+}
+
+/* Counted before, since its report may come from within. */
+static enum aft_err
+kafka_resend(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
+             struct aft_bytes value, struct aft_error *e)
+{
+    struct kafka *k = ctx;
+    atomic_fetch_add(&k->resending, 1);
+    enum aft_err err = produce(k, &(struct afti_spilled){topic, time_ms, key, value}, true, e);
+    if (err != AFT_OK)
+        atomic_fetch_sub(&k->resending, 1);
+    return err;
+}
+
+static uint64_t
+kafka_resending(void *ctx)
+{
+    struct kafka *k = ctx;
+    return atomic_load(&k->resending);
+}
+
+static bool
+kafka_away(void *ctx, int32_t ms)
+{
+    struct kafka *k = ctx;
+    return rd_kafka_outq_len(k->producer) > 0 && now_ms() - atomic_load(&k->alive_ms) > ms;
 }
 
 static void
@@ -243,6 +299,9 @@ aft_client_transport_kafka(const struct aft_client_options *o, struct aft_client
     }
     *out = (struct aft_client_transport){.ctx = k,
                                          .append = kafka_append,
+                                         .resend = kafka_resend,
+                                         .resending = kafka_resending,
+                                         .away = kafka_away,
                                          .listen = kafka_listen,
                                          .poll = kafka_poll,
                                          .waiting = kafka_waiting,

@@ -1,8 +1,8 @@
-/* explain.c - `explain outcome|decision ID`: why it got, or brought, the credit it did. From the state: the ledger, the
- * touches, the rule; from
- * the topics: every example of the decision, or caused by the outcome. Out: one JSON object, or the same as indented lines.
+/* explain.c - `explain outcome|decision ID`: why it got, or brought, the credit it did. From the state: the ledger, the touches, the
+ * rule; from the topics: every example of the decision, or caused by the outcome, and what the learner did with it
+ * (explain_learned.c). Out: one JSON object, or the same as indented lines.
  */
-#include "cmd/cmd.h"
+#include "cmd/explain.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@ struct why {
     struct aft_bytes id;
     bool outcome;
     json_t *state, *examples, *credits;
+    struct explain_learned learned;
 };
 
 static json_t *
@@ -99,8 +100,9 @@ in_state(void *ctx, int32_t partition, struct aft_joiner *j, struct aft_error *e
 
 /* ---- from the topics */
 static json_t *
-item_json(const struct aft_example_item *i)
+item_json(struct why *w, const struct aft_example *x, uint32_t at)
 {
+    const struct aft_example_item *i = &x->items[at];
     json_t *components = json_object();
     char name[AFT_ID_BYTES_MAX + 1];
     for (uint32_t k = 0; k < i->components_n; k++) {
@@ -108,10 +110,10 @@ item_json(const struct aft_example_item *i)
         snprintf(name, sizeof name, "%.*s", (int)kind.n, (const char *)kind.p);
         json_object_set_new(components, name, json_integer(i->components[k].micro));
     }
-    return json_pack("{s:o, s:i, s:f, s:I, s:I, s:o}", "arm_id", text(i->arm_id), "slot",
+    return json_pack("{s:o, s:i, s:f, s:I, s:I, s:o, s:o}", "arm_id", text(i->arm_id), "slot",
                      (int)i->slot, "propensity", i->propensity, "reward_micro",
                      (json_int_t)i->reward_micro, "delta_micro", (json_int_t)i->delta_micro,
-                     "components", components);
+                     "components", components, "learner", explain_learned_item(&w->learned, x, at));
 }
 
 static void
@@ -123,13 +125,14 @@ example(void *ctx, int32_t partition, const struct aft_example *x)
         return;
     json_t *items = json_array();
     for (uint32_t i = 0; i < x->items_n; i++)
-        json_array_append_new(items, item_json(&x->items[i]));
-    json_array_append_new(
-        w->examples, json_pack("{s:i, s:I, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "partition",
-                               (int)partition, "seq", (json_int_t)x->seq, "phase", phases[x->phase],
-                               "fire", (json_int_t)x->fire_ms, "decision_id", text(x->decision_id),
-                               "cause", text(x->cause), "policy", text(x->policy), "snapshot",
-                               text(x->snapshot), "items", items));
+        json_array_append_new(items, item_json(w, x, i));
+    json_t *o = json_pack("{s:i, s:I, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "partition",
+                          (int)partition, "seq", (json_int_t)x->seq, "phase", phases[x->phase],
+                          "fire", (json_int_t)x->fire_ms, "decision_id", text(x->decision_id),
+                          "cause", text(x->cause), "policy", text(x->policy), "snapshot",
+                          text(x->snapshot), "items", items);
+    json_array_append_new(w->examples, o);
+    explain_learned_add(&w->learned, partition, x, o);
 }
 
 /* ---- as lines */
@@ -182,7 +185,11 @@ work(struct why *w, struct cmd_line *l, struct aft_error *e)
     AFT_TRY(aft_config_check(l->config, e));
     AFT_TRY(aft_state_each(l->config, &states, e));
     AFT_TRY(aft_log_kafka_open(aft_config_kafka(l->config), &log, e));
-    enum aft_err err = aft_examples_each(l->config, log, &examples, e);
+    enum aft_err err = explain_learned_init(&w->learned, l->config, e);
+    if (err == AFT_OK)
+        err = aft_examples_each(l->config, log, &examples, e);
+    if (err == AFT_OK)
+        err = explain_learned_find(&w->learned, l->config, log, e);
     log->ops->close(log);
     AFT_TRY(err);
     print(w, l->json);
@@ -217,6 +224,7 @@ cmd_explain(int argc, char **argv)
                         .credits = json_array()};
         if (work(&w, &l, &e) != AFT_OK)
             code = cmd_fail(argv[0], &e);
+        explain_learned_deinit(&w.learned);
         json_decref(w.examples);
         json_decref(w.credits);
         json_decref(w.state);

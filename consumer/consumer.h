@@ -58,6 +58,18 @@ void aft_task_following(const struct aft_task *t, struct aft_task_following *out
 /* aft_task_epoch: our own; -1 before we have one. */
 int64_t aft_task_epoch(const struct aft_task *t);
 
+/* Which partitioner put keys where they are: all with a key; of them those that murmur2 puts elsewhere; of these the ones that were tried
+ * with other clients' partitioners, and how many fit each. Chance fits one of n. */
+enum aft_partitioner { AFT_BY_MURMUR2, AFT_BY_CRC32, AFT_BY_FNV1A, AFT_BY_NONE };
+struct aft_keyed {
+    int64_t keys, wrong, tried, fits[AFT_BY_NONE];
+};
+const char *aft_partitioner_name(enum aft_partitioner by);
+/* aft_keyed_by: the one that explains nearly all; AFT_BY_NONE: none does. */
+enum aft_partitioner aft_keyed_by(const struct aft_keyed *k);
+/* aft_keyed_words: of impressions and outcomes: what is wrong and how to mend it; false: nothing is. partition -1: of all. */
+bool aft_keyed_words(const struct aft_keyed keyed[2], int32_t partition, char *out, size_t cap);
+
 struct aft_task_status {
     int32_t partition;
     int64_t epoch;
@@ -72,8 +84,8 @@ struct aft_task_status {
     uint64_t waiting[2];   /* records in the reorder buffer */
     struct aft_disorder disorder[2];
     int64_t committed_offset[2]; /* where a restart would read from: for others to see our lag by */
-    int64_t
-        wrong_partition[2]; /* records whose key belongs to another partition: they match little */
+    struct aft_keyed keyed[2];   /* of the records read since the start */
+    int64_t moved_ms[2]; /* the wall clock when the watermark was first seen to be what it is */
     uint64_t next_seq, published_seq, ticks, dead_letters, commits, duplicates_muted;
     uint64_t dead_letters_by[AFT_ERR_COUNT]; /* what was wrong with them */
     struct aft_join_counts join;
@@ -163,6 +175,30 @@ enum aft_err aft_topics_create(const struct aft_config *c, struct aft_log *log,
 enum aft_err aft_topics_check(const struct aft_config *c, struct aft_log *log,
                               void (*line)(void *ctx, const char *text), void *ctx,
                               struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- doctor: is everything as it must be? A finding a check, with how to mend it. Nothing of what is checked is changed.
+ * aft_doctor_here: what this machine can tell alone: signing key, state directory and whose state it is, memory. The configuration was
+ * checked before. aft_doctor_log: topics (as aft_topics_check), and a sample of the newest records of both inputs: whether they can be
+ * read, whose partitioner placed their keys, disorder, the broker's clock, room on the disk. Fails when the log does not answer. */
+enum aft_finding_level { AFT_FINDING_OK, AFT_FINDING_WARN, AFT_FINDING_FAIL };
+struct aft_finding {
+    enum aft_finding_level level;
+    enum aft_err code; /* of a FAIL */
+    const char *check; /* one word */
+    const char *text;
+};
+struct aft_findings {
+    void *ctx;
+    void (*finding)(void *ctx, const struct aft_finding *f);
+};
+void aft_doctor_here(const struct aft_config *c, const struct aft_findings *to);
+struct aft_doctor_log {
+    struct aft_log *log; /* all borrowed */
+    struct aft_schema_port schemas;
+    struct aft_clock clock;
+};
+enum aft_err aft_doctor_log(const struct aft_config *c, const struct aft_doctor_log *o,
+                            const struct aft_findings *to, struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- checkpoints: directory/<partition>, one store each. Lines tell of each partition.
  * create: `directory` must not exist. Stores that a running process holds are copied by that process, without stopping it.
@@ -265,6 +301,22 @@ struct aft_example_visit {
 };
 enum aft_err aft_examples_each(const struct aft_config *c, struct aft_log *log,
                                const struct aft_example_visit *visit,
+                               struct aft_error *e) AFT_MUST_CHECK;
+/* aft_learning_each: the rounds that count, in order, then the manifests of our model's snapshots as the topic holds them, with the
+ * tombstones (record NULL). A topic that does not exist holds none. */
+struct aft_snapshot_seen {
+    int64_t offset;
+    struct aft_bytes key;
+    const struct aft_snapshot_record
+        *record; /* full or delta, with its manifest; NULL: a tombstone */
+};
+struct aft_learning_visit {
+    void *ctx;
+    void (*round)(void *ctx, int64_t offset, const struct aft_round_record *r);
+    void (*manifest)(void *ctx, const struct aft_snapshot_seen *seen);
+};
+enum aft_err aft_learning_each(const struct aft_config *c, struct aft_log *log,
+                               const struct aft_learning_visit *visit,
                                struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the service */

@@ -134,6 +134,15 @@ struct aft_kafka_options {
 enum aft_err aft_log_kafka_open(const struct aft_kafka_options *o, struct aft_log **out,
                                 struct aft_error *e) AFT_MUST_CHECK;
 
+/* aft_log_kafka_about: what a Kafka log's brokers tell of themselves. */
+struct aft_kafka_about {
+    int32_t brokers;
+    char version[64]; /* inter.broker.protocol.version; "": not told (Kafka 4 tells none) */
+    char client[32];  /* librdkafka's */
+};
+enum aft_err aft_log_kafka_about(struct aft_log *l, struct aft_kafka_about *out,
+                                 struct aft_error *e) AFT_MUST_CHECK;
+
 /* The embedded log: one broker object a process, any number of handles. Its clock gives the timestamps. */
 struct aft_embedded;
 enum aft_err aft_embedded_open(const char *directory, struct aft_clock clock,

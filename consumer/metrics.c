@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "consumer/board.h"
+#include "consumer/watch.h"
 
 #define PREFIX "aftertouch_"
 
@@ -82,6 +83,17 @@ put_reasons(struct aft_buffer *out, const char *name, const struct aft_task_stat
 }
 
 static void
+put_keys(struct aft_buffer *out, const char *name, const struct aft_task_status *s, size_t log)
+{
+    const struct aft_keyed *k = &s->keyed[log];
+    for (int by = AFT_BY_CRC32; by <= AFT_BY_NONE; by++)
+        put(out, PREFIX "%s{partition=\"%d\",topic=\"%s\",partitioner=\"%s\"} %lld\n", name,
+            s->partition, log_names[log],
+            by == AFT_BY_NONE ? "tried" : aft_partitioner_name((enum aft_partitioner)by),
+            (long long)(by == AFT_BY_NONE ? k->tried : k->fits[by]));
+}
+
+static void
 put_buckets(struct aft_buffer *out, const char *name, const int64_t v[AFT_HISTOGRAM])
 {
     for (uint32_t i = 0; i + 1 < AFT_HISTOGRAM; i++)
@@ -152,6 +164,10 @@ put_disorder(struct aft_buffer *out, const char *name, const struct aft_task_sta
     head(out, name, type, help);            \
     for (size_t i = 0; i < b->tasks_n; i++) \
         put_reasons(out, name, &b->tasks[i]);
+#define KEYS(name, type, help, value)           \
+    head(out, name, type, help);                \
+    for (size_t i = 0; i < 2 * b->tasks_n; i++) \
+        put_keys(out, name, &b->tasks[i / 2], i % 2);
 #define DISORDER(name, type, help, value)       \
     head(out, name, type, help);                \
     for (size_t i = 0; i < 2 * b->tasks_n; i++) \
@@ -214,6 +230,7 @@ struct row {
 #define TASK(name, type, help, value) {name, type, help, "partition"},
 #define FATES(name, type, help, value) {name, type, help, "partition, fate"},
 #define REASONS(name, type, help, value) {name, type, help, "partition, reason"},
+#define KEYS(name, type, help, value) {name, type, help, "partition, topic, partitioner"},
 #define DISORDER(name, type, help, value) {name, type, help, "partition, topic, le"},
 #define LEARNER(name, type, help, value) {name, type, help, ""},
 #define BUCKETS(name, type, help, value) {name, type, help, "up_to"},
@@ -248,6 +265,33 @@ put_escaped(struct aft_buffer *out, const char *text)
             aft_put_u8(out, (uint8_t)*p);
 }
 
+/* What is to be seen to: keys in wrong partitions, logs that others wait for, and the partition that is furthest behind. */
+static void
+put_watched(struct aft_buffer *out, const struct aft_board *b)
+{
+    char words[600];
+    const struct aft_task_status *last = NULL;
+    int last_log = 0;
+    for (size_t i = 0; i < b->tasks_n; i++) {
+        const struct aft_task_status *s = &b->tasks[i];
+        if (aft_keyed_words(s->keyed, s->partition, words, sizeof words)) {
+            aft_put_raw(out, AFT_LITERAL("<p>"));
+            put_escaped(out, words);
+        }
+        for (int log = 0; log < 2; log++)
+            if (afti_held_back(s, (enum aft_log_kind)log) &&
+                (!last || s->watermark_ms[log] < last->watermark_ms[last_log])) {
+                last = s;
+                last_log = log;
+            }
+    }
+    if (!last)
+        return;
+    afti_held_back_words(last, (enum aft_log_kind)last_log, words, sizeof words);
+    aft_put_raw(out, AFT_LITERAL("<p>"));
+    put_escaped(out, words);
+}
+
 void
 afti_status_page(struct aft_board *b, struct aft_buffer *out)
 {
@@ -276,6 +320,7 @@ afti_status_page(struct aft_board *b, struct aft_buffer *out)
             (unsigned long long)s->dead_letters);
     }
     put(out, "</table>");
+    put_watched(out, b);
     if (b->learns)
         put(out, "<p>learner: round %lld, %lld examples, %u arms, last snapshot of round %lld",
             (long long)b->learning.round, (long long)b->learning.learner.learned,

@@ -3,6 +3,7 @@
  *   service.c          start, wait, stop, free
  *   service_worker.c   one thread: the group over impressions and outcomes, a task a partition
  *   service_standby.c  beside the owners: a task a partition that follows, watched until its owner is gone
+ *   service_watch.c    what a status shows that somebody should see to, in the log
  *   service_learner.c  one thread: the group over the rounds topic; who is given its one partition learns
  *
  * Each thread has its own log handle. What they share is `stop` (atomic), the board (its own lock), and how a thread ended (lock).
@@ -20,6 +21,7 @@
     1 /* the worker, while records came in the last second: credit is waited for */
 #define AFTI_STATUS_MS 2000   /* how often a status goes to the board */
 #define AFTI_RETRY_MS 2000    /* before something that failed is tried again */
+#define AFTI_WATCH_MS 60000   /* how often it is said what somebody should see to */
 #define AFTI_TROUBLE_MS 10000 /* the same trouble is said again after so long */
 /* A newer owner and no rebalance for so long: it was one that woke late (stopped before its EPOCH, gone from the group since), and the group
  * still means us: we take it back. So often in a row: somebody outside our group works on it. */
@@ -76,7 +78,8 @@ struct afti_held {
     int64_t beat_ms;                  /* when we gave a sign last */
     int64_t marked[2];                /* offsets in it */
     uint64_t beats;
-    bool owner, assigned; /* assigned: by the group */
+    bool owner, assigned;              /* assigned: by the group */
+    int64_t watched_ms, watched_wrong; /* when something was last said of it; wrong keys then */
     /* of a standby */
     bool ours;  /* assigned, or taken over from an owner that was gone */
     bool noted; /* the last note is of the newest epoch */
@@ -104,6 +107,10 @@ struct afti_worker {
 enum aft_err afti_worker_join(struct afti_worker *w, struct aft_error *e) AFT_MUST_CHECK;
 struct afti_held *afti_held_add(struct afti_worker *w, int32_t partition);
 void afti_held_close(struct afti_worker *w, struct afti_held *h, bool drain);
+
+/* afti_watch: what is to be seen to is said, at most once a minute: keys in wrong partitions, a log that the other one waits for. */
+void afti_watch(const struct aft_service *s, struct afti_held *h,
+                const struct aft_task_status *status);
 
 void afti_standby_begin(struct afti_worker *w);
 /* afti_standby_watch: several times a second: what the owners told the group goes to the tasks; who is silent is taken over from. */

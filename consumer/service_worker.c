@@ -190,6 +190,7 @@ tell_board(struct afti_worker *w, struct afti_held *h)
     }
     h->owner = status.owner;
     h->status_ms = afti_now(w->s);
+    afti_watch(w->s, h, &status);
     chores(w, h, &status);
 }
 

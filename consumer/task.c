@@ -212,7 +212,11 @@ status_of_log(struct aft_task *t, enum aft_log_kind log, struct aft_task_status 
     out->consumed[log] = t->in[log].consumed;
     out->waiting[log] = aft_joiner_waiting(t->joiner, log);
     aft_joiner_disorder(t->joiner, log, &out->disorder[log]);
-    out->wrong_partition[log] = t->in[log].wrong_partition;
+    out->keyed[log] = t->in[log].keyed;
+    if (t->in[log].moved_ms == 0 || t->in[log].seen_watermark_ms != out->watermark_ms[log])
+        t->in[log].moved_ms = out->wall_ms;
+    t->in[log].seen_watermark_ms = out->watermark_ms[log];
+    out->moved_ms[log] = t->in[log].moved_ms;
     out->end_offset[log] = -1;
     if (!t->in[log].reader)
         return;

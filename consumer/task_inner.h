@@ -57,7 +57,9 @@ struct afti_input {
     int64_t
         tick_ms; /* watermark of the tick on its way: no two of ours for one place are the same */
     int64_t last_record_ms, last_tick_ms; /* monotonic */
-    int64_t consumed, wrong_partition;
+    int64_t consumed;
+    struct aft_keyed keyed;
+    int64_t seen_watermark_ms, moved_ms; /* at the last status; moved_ms 0: there was none */
 };
 
 /* A counted tick that the committed state may not hold yet. */

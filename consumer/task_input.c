@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "consumer/task_inner.h"
+#include "consumer/watch.h"
 
 #define HEADERS_N 5u
 #define DEAD_VALUE_MAX (AFT_BLOCK_BYTES_MAX - DEAD_KEY_MAX) /* a broker takes it by its defaults */
@@ -94,8 +95,7 @@ batch_go(struct aft_task *t, enum aft_log_kind log, bool *busy, struct aft_error
         }
         if (err != AFT_OK)
             AFT_TRY(dead_letter(t, in, r, &why, e));
-        in->wrong_partition +=
-            r->key.p && aft_partition_of(r->key, t->partitions) != t->o.partition;
+        afti_keyed_take(&in->keyed, r->key, t->o.partition, t->partitions);
         in->next_offset = r->offset + 1;
         aft_joiner_reached(t->joiner, log, in->next_offset);
         in->consumed++;

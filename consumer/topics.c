@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "consumer/consumer.h"
+#include "consumer/doctor.h"
 
 enum want {
     WANT_INPUT = 1,     /* held long enough, never compacted, by the broker's clock */
@@ -69,31 +69,27 @@ aft_topics_create(const struct aft_config *c, struct aft_log *log, struct aft_er
 /* ---- check */
 struct checking {
     const struct aft_config *c;
-    void (*line)(void *ctx, const char *text);
-    void *ctx;
+    const struct aft_findings *to;
     int32_t partitions; /* of the impressions */
     enum aft_err err;   /* of the first problem */
     struct aft_error *e;
 };
 
-enum level { SEEN, WARN, WRONG };
-
-static void say(struct checking *k, enum level level, const char *format, ...)
+static void say(struct checking *k, enum aft_finding_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 static void
-say(struct checking *k, enum level level, const char *format, ...)
+say(struct checking *k, enum aft_finding_level level, const char *format, ...)
 {
-    static const char *const names[] = {"topic", "warn", "wrong"};
-    char text[500], words[440];
+    char words[440];
+    struct aft_finding f = {.level = level, .check = "topic", .text = words};
     va_list ap;
     va_start(ap, format);
     vsnprintf(words, sizeof words, format, ap);
     va_end(ap);
-    snprintf(text, sizeof text, "%-6s %s", names[level], words);
-    if (k->line)
-        k->line(k->ctx, text);
-    if (level == WRONG && k->err == AFT_OK)
+    f.code = level == AFT_FINDING_FAIL ? AFT_E_CONFIG : AFT_OK;
+    k->to->finding(k->to->ctx, &f);
+    if (level == AFT_FINDING_FAIL && k->err == AFT_OK)
         k->err = AFT_FAIL(k->e, AFT_E_CONFIG, "%s", words);
 }
 
@@ -101,10 +97,10 @@ static void
 check_partitions(struct checking *k, const struct role *r, const char *name, int32_t n)
 {
     if (r->want & WANT_ONE && n != 1)
-        say(k, WRONG, "%s has %d partitions and must have one: create it anew", name, n);
+        say(k, AFT_FINDING_FAIL, "%s has %d partitions and must have one: create it anew", name, n);
     bool same = r->want & WANT_SAME && !(r->want & WANT_OPTIONAL) && k->partitions > 0;
     if (same && n != k->partitions)
-        say(k, WRONG,
+        say(k, AFT_FINDING_FAIL,
             "%s has %d partitions, %s has %d: they must be equal, so that a user's records meet; "
             "create %s anew with %d, or add partitions before anything is written",
             name, n, aft_config_text(k->c, roles[0].key), k->partitions, name, k->partitions);
@@ -114,8 +110,8 @@ static void
 check_retention(struct checking *k, const struct role *r, const char *name, int64_t ms)
 {
     if (ms == INT64_MIN) {
-        say(k, WARN, "%s: its retention may not be read (DescribeConfigs): see to it yourself",
-            name);
+        say(k, AFT_FINDING_WARN,
+            "%s: its retention may not be read (DescribeConfigs): see to it yourself", name);
         return;
     }
     int64_t least = held_at_least_ms(k->c), well = held_well_ms(k->c);
@@ -123,18 +119,19 @@ check_retention(struct checking *k, const struct role *r, const char *name, int6
     if (ms < 0)
         return;
     if (input && ms < least)
-        say(k, WRONG,
+        say(k, AFT_FINDING_FAIL,
             "%s is held for %lld ms, less than join.window + join.grace: set its retention.ms to "
             "at least %lld (%lld, to build the state anew from it)",
             name, (long long)ms, (long long)least, (long long)well);
     else if (input && ms < well)
-        say(k, WARN,
+        say(k, AFT_FINDING_WARN,
             "%s is held for %lld ms: a lost state can be built anew from it only with retention.ms "
             "of at least %lld (2 x join.window + join.grace)",
             name, (long long)ms, (long long)well);
     else if (r->want & WANT_FOR_EVER && !(r->want & WANT_COMPACT))
-        say(k, WARN, "%s is deleted after %lld ms: a replay from the beginning needs it whole",
-            name, (long long)ms);
+        say(k, AFT_FINDING_WARN,
+            "%s is deleted after %lld ms: a replay from the beginning needs it whole", name,
+            (long long)ms);
 }
 
 static void
@@ -144,15 +141,15 @@ check_kind(struct checking *k, const struct role *r, const char *name,
     if (f->retention_ms == INT64_MIN)
         return; /* not known: said by check_retention */
     if (r->want & WANT_NOT_COMPACT && f->compact)
-        say(k, WRONG,
+        say(k, AFT_FINDING_FAIL,
             "%s is compacted, which loses records: set its cleanup.policy to delete, or name "
             "another topic in %s",
             name, r->key);
     if (r->want & WANT_COMPACT && !f->compact)
-        say(k, WRONG, "%s must keep the last record of each key: set its cleanup.policy to compact",
-            name);
+        say(k, AFT_FINDING_FAIL,
+            "%s must keep the last record of each key: set its cleanup.policy to compact", name);
     if (r->want & WANT_INPUT && !f->log_append_time)
-        say(k, WARN,
+        say(k, AFT_FINDING_WARN,
             "%s carries its producers' clocks (CreateTime): records from a clock that runs ahead "
             "are told by join.max.future only if message.timestamp.type is LogAppendTime",
             name);
@@ -166,17 +163,17 @@ check_one(struct checking *k, struct aft_log *log, const struct role *r, struct 
     AFT_TRY(log->ops->topic_facts(log, name, &f, broker));
     if (f.partitions == 0) {
         if (r->want & WANT_OPTIONAL)
-            say(k, WARN, "%s does not exist: aftertouch topics create makes it", name);
+            say(k, AFT_FINDING_WARN, "%s does not exist: aftertouch topics create makes it", name);
         else
-            say(k, WRONG,
+            say(k, AFT_FINDING_FAIL,
                 "%s does not exist: aftertouch topics create makes it, or name yours in %s", name,
                 r->key);
         return AFT_OK;
     }
     if (r == &roles[0])
         k->partitions = f.partitions;
-    say(k, SEEN, "%s: %d partition%s, %s%s", name, f.partitions, f.partitions == 1 ? "" : "s",
-        f.compact ? "compacted" : "not compacted",
+    say(k, AFT_FINDING_OK, "%s: %d partition%s, %s%s", name, f.partitions,
+        f.partitions == 1 ? "" : "s", f.compact ? "compacted" : "not compacted",
         f.log_append_time ? ", the broker's clock" : ", the producers' clocks");
     check_partitions(k, r, name, f.partitions);
     check_kind(k, r, name, &f);
@@ -185,14 +182,41 @@ check_one(struct checking *k, struct aft_log *log, const struct role *r, struct 
 }
 
 enum aft_err
+afti_topics_find(const struct aft_config *c, struct aft_log *log, const struct aft_findings *to,
+                 bool *good, struct aft_error *e)
+{
+    struct aft_error first = {0};
+    struct checking k = {.c = c, .to = to, .e = &first};
+    for (int i = 0; i < ROLES_N; i++)
+        AFT_TRY(check_one(&k, log, &roles[i], e));
+    *good = k.err == AFT_OK;
+    *e = first;
+    return AFT_OK;
+}
+
+struct lines {
+    void (*line)(void *ctx, const char *text);
+    void *ctx;
+};
+
+static void
+line_of(void *ctx, const struct aft_finding *f)
+{
+    static const char *const names[] = {"topic", "warn", "wrong"};
+    const struct lines *l = ctx;
+    char text[500];
+    snprintf(text, sizeof text, "%-6s %s", names[f->level], f->text);
+    if (l->line)
+        l->line(l->ctx, text);
+}
+
+enum aft_err
 aft_topics_check(const struct aft_config *c, struct aft_log *log,
                  void (*line)(void *ctx, const char *text), void *ctx, struct aft_error *e)
 {
-    struct aft_error first;
-    struct checking k = {.c = c, .line = line, .ctx = ctx, .e = &first};
-    for (int i = 0; i < ROLES_N; i++)
-        AFT_TRY(check_one(&k, log, &roles[i], e));
-    if (k.err != AFT_OK)
-        *e = first;
-    return k.err;
+    struct lines lines = {line, ctx};
+    const struct aft_findings to = {&lines, line_of};
+    bool good = false;
+    AFT_TRY(afti_topics_find(c, log, &to, &good, e));
+    return good ? AFT_OK : e->code;
 }

@@ -209,3 +209,40 @@ aft_learner_greedy(const struct aft_learner *l)
 {
     return l->greedy;
 }
+
+/* ---- asked */
+static const char *
+refused_name(enum afti_count why)
+{
+    switch (why) {
+    case AFTI_REFUSED_SUPPORT:
+        return "support";
+    case AFTI_REFUSED_WEIGHT:
+        return "weight";
+    case AFTI_REFUSED_REWARD:
+        return "reward";
+    case AFTI_REFUSED_FEATURE:
+        return "feature";
+    default:
+        return NULL;
+    }
+}
+
+void
+aft_learner_treatment(struct aft_learner *l, const struct aft_example *x, uint32_t item,
+                      struct aft_treatment *out)
+{
+    struct afti_weight w = {0};
+    const struct afti_design *d = &l->design;
+    AFT_ASSERT(item < x->items_n && x->items_n <= AFT_SHOWN_MAX);
+    enum afti_count why = context(l, x) ? prepare(l, x, &x->items[item], &w) : AFTI_REFUSED_FEATURE;
+    *out = (struct aft_treatment){.refused = refused_name(why),
+                                  .left = w.left,
+                                  .raw = w.raw,
+                                  .weight = {w.side[0], w.side[1]},
+                                  .sides = d->sides,
+                                  .voters = d->voters};
+    AFT_ASSERT(d->voters <= sizeof out->copies / sizeof *out->copies);
+    for (uint32_t j = 0; j < d->voters; j++)
+        out->copies[j] = d->ensemble == AFT_ENSEMBLE_BAGGING ? afti_copies(x->decision_id, j) : 1;
+}

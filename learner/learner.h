@@ -107,6 +107,19 @@ double aft_histogram_bound(uint32_t bucket);
 /* aft_learner_arm: the i-th arm seen, in order of first appearance; false: there are no more. The id lives as long as the learner. */
 bool aft_learner_arm(const struct aft_learner *l, uint32_t i, struct aft_arm_status *out);
 
+/* aft_learner_treatment: what an item of an OPEN or REVISE example comes to under the learner's settings: refused, or learned with these
+ * weights. A log without candidates counts the arms that the learner knows. For a learner that is there to be asked alone: its
+ * dictionaries grow by it. */
+struct aft_treatment {
+    const char *refused; /* "support", "weight", "reward", "feature"; NULL: it is learned */
+    double left, raw;    /* arms that were left for the slot; h = 1 / (p left), 0: p is not known */
+    double weight[2];    /* of each side, after cap or root */
+    uint32_t sides, voters;
+    uint32_t copies[32]; /* of bagging: how often each voter learns the decision; else 1 each */
+};
+void aft_learner_treatment(struct aft_learner *l, const struct aft_example *x, uint32_t item,
+                           struct aft_treatment *out);
+
 /* aft_learner_greedy: which candidate of the last OPEN example the model would have put on top, before it learned from it;
  * AFT_NOWHERE where there was nothing to compare. What progressive estimates, and benchmarks against a known truth, are made
  * of. */

@@ -107,19 +107,16 @@ policy_weights(bool flow, struct aft_buffer *out)
     aft_weights_deinit(&w);
 }
 
-static inline struct aft_model *
-policy_model(const struct policy_spec *s)
+/* The bodies of the records of a set that holds the model: one part, then the manifest. */
+static inline void
+policy_records(const struct policy_spec *s, struct aft_buffer *part, struct aft_buffer *manifest)
 {
-    struct aft_buffer weights = {0}, body = {0};
-    struct aft_snapshot_set *set = aft_snapshot_set_new();
+    struct aft_buffer weights = {0};
     struct aft_setting settings[8] = {
         {AFT_LITERAL("learner.model"), s->flow ? AFT_LITERAL("flow") : AFT_LITERAL("ridge")}};
     struct aft_named_count settled = {AFT_LITERAL("settled"), s->settled};
-    struct aft_model *m = NULL;
-    struct aft_error e;
     struct aft_digest digest;
     uint32_t n = 1;
-    bool whole = false;
     policy_weights(s->flow, &weights);
     for (; s->settings[2 * n - 2]; n++)
         settings[n] = (struct aft_setting){aft_text(s->settings[2 * n - 2]),
@@ -129,9 +126,8 @@ policy_model(const struct policy_spec *s)
                                     .parts = 1,
                                     .plane = AFT_PLANE_WEIGHTS,
                                     .data = aft_buffer_bytes(&weights)};
-    aft_encode_snapshot(&body, &r);
-    aft_digest_of(aft_buffer_bytes(&body), &digest);
-    AFT_ASSERT(aft_snapshot_set_add(set, aft_buffer_bytes(&body), &whole, &e) == AFT_OK);
+    aft_encode_snapshot(part, &r);
+    aft_digest_of(aft_buffer_bytes(part), &digest);
     r = (struct aft_snapshot_record){.model = AFT_LITERAL("test"),
                                      .round = 1,
                                      .part = 1,
@@ -147,14 +143,27 @@ policy_model(const struct policy_spec *s)
                                        .counts = &settled,
                                        .counts_n = 1};
     aft_manifest_seal(&r, &r.manifest.set_digest);
-    aft_buffer_reset(&body);
-    aft_encode_snapshot(&body, &r);
-    AFT_ASSERT(aft_snapshot_set_add(set, aft_buffer_bytes(&body), &whole, &e) == AFT_OK && whole);
+    aft_encode_snapshot(manifest, &r);
+    aft_buffer_deinit(&weights);
+}
+
+static inline struct aft_model *
+policy_model(const struct policy_spec *s)
+{
+    struct aft_buffer part = {0}, manifest = {0};
+    struct aft_snapshot_set *set = aft_snapshot_set_new();
+    struct aft_model *m = NULL;
+    struct aft_error e;
+    bool whole = false;
+    policy_records(s, &part, &manifest);
+    AFT_ASSERT(aft_snapshot_set_add(set, aft_buffer_bytes(&part), &whole, &e) == AFT_OK);
+    AFT_ASSERT(aft_snapshot_set_add(set, aft_buffer_bytes(&manifest), &whole, &e) == AFT_OK &&
+               whole);
     if (aft_model_load(set, &m, &e) != AFT_OK)
         fail_msg("%s: %s", s->name, e.message);
     aft_snapshot_set_free(set);
-    aft_buffer_deinit(&weights);
-    aft_buffer_deinit(&body);
+    aft_buffer_deinit(&part);
+    aft_buffer_deinit(&manifest);
     return m;
 }
 

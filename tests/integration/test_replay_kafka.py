@@ -6,7 +6,8 @@ C1  A checkpoint is taken from a running service; after kill -9, with its disk w
 C2  `replay --verify` of a service that runs, and of one that stopped, finds every example and snapshot the same, and writes to no topic.
 C3  In a copy of the examples, a byte that was changed ends it with 7 and the place, a block that is missing with 6.
 C4  A state made by `replay --into` is gone on from.
-C5  `explain` tells of a live outcome beside the service that works on its state, and of settled ones from the examples.
+C5  `explain` tells of a live outcome beside the service that works on its state, and of settled ones from the examples: the weight that
+    they were learned with, the round and the snapshot that took them in.
 """
 import json
 import pathlib
@@ -89,6 +90,9 @@ def explain_settled(world, process):
     assert told["state"] is None and [e["phase"] for e in told["examples"]][-1] == "SETTLE", told
     item = told["examples"][-1]["items"][0]
     assert item["arm_id"] == world.shown[decision] and item["components"]["click"] == 1000000, item
+    first, last = told["examples"][0], told["examples"][-1]
+    assert first["items"][0]["learner"]["done"] == "learned" and first["items"][0]["learner"]["weight"] > 0, first
+    assert 0 < first["learned"]["round"] <= last["learned"]["round"] <= last["learned"]["snapshot"]["round"], told
     assert f'"{decision}"' in run(process, "explain", "decision", decision).stdout
     assert "nor the examples" in run(process, "explain", "outcome", "never", code=1).stderr
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""`aftertouch topics create|check` and `aftertouch cat` on a real broker, with records of a foreign client.
+"""`aftertouch topics create|check`, `aftertouch cat` and `aftertouch doctor` on a real broker, with records of a foreign client.
 
 V1  check names each topic that is not there and exits 3; create makes them; check passes; a compacted input is refused.
 V2  cat gives back every record once: partition, offset, key, value; values by both frames, the writer's schema resolved by a registry.
+V4  doctor looks at everything and fails at nothing that is in order; keys placed by librdkafka's default are named; no broker is exit 4.
 V3  what is no record of ours is base64, with the reason; nulls are null; --partition, --from, --max and --follow do what they say.
 """
 import base64
@@ -12,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -154,6 +156,30 @@ def check_follow():
     assert following.returncode == 0 and line["key"] is None and base64.b64decode(line["value"]["base64"]) == b"plain", out
 
 
+def check_doctor(registry):
+    """V4. The outcomes are keyed by murmur2; then impressions as librdkafka's default places them."""
+    with tempfile.TemporaryDirectory(prefix="aftertouch-doctor-") as directory:
+        more = [registry, f"state.dir={directory}"]
+        code, out, err = aftertouch("doctor", "--json", more=more)
+        told = json.loads(out)
+        found = {(c["check"], c["status"]) for c in told["checks"]}
+        assert code == 0 and told["ok"] and told["worst"] == "warn", (out, err)
+        for check in ("configuration", "state", "memory", "registry", "broker", "topic", "keys", "disorder", "clock", "open", "disk"):
+            assert (check, "ok") in found, (check, out)
+        text = {c["check"]: c["text"] for c in told["checks"]}
+        assert "1 broker, " in text["broker"] and "librdkafka " in text["broker"], text["broker"]
+        assert any("2 of the newest 32 would be dead letters" in c["text"] for c in told["checks"]), out
+        producer = confluent_kafka.Producer({"bootstrap.servers": KAFKA, "partitioner": "consistent_random"})
+        for i in range(300):
+            producer.produce(PREFIX + "impressions", b"not even a frame", f"user-{i}")
+        assert producer.flush(30) == 0
+        code, out, _ = aftertouch("doctor", more=more)
+        assert code == 1 and "partitioner=murmur2_random. A user's impressions and outcomes meet only in one partition" in out, (code, out)
+        assert "fail  records" in out and "fail  keys" in out, out
+        code, out, _ = aftertouch("doctor", more=[*more, "kafka.bootstrap.servers=127.0.0.1:1"])
+        assert code == 4 and "fail  broker" in out, (code, out)
+
+
 def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -162,7 +188,8 @@ def main():
     check_values(sent, [f"schema.registry.url=http://127.0.0.1:{server.server_port}"])
     check_options(sent)
     check_follow()
-    print("V1 V2 V3 hold")
+    check_doctor(f"schema.registry.url=http://127.0.0.1:{server.server_port}")
+    print("V1 V2 V3 V4 hold")
     return 0
 
 

@@ -136,6 +136,47 @@ an_engines_own_draw_is_logged_as_it_says(void **state)
 }
 
 static void
+frames_as_a_registry_wants(void **state)
+{
+    (void)state;
+    struct memory_transport t = {0};
+    struct aft_client_transport transport = memory_transport_of(&t);
+    struct aft_client_options o = AFT_CLIENT_OPTIONS;
+    struct aft_client *c;
+    struct aft_client_decision *d;
+    struct aft_arena arena;
+    struct aft_impression x;
+    struct aft_outcome y;
+    struct aft_frame frame;
+    struct aft_error e;
+    aft_arena_init(&arena, 1 << 20);
+    o.impression_schema = 0x01020304;
+    o.outcome_schema = 9;
+    assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_OK);
+    struct aft_client_request r = request_of();
+    assert_int_equal(aft_client_decide(c, &r, &d, NULL), AFT_CLIENT_OK);
+    assert_int_equal(aft_client_log_impression(c, d, NULL), AFT_CLIENT_OK);
+    aft_client_decision_free(c, d);
+    struct aft_client_outcome out = AFT_CLIENT_OUTCOME;
+    out.user_id = "u";
+    out.kind = "click";
+    assert_int_equal(aft_client_log_outcome(c, &out, NULL), AFT_CLIENT_OK);
+    const uint32_t ids[2] = {o.impression_schema, o.outcome_schema};
+    for (int i = 0; i < 2; i++) {
+        struct aft_bytes all = aft_buffer_bytes(&t.records[i]);
+        struct aft_bytes value = {all.p + 4, aft_load_le32(all.p)};
+        assert_int_equal(aft_frame_parse(value, &frame, &e), AFT_OK);
+        assert_true(frame.kind == AFT_FRAME_CONFLUENT && frame.id == ids[i]);
+        assert_int_equal(i ? aft_decode_outcome(frame.body, &arena, &y, &e)
+                           : aft_decode_impression(frame.body, &arena, &x, &e),
+                         AFT_OK);
+    }
+    assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
+    memory_transport_deinit(&t);
+    aft_arena_deinit(&arena);
+}
+
+static void
 live_is_not_the_engines(void **state)
 {
     (void)state;
@@ -177,6 +218,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_apprentice_serves_the_given_order),
         cmocka_unit_test(an_engines_own_draw_is_logged_as_it_says),
+        cmocka_unit_test(frames_as_a_registry_wants),
         cmocka_unit_test(live_is_not_the_engines),
         cmocka_unit_test(wrong_is_said),
     };

@@ -3,50 +3,9 @@
  * is the 1e-7 quantile; that the test can fail is tested too. */
 #include "tests/kit.h"
 
-#include "tests/policy_kit.h"
+#include "tests/policy_specs.h"
 
 enum { N = 6, K = 3 };
-
-static const struct policy_spec specs[] = {
-    {"uniform", {"policy.explore", "uniform"}, false, 9},
-    {"first", {"policy.explore", "first", "policy.epsilon", "0.2"}, false, 1000},
-    {"epsilon", {"policy.explore", "epsilon", "policy.epsilon", "0.2"}, false, 0},
-    {"epsilon, decaying",
-     {"policy.explore", "epsilon", "policy.epsilon", "0.8", "policy.epsilon.decay", "0.5"},
-     false,
-     9},
-    {"softmax", {"policy.explore", "softmax", "policy.temperature", "0.5"}, true, 0},
-    {"squarecb", {"policy.explore", "squarecb"}, false, 1},
-    {"squarecb-elim", {"policy.explore", "squarecb-elim", "policy.epsilon", "0.2"}, false, 1},
-    {"regcb-elim", {"policy.explore", "regcb-elim", "policy.epsilon", "0.2"}, false, 9},
-    {"regcb-opt", {"policy.explore", "regcb-opt", "policy.epsilon", "0.2"}, false, 9},
-    {"bagging", {"policy.explore", "bagging", "policy.epsilon", "0.2"}, false, 0},
-    {"cover", {"policy.explore", "cover", "policy.epsilon", "0.4"}, true, 24},
-    {"ucb", {"policy.explore", "ucb", "policy.epsilon", "0.2"}, false, 1000},
-    {"linucb", {"policy.explore", "linucb", "policy.epsilon", "0.2"}, true, 0},
-    {"thompson", {"policy.explore", "thompson", "policy.draws", "16"}, false, 0},
-    {"thompson, diagonal",
-     {"policy.explore", "thompson", "policy.covariance", "diagonal", "policy.draws", "16"},
-     false,
-     0},
-    {"thompson of log-odds", {"policy.explore", "thompson", "policy.draws", "16"}, true, 0},
-    {"exposure", {"policy.explore", "softmax", "policy.min.exposure", "0.1"}, false, 0},
-    {"repetition", {"policy.explore", "softmax", "policy.repetition", "0.7"}, false, 0},
-    {"diversity", {"policy.explore", "epsilon", "policy.diversity", "0.1"}, false, 0},
-    {"coverage",
-     {"policy.explore", "softmax", "policy.coverage", "blue, red", "policy.coverage.factor", "0.2"},
-     false,
-     0},
-};
-enum { SPECS = sizeof specs / sizeof *specs };
-
-static struct policy_topics
-topics_of(const struct policy_spec *s)
-{
-    if (strcmp(s->name, "coverage") == 0)
-        return (struct policy_topics){true, 1, 0.2, 5};
-    return (struct policy_topics){strcmp(s->name, "diversity") == 0, 0.1, 1, 0};
-}
 
 struct tables {
     double seen[K][N], want[K][N];          /* an item in a slot, given what stood above it */
@@ -122,7 +81,7 @@ drawn(const struct policy_spec *s, bool masked, long n, struct tables *t)
 {
     struct aft_model *m = policy_model(s);
     struct aft_scratch *scratch = aft_scratch_new();
-    struct policy_topics topics = topics_of(s);
+    struct policy_topics topics = policy_topics_of(s);
     static struct policy_request q;
     struct aft_decision d;
     struct aft_error e;
@@ -157,18 +116,18 @@ test_draws_are_what_is_claimed(void **state)
 {
     (void)state;
     static struct tables t;
-    long n = kit_rounds(decisions) / (2 * SPECS) + 1;
-    for (uint32_t i = 0; i < SPECS; i++)
+    long n = kit_rounds(decisions) / (2 * POLICY_SPECS) + 1;
+    for (uint32_t i = 0; i < POLICY_SPECS; i++)
         for (int masked = 0; masked < 2; masked++) {
-            drawn(&specs[i], masked, n, &t);
+            drawn(&policy_specs[i], masked, n, &t);
             for (uint32_t l = 0; l < K; l++) {
-                compare(specs[i].name, "a slot's items", t.seen[l], t.want[l], N, 1);
-                compare(specs[i].name, "marginals", t.placed[l], t.want_placed[l], N, 1);
+                compare(policy_specs[i].name, "a slot's items", t.seen[l], t.want[l], N, 1);
+                compare(policy_specs[i].name, "marginals", t.placed[l], t.want_placed[l], N, 1);
             }
             uint32_t firsts = 0;
             for (uint32_t a = 0; a < N; a++)
                 firsts += t.seen[0][a] > 0;
-            compare(specs[i].name, "pairs", t.pairs[0], t.want_pairs[0], N * N, firsts);
+            compare(policy_specs[i].name, "pairs", t.pairs[0], t.want_pairs[0], N * N, firsts);
         }
 }
 
@@ -179,7 +138,7 @@ test_wrong_claims_are_seen(void **state)
     (void)state;
     static struct tables t;
     uint32_t cells;
-    drawn(&specs[4], false, 20000, &t);
+    drawn(&policy_specs[4], false, 20000, &t);
     for (uint32_t l = 0; l < K; l++) {
         assert_true(chi_squared(t.seen[l], t.want[l], N, &cells) < bar(N - 1));
         double more = t.want[l][1] / 6;

@@ -143,6 +143,54 @@ truth_of(struct world *w, struct aft_digest *out)
     return x;
 }
 
+/* ---- what `explain` reads: the rounds that count, and the manifests, of which a publishing round's covers what the round did */
+struct told {
+    const struct rounds_read *truth;
+    int64_t n, publishing[2000];
+    size_t publishing_n, found;
+};
+
+static void
+told_round(void *ctx, int64_t offset, const struct aft_round_record *r)
+{
+    struct told *t = ctx;
+    assert_true(offset >= 0 && r->round == t->n + 1);
+    for (int p = 0; p < PARTITIONS; p++)
+        assert_int_equal(r->ends[p].next_seq, t->truth->ends[t->n][p].next_seq);
+    t->n++;
+    if (r->publish != AFT_PUBLISH_NONE)
+        t->publishing[t->publishing_n++] = r->round;
+}
+
+static void
+told_manifest(void *ctx, const struct aft_snapshot_seen *seen)
+{
+    struct told *t = ctx;
+    bool promised = false;
+    if (!seen->record)
+        return;
+    const struct aft_manifest *m = &seen->record->manifest;
+    assert_int_equal(m->ends_n, PARTITIONS);
+    for (size_t i = 0; i < t->publishing_n; i++)
+        promised = promised || t->publishing[i] == seen->record->round;
+    assert_true(promised);
+    for (int p = 0; p < PARTITIONS; p++)
+        assert_int_equal(m->ends[p].next_seq, t->truth->ends[seen->record->round - 1][p].next_seq);
+    t->found++;
+}
+
+static void
+check_told(struct world *w, const struct rounds_read *truth)
+{
+    struct told *t = calloc(1, sizeof *t);
+    const struct aft_learning_visit visit = {t, told_round, told_manifest};
+    t->truth = truth;
+    WORLD_OK(aft_learning_each(w->config, w->log, &visit, &world_error));
+    assert_int_equal(t->n, truth->n);
+    assert_true(t->found > 0);
+    free(t);
+}
+
 static void
 check_all(struct world *w, struct student *s, int64_t least_rounds)
 {
@@ -156,6 +204,7 @@ check_all(struct world *w, struct student *s, int64_t least_rounds)
     assert_int_equal(status.pending, 0);
     assert_true(x->n >= least_rounds && status.learner.learned > 100);
     assert_memory_equal(&truth, &status.digest, sizeof truth);
+    check_told(w, x);
     aft_arena_deinit(&x->arena);
     free(x);
 }

@@ -455,6 +455,46 @@ test_health(void **state)
     aft_learner_free(l);
 }
 
+/* What an explanation says of an item is what learning it does. */
+static void
+test_treatment(void **state)
+{
+    (void)state;
+    struct aft_learner_settings s;
+    struct aft_treatment t;
+    struct bare b;
+    bare_init(&b, kit_seed(57));
+    settings(&s, "flow", "iwr", "capped");
+    kit_set(&s, "learner.weight.cap", "2");
+    struct aft_learner *l = kit_learner(&s);
+    struct aft_example x = bare_open(&b, 0, 0.5, 1);
+    aft_learner_treatment(l, &x, 0, &t);
+    assert_null(t.refused);
+    assert_true(t.raw == 0.5 && t.left == ARMS && t.weight[0] == 0.5 && t.sides == 1);
+    x = bare_open(&b, 1, 0.05, 0);
+    aft_learner_treatment(l, &x, 0, &t);
+    assert_true(!t.refused && t.raw == 1 / (0.05 * 4) && t.weight[0] == 2);
+    x = bare_open(&b, 1, (double)NAN, 0);
+    aft_learner_treatment(l, &x, 0, &t);
+    assert_string_equal(t.refused, "support");
+    x = bare_open(&b, 1, 0.5, 1.5);
+    aft_learner_treatment(l, &x, 0, &t);
+    assert_string_equal(t.refused, "reward");
+    aft_learner_free(l);
+    settings(&s, "ridge", "iwr", "iwr");
+    kit_set(&s, "policy.explore", "bagging");
+    l = kit_learner(&s);
+    x = bare_open(&b, 1, 1e-12, 0);
+    aft_learner_treatment(l, &x, 0, &t);
+    assert_string_equal(t.refused, "weight");
+    x = bare_open(&b, 1, 0.5, 0);
+    aft_learner_treatment(l, &x, 0, &t);
+    assert_true(!t.refused && t.voters > 1);
+    for (uint32_t j = 0; j < t.voters; j++)
+        assert_int_equal(t.copies[j], afti_copies(x.decision_id, j));
+    aft_learner_free(l);
+}
+
 int
 main(void)
 {
@@ -467,6 +507,7 @@ main(void)
         cmocka_unit_test(test_cover),
         cmocka_unit_test(test_every_design_goes_on),
         cmocka_unit_test(test_health),
+        cmocka_unit_test(test_treatment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,7 +233,7 @@ one_owner_undisturbed(void **state)
     aft_task_status(m.task, true, &s);
     assert_true(s.next_seq > 500 && s.ticks > 20 && s.dead_letters > 20 && s.commits > 20);
     assert_int_equal(s.duplicates_muted, 0);
-    assert_int_equal(s.wrong_partition[0] + s.wrong_partition[1] > 0,
+    assert_int_equal(s.keyed[0].wrong + s.keyed[1].wrong > 0,
                      aft_partition_of(aft_text("torn"), 3) != 1);
     check_all(&w, 1, &s);
     machine_close(&m);

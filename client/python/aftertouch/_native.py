@@ -21,7 +21,8 @@ class Property(c.Structure):
 
 
 class Failure(c.Structure):
-    _fields_ = [("topic", Text), ("key", c.c_void_p), ("value", c.c_void_p), ("key_bytes", c.c_size_t), ("value_bytes", c.c_size_t), ("reason", Text)]
+    _fields_ = [("topic", Text), ("key", c.c_void_p), ("value", c.c_void_p), ("key_bytes", c.c_size_t), ("value_bytes", c.c_size_t), ("reason", Text),
+                ("refused", c.c_bool), ("time_ms", c.c_int64)]
 
 
 NowFunction = c.CFUNCTYPE(c.c_int64, c.c_void_p)
@@ -35,6 +36,8 @@ class Options(c.Structure):
         ("wait_ms", c.c_int32), ("queue_ms", c.c_int32), ("policy", Text), ("baseline", Text), ("baseline_share", c.c_double),
         ("baseline_salt", Text), ("seed", c.POINTER(c.c_uint64)), ("now_ms", NowFunction), ("clock", c.c_void_p),
         ("on_failure", FailureFunction), ("on_failure_context", c.c_void_p), ("mode", c.c_int), ("engine_policy", Text),
+        ("spill_file", Text), ("spill_bytes", c.c_uint64), ("spill_impressions", c.c_bool), ("impression_schema", c.c_uint32),
+        ("outcome_schema", c.c_uint32),
     ]
 
 
@@ -92,7 +95,7 @@ class Info(c.Structure):
         ("undelivered", c.c_uint64), ("waiting", c.c_uint64), ("last_refusal", c.c_char * 400), ("snapshot_event_ms", c.c_int64),
         ("snapshot_applied_ms", c.c_int64), ("snapshot_bytes", c.c_uint64), ("snapshot_deltas", c.c_uint64), ("refused_malformed", c.c_uint64),
         ("refused_forged", c.c_uint64), ("refused_torn", c.c_uint64), ("refused_old", c.c_uint64), ("refused_orphan", c.c_uint64),
-        ("refused_foreign", c.c_uint64), ("snapshot_pinned", c.c_bool),
+        ("refused_foreign", c.c_uint64), ("snapshot_pinned", c.c_bool), ("spilled", c.c_uint64), ("spill_waiting", c.c_uint64),
     ]
 
 
