@@ -162,6 +162,11 @@ enum aft_err afti_prescored_take(const struct aft_client *c, struct aft_client_d
                                  struct aft_client_request *r, struct aft_error *e);
 enum aft_err afti_prescored_match(struct aft_client_decision *d, struct aft_error *e);
 
+/* afti_request_arm_stats: what the model's snapshot knows of the candidates, where it asks for that, beside their own features (an engine's
+ * own of the same name stands). AFT_E_LIMIT. */
+enum aft_err afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
+                                    struct aft_error *e);
+
 /* The candidates alone, each arm once, into the arena. */
 enum aft_err afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v,
                                   uint32_t n, struct aft_candidate **candidates,

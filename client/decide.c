@@ -65,6 +65,8 @@ decide(struct aft_client *c, struct aft_client_decision *d, struct aft_client_re
     d->holds = true;
     const struct aft_model *m = c->cell.slots[d->slot].model;
     bool live = c->options.mode == AFT_CLIENT_LIVE;
+    if (!d->prescored) /* they were scored with those of then */
+        AFT_TRY(afti_request_arm_stats(d, m, e));
     AFT_TRY(draw(c, d, e));
     struct aft_bytes snapshot = d->prescored ? d->scored.snapshot : aft_model_snapshot_id(m);
     int64_t round = d->prescored ? d->scored.round : aft_model_round(m);

@@ -184,6 +184,7 @@ run(struct job *j, const struct cmd_line *line, struct aft_error *e)
     AFT_TRY(window(j, line, e));
     if (catalogue)
         AFT_TRY(score_catalogue_read(&j->user.catalogue, catalogue, e));
+    AFT_TRY(score_begin(&j->user, e));
     AFT_TRY(score_open(cmd_given(line, "in", 0), &j->in, e));
     AFT_TRY(score_create(out, line->config, &j->out, e));
     j->bar = isatty(STDERR_FILENO) == 1;

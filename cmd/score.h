@@ -49,10 +49,14 @@ struct score_user {
     struct score_catalogue catalogue; /* n = 0: none */
     int64_t valid_from_ms, valid_until_ms;
     uint32_t marginals; /* slots whose probabilities are written: 0 .. 3 */
+    bool
+        stats; /* the model adds features.arm.stats to each candidate's features: they are written then */
     struct aft_arena arena;
     double log_w[AFT_CANDIDATES_MAX], w[AFT_CANDIDATES_MAX], rest[AFT_CANDIDATES_MAX];
     uint32_t index[AFT_CANDIDATES_MAX];
 };
+/* score_begin: once model, catalogue and window are there: what the model's snapshot knows of the catalogue's arms when the window begins. */
+enum aft_err score_begin(struct score_user *s, struct aft_error *e) AFT_MUST_CHECK;
 /* score_user: *out lives until the next call. *none = true: no candidate of this user is eligible. AFT_E_VALUE, AFT_E_LIMIT. */
 enum aft_err score_user(struct score_user *s, const struct aft_score_request *q,
                         struct aft_prescored *out, bool *none, struct aft_error *e) AFT_MUST_CHECK;

@@ -47,6 +47,42 @@ each_once(struct aft_arena *a, const struct aft_candidate *v, uint32_t n, struct
     return AFT_OK;
 }
 
+/* features.arm.stats, behind the candidate's own of other names, as a client puts them there. */
+static enum aft_err
+add_stats(const struct score_user *s, struct aft_arena *a, struct aft_candidate *c,
+          struct aft_error *e)
+{
+    struct aft_feature more[AFT_ARM_STATS_MAX];
+    uint32_t n = aft_model_arm_stats(s->model, c->arm_id, s->valid_from_ms, more);
+    uint32_t at = c->features.n;
+    if (n == 0)
+        return AFT_OK;
+    struct aft_feature *v = aft_arena_take(a, sizeof *v * (at + n));
+    if (!v || at + n >= AFT_FEATURES_MAX)
+        return full(e);
+    if (at)
+        memcpy(v, c->features.v, sizeof *v * at);
+    for (uint32_t i = 0; i < n; i++) {
+        bool own = false;
+        for (uint32_t j = 0; j < c->features.n; j++)
+            own = own || aft_same(v[j].name, more[i].name);
+        if (!own)
+            v[at++] = more[i];
+    }
+    c->features = (struct aft_features){v, at};
+    return AFT_OK;
+}
+
+enum aft_err
+score_begin(struct score_user *s, struct aft_error *e)
+{
+    struct aft_feature more[AFT_ARM_STATS_MAX];
+    s->stats = aft_model_arm_stats(s->model, AFT_LITERAL("any"), s->valid_from_ms, more) > 0;
+    for (uint32_t i = 0; i < s->catalogue.n; i++)
+        AFT_TRY(add_stats(s, &s->catalogue.arena, &s->catalogue.v[i], e));
+    return AFT_OK;
+}
+
 /* The request's own candidates; those named without features have the catalogue's. */
 static enum aft_err
 own_candidates(struct score_user *s, const struct aft_score_request *q, struct aft_candidate **out,
@@ -63,6 +99,8 @@ own_candidates(struct score_user *s, const struct aft_score_request *q, struct a
                                           : of_arm(s->catalogue.v, s->catalogue.n, v[i].arm_id);
         if (known)
             v[i].features = known->features;
+        else
+            AFT_TRY(add_stats(s, &s->arena, &v[i], e));
     }
     *out = v;
     return AFT_OK;
@@ -127,7 +165,7 @@ report(struct score_user *s, const struct aft_request *r, const struct aft_decis
 {
     uint32_t n = 0, slots = s->marginals;
     struct aft_prescored_candidate *c = aft_arena_take(&s->arena, sizeof *c * r->candidates_n);
-    bool own = r->revision == 0;
+    bool own = r->revision == 0 || s->stats;
     if (!c)
         return full(e);
     for (uint32_t i = 0; i < r->candidates_n; i++) {

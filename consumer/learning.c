@@ -239,7 +239,7 @@ learn_next(struct aft_learning *l, bool *busy, struct aft_error *e)
     if (!r || l->publishing || !aft_rounds_ready(l->rounds, r->ends, r->ends_n))
         return AFT_OK;
     AFT_INVARIANT(L1, r->round == l->round + 1);
-    AFT_TRY(aft_rounds_learn(l->rounds, r->ends, r->ends_n, l->learner, e));
+    AFT_TRY(afti_round_learn(l, r, e));
     ends_after(l, r);
     l->round = r->round;
     l->publishing = r->publish != AFT_PUBLISH_NONE;

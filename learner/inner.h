@@ -10,6 +10,7 @@
  *   design.c      settings -> members: sides, voters, regressor      progressive.c   judged before it is learned; auto's choice
  *   arms.c, scoreboard.c, health.c   what is counted   learner.c     one example: dispatch
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
+ *   sums.c        an additive model, by partition
  *   rounds.c      blocks of all partitions -> examples in the canonical order
  *
  * A learner holds members: models of one kind over the same features and the same dictionaries (policy/weights.h). An item is looked
@@ -57,7 +58,7 @@ enum afti_sum {
 
 struct afti_arm {
     struct aft_bytes id; /* owned */
-    int64_t exposures, clicks, reward_micro, first_seen_ms;
+    int64_t exposures, settled, clicks, reward_micro, first_seen_ms, last_seen_ms;
 };
 struct afti_arms {
     struct aft_dict index; /* hash of the id */
@@ -225,6 +226,7 @@ struct afti_design {
     uint32_t sides, voters, members, regressor; /* regressor: a member, or AFT_NOWHERE */
     bool everything; /* some members regress for every arm that was left */
     bool support;    /* propensities are divided by */
+    bool sums;       /* learned by partitions, merged at the end of a round (sums.c) */
 };
 struct afti_design afti_design_of(const struct aft_learner_settings *s);
 enum aft_err afti_design_check(const struct aft_learner_settings *s,
@@ -284,6 +286,9 @@ struct afti_published {
 
 struct aft_learner {
     struct aft_learner_settings settings;
+    struct aft_learner *
+        *parts; /* of a learner of sums, by partition, AFT_PARTITIONS_MAX; else NULL */
+    bool part;  /* it is such a part: nothing is judged, ridge keeps sums */
     struct afti_design design;
     struct aft_digest configuration;
     struct afti_published published;
@@ -348,6 +353,9 @@ void afti_ridge_member_learn(struct afti_table *t, struct afti_member *m, double
                              double reward);
 void afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double weight,
                               double before, double after);
+/* theta and inv(A) anew from A and b. */
+void afti_ridge_refactor(struct aft_linear_block *w, const struct aft_ridge_block *b,
+                         double lambda);
 /* b += delta over the columns of the one block, with what follows from it. */
 void afti_ridge_shift(struct afti_table *t, struct afti_member *m, const double *delta);
 void afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep);
@@ -434,12 +442,22 @@ bool afti_full_decode(const struct afti_table *t, struct afti_member *m, struct 
 void afti_full_encode_shared(const struct afti_table *t, struct aft_image *image);
 bool afti_full_decode_shared(struct afti_table *t, struct aft_reader *r);
 float afti_scale_see(struct afti_scale *s, float size); /* N from now on, with |x| = size seen */
+/* ---- sums.c. afti_part: of that partition, made when it is not there. */
+struct aft_learner *afti_learner_make(const struct aft_learner_settings *s);
+struct aft_learner *afti_part(struct aft_learner *l, uint32_t partition);
+void afti_part_encode_places(const struct aft_learner *part, struct aft_buffer *out);
+bool afti_part_decode_places(struct aft_learner *part, struct aft_reader *r);
+
 /* ---- forget.c. afti_forget: to the event time reached. afti_age: what an impression shown then is to be learned with, besides its weight. */
 void afti_forget(struct aft_learner *l);
 double afti_age(const struct aft_learner *l, int64_t shown_ms);
 
 /* The arm's index (known arms alone: AFT_NOWHERE); added when add. */
 uint32_t afti_arms_of(struct afti_arms *a, struct aft_bytes id, bool add, int64_t now_ms);
+/* afti_arm_add: what came of the same arm elsewhere. afti_arm_empty: nothing did; its id stays, and when it was seen first. */
+void afti_arm_add(struct afti_arm *a, const struct afti_arm *more);
+void afti_arm_empty(struct afti_arm *a);
+struct aft_arm_status afti_arm_status(const struct afti_arm *a);
 void afti_arms_deinit(struct afti_arms *a);
 void afti_scoreboard_settle(struct afti_scoreboard *s, const struct aft_example *x);
 struct afti_policy *afti_scoreboard_of(struct afti_scoreboard *s, struct aft_bytes name);

@@ -23,7 +23,7 @@ aft_ridge_deinit(struct aft_ridge *r)
         free(r->blocks[i].b);
     }
     free(r->blocks);
-    *r = (struct aft_ridge){.member = r->member};
+    *r = (struct aft_ridge){.member = r->member, .sums = r->sums};
 }
 
 /* The stride of the weights' block changed: A and b follow; what is new is the prior's. */
@@ -43,7 +43,7 @@ follow(struct aft_ridge_block *b, uint32_t stride, double lambda)
         memcpy(v, b->b, b->stride * sizeof *v);
     free(b->a);
     free(b->b);
-    *b = (struct aft_ridge_block){a, v, stride, b->updates};
+    *b = (struct aft_ridge_block){a, v, stride, b->changed, b->updates};
 }
 
 void
@@ -57,7 +57,7 @@ aft_ridge_match(struct aft_ridge *r, const struct aft_linear *m)
     while (r->n < m->blocks_n)
         r->blocks[r->n++] = (struct aft_ridge_block){0};
     for (uint32_t i = 0; i < r->n; i++)
-        follow(&r->blocks[i], aft_linear_block(m, i, r->member)->stride, m->lambda);
+        follow(&r->blocks[i], aft_linear_block(m, i, r->member)->stride, r->sums ? 0 : m->lambda);
 }
 
 /* L L' = A, then inv(L) in place, then inv(A) = inv(L)' inv(L). A >= lambda I, so a pivot below lambda is rounding. */
@@ -92,8 +92,8 @@ invert_lower(double *f, uint32_t d, uint32_t stride)
     }
 }
 
-static void
-refactor(struct aft_linear_block *w, const struct aft_ridge_block *b, double lambda)
+void
+afti_ridge_refactor(struct aft_linear_block *w, const struct aft_ridge_block *b, double lambda)
 {
     uint32_t d = w->d, s = w->stride;
     double *f = malloc((size_t)s * s * sizeof *f);
@@ -172,6 +172,12 @@ aft_ridge_learn(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
     struct aft_ridge_block *b = &r->blocks[block];
     double v = 0;
     AFT_INVARIANT(I1, block < r->n && w->stride == b->stride);
+    if (r->sums) {
+        add_moments(r, b, x, w->d, weight, reward);
+        b->updates++;
+        b->changed = true;
+        return;
+    }
     aft_linear_apply(w, x, r->y);
     for (uint32_t i = 0; i < x->n; i++)
         v += x->value[i] * r->y[x->column[i]];
@@ -184,7 +190,7 @@ aft_ridge_learn(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
     afti_ridge_shrink(w->cov, r->y, w->d, w->stride);
     add_moments(r, b, x, w->d, weight, reward);
     if (++b->updates % REFACTOR == 0)
-        refactor(w, b, m->lambda);
+        afti_ridge_refactor(w, b, m->lambda);
 }
 
 void
@@ -195,8 +201,10 @@ aft_ridge_revise(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
     struct aft_ridge_block *b = &r->blocks[block];
     double step = weight * delta;
     AFT_INVARIANT(I1, block < r->n && w->stride == b->stride);
-    aft_linear_apply(w, x, r->y);
-    for (uint32_t i = 0; i < w->d; i++)
+    b->changed = r->sums;
+    if (!r->sums)
+        aft_linear_apply(w, x, r->y);
+    for (uint32_t i = 0; i < w->d && !r->sums; i++)
         w->theta[i] += step * r->y[i];
     for (uint32_t i = 0; i < x->n; i++)
         b->b[x->column[i]] += step * x->value[i];
@@ -263,7 +271,7 @@ afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep)
             row[i] = w->lambda + keep * (row[i] - w->lambda);
             b->b[i] *= keep;
         }
-        refactor(v, b, w->lambda);
+        afti_ridge_refactor(v, b, w->lambda);
     }
 }
 

@@ -11,11 +11,13 @@
 struct aft_ridge_block { /* beside aft_linear_block(.., i, member), same stride */
     double *a, *b;       /* lower triangle of A; b */
     uint32_t stride;
+    bool changed; /* of sums: since whoever reads it said no */
     int64_t updates;
 };
 struct aft_ridge { /* zeroed: of member 0 */
     struct aft_ridge_block *blocks;
     uint32_t n, cap, member;
+    bool sums; /* A and b alone, A without lambda: the weights are not kept up (sums.c) */
     double y[AFT_LINEAR_COLUMNS], dense[AFT_LINEAR_COLUMNS]; /* at hand */
 };
 void aft_ridge_deinit(struct aft_ridge *r);

@@ -74,7 +74,7 @@ OWNERS = {  # files that own memory: what they own. It is taken at the start, or
     "attribution/joiner.c": "a joiner", "attribution/ledger.c": "the entry at hand", "attribution/order.c": "the reorder buffer",
     "attribution/timers.c": "activations that wait",
     "wire/roster.c": "candidates that were read",
-    "policy/bilinear.c": "a bilinear model", "policy/decide.c": "a thread's scratch", "policy/delta.c": "an image's sections",
+    "policy/arm_stats.c": "what a model knows of arms", "policy/bilinear.c": "a bilinear model", "policy/decide.c": "a thread's scratch", "policy/delta.c": "an image's sections",
     "policy/dict.c": "dictionaries",
     "policy/format.c": "a plane that is being read", "policy/linear.c": "a linear model", "policy/model.c": "a model",
     "policy/plain.c": "arms that were encoded", "policy/quadratic.c": "a ridge model's forms",

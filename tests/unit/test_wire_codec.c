@@ -249,7 +249,8 @@ fill_manifest(struct aft_manifest *m)
     for (unsigned i = 0; i < 4; i++) {
         parts[i] = digest();
         settings[i] = (struct aft_setting){text(1, 9), text(0, 30)};
-        arms[i] = (struct aft_arm_status){text(1, 9), any_long(), any_long(), any_long(), 1};
+        arms[i] = (struct aft_arm_status){text(1, 9), any_long(), any_long(), any_long(),
+                                          1,          any_long(), any_long()};
         sums[i] = (struct aft_named_sum){text(1, 9), aft_random_normal(&rng)};
         scores[i] = (struct aft_policy_score){text(0, 9), any_long(), any_long(), 0.5,
                                               -1.5,       sums,       below(4)};
