@@ -417,8 +417,11 @@ static enum aft_err
 take_rest(struct aft_client *c, struct aft_client_decision *d, const struct aft_client_request *r,
           struct aft_error *e)
 {
-    AFT_TRY(take_context(&d->arena, r, &d->request.context, e));
-    AFT_TRY(take_candidates(c, d, r, e));
+    struct aft_client_request more = *r;
+    if (!d->prescored) /* with what is known of the user; a record's context is of then */
+        AFT_TRY(afti_history_extend(c, d, &more, e));
+    AFT_TRY(take_context(&d->arena, &more, &d->request.context, e));
+    AFT_TRY(take_candidates(c, d, &more, e));
     if (d->prescored)
         AFT_TRY(afti_prescored_match(d, e));
     return take_propensities(c, d, r, e);
@@ -446,11 +449,11 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d, struct af
     d->view.user_id = (const char *)d->user.p;
     d->request = (struct aft_request){.k = r->k};
     AFT_TRY(take_key(d, r, id, e));
+    d->time_ms = r->time_ms ? r->time_ms : afti_client_now(c);
     AFT_TRY(take_rest(c, d, r, e));
     d->request.baseline =
         c->options.mode == AFT_CLIENT_LIVE &&
         afti_on_baseline(c->options.baseline_share, c->options.baseline_salt, d->user);
-    d->time_ms = r->time_ms ? r->time_ms : afti_client_now(c);
     d->deferred = r->deferred;
     return AFT_OK;
 }

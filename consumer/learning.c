@@ -330,6 +330,8 @@ aft_learning_status(const struct aft_learning *l, struct aft_learning_status *ou
                                         .last_snapshot_round = l->published_round,
                                         .deltas = l->deltas_n,
                                         .snapshot_bytes = l->published_bytes,
+                                        .full_bytes = l->full_bytes,
+                                        .delta_bytes = l->delta_bytes,
                                         .pending = aft_rounds_pending(l->rounds)};
     aft_learner_stats(l->learner, &out->learner);
     struct aft_arm_status arm;

@@ -92,7 +92,8 @@ struct aft_learning {
     uint32_t keep;          /* full snapshots that stay in the topic */
     uint64_t sending_bytes; /* of the snapshot that is being published */
     int64_t published_round, snapshots_n, deltas_n;
-    uint64_t published_bytes; /* of the last snapshot */
+    uint64_t published_bytes;         /* of the last snapshot */
+    uint64_t full_bytes, delta_bytes; /* of all of them */
 };
 
 /* ---- learning_journal.c */

@@ -69,11 +69,6 @@ afti_design_check(const struct aft_learner_settings *s, struct aft_error *e)
     struct afti_design d = afti_design_of(s);
     const struct aft_model_traits *t = aft_model_traits(s->policy.model);
     bool made_up = d.reduction == AFT_REDUCTION_IPS || d.reduction == AFT_REDUCTION_DR;
-    if (t->bilinear && s->policy.scope == AFT_SCOPE_PER_ARM)
-        return AFT_FAIL(e, AFT_E_CONFIG,
-                        "learner.scope=per_arm: learner.model=%s has every arm's own weights "
-                        "anyway; use learner.scope=shared",
-                        t->name);
     if (d.everything && t->logistic)
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "learner.reduction=ips and dr, and cover, regress made-up rewards that "
@@ -86,13 +81,11 @@ afti_design_check(const struct aft_learner_settings *s, struct aft_error *e)
                         "learner.reduction=iwr, dm or ips, learner.half.life=0, "
                         "learner.forecast=off and no cover; else leave learner.shards at 0",
                         s->shards);
-    if (s->forecast && (s->policy.model != AFT_MODEL_RIDGE || s->policy.scope != AFT_SCOPE_SHARED ||
-                        d.everything || d.voters != 1))
-        return AFT_FAIL(
-            e, AFT_E_CONFIG,
-            "learner.forecast=on: a forecast is taken back exactly by learner.model=ridge "
-            "with learner.scope=shared, learner.reduction=iwr or dm and no ensemble; "
-            "else set learner.forecast=off");
+    if (s->forecast && d.everything)
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "learner.forecast=on: what is forecast is added to the reward of what was "
+                        "shown, and learner.reduction=ips and dr, and cover, make up others: take "
+                        "iwr or dm, or set learner.forecast=off");
     if (made_up && (s->weighting == AFT_WEIGHTING_NONE || s->weighting == AFT_WEIGHTING_SQRT))
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "learner.reduction=%s divides by the propensity: learner.weighting must be "

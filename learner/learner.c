@@ -23,7 +23,9 @@ afti_learner_make(const struct aft_learner_settings *s)
     l->table.weights.voters = l->design.voters;
     for (uint32_t i = 0; i < l->members_n; i++)
         l->members[i].index = l->members[i].ridge.member = i;
-    l->forecast = s->forecast ? afti_forecast_new(l->members_n) : NULL;
+    bool exact = s->policy.model == AFT_MODEL_RIDGE && s->policy.scope == AFT_SCOPE_SHARED &&
+                 l->design.voters == 1;
+    l->forecast = s->forecast ? afti_forecast_new(l->members_n, exact) : NULL;
     l->greedy = AFT_NOWHERE;
     return l;
 }
@@ -110,7 +112,7 @@ learn_item(struct aft_learner *l, const struct aft_example *x, const struct aft_
         return;
     }
     afti_item_learn(l, x, item, &w);
-    if (l->forecast)
+    if (l->forecast && l->forecast->exact)
         afti_forecast_item(l, x, item, &w);
     l->counts[AFTI_OVERFLOWED] += l->table.overflowed;
     l->table.overflowed = 0;
@@ -148,8 +150,12 @@ static void
 settle_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
 {
     struct afti_weight w;
-    if (prepare(l, x, item, &w) == AFTI_COUNTS)
-        afti_forecast_item(l, x, item, &w);
+    if (prepare(l, x, item, &w) == AFTI_COUNTS) {
+        if (l->forecast->exact)
+            afti_forecast_item(l, x, item, &w);
+        else
+            afti_item_learn(l, x, item, &w);
+    }
     l->counts[AFTI_OVERFLOWED] += l->table.overflowed;
     l->table.overflowed = 0;
 }

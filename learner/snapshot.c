@@ -23,6 +23,8 @@ planes(const struct aft_learner *l, struct aft_image plane[2])
     aft_image_reset(&plane[1]);
     for (uint32_t i = 0; l->table.kind->variances && i < l->members_n; i++)
         l->table.kind->variances(&l->table, &l->members[i]);
+    if (aft_features_identity(&l->table.terms.plan))
+        afti_grid_constant(&l->table);
     aft_weights_image(&l->table.weights, &plane[0]);
     afti_state_encode(l, &plane[1]);
 }

@@ -176,6 +176,11 @@ struct aft_given {
 enum aft_err aft_decide_given(const struct aft_given *g, struct aft_scratch *s,
                               const struct aft_request *r, struct aft_decision *out,
                               struct aft_error *e) AFT_MUST_CHECK;
+/* aft_shadow: what this model would have made of a slate that something else chose: p[l] is its probability of slate[l] (indices into the
+ * request's candidates, all eligible), given those above. As aft_decide; r->k changes nothing, the key only Thompson's draws. */
+enum aft_err aft_shadow(const struct aft_model *m, struct aft_scratch *s,
+                        const struct aft_request *r, const uint32_t *slate, uint32_t n, double *p,
+                        struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the parts, for the learner and for off-policy evaluation: the same code that serves */
 #include "policy/delta.h"

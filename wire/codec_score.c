@@ -136,6 +136,7 @@ aft_decode_prescored(struct aft_bytes body, struct aft_arena *a, struct aft_pres
     AFT_TRY(afti_time(&in, "valid_until", &out->valid_until_ms));
     AFT_TRY(afti_features(&in, "context", &out->context, NULL));
     AFT_TRY(candidates(&in, out));
+    out->design = (struct aft_design){0}; /* pass and shadow are of decisions, not of weights */
     AFT_TRY(design(&in, &out->design));
     return afti_close(&in);
 }

@@ -19,7 +19,7 @@ enum { ARMS = 50, CONTEXT = 20, OWN_MAX = 80, THREADS = 8, ROUNDS = 12, RECORDS_
 struct setup {
     const char *name, *model, *explore;
     uint32_t own;
-    bool catalogue, swapped;
+    bool catalogue, swapped, history;
 };
 
 struct set { /* the records of one snapshot, framed */
@@ -136,6 +136,7 @@ open_bed(struct bed *b, struct aft_error *e)
     struct aft_client_error why;
     o.seed = &seed;
     o.baseline_share = 0;
+    o.history_bytes = b->s->history ? 64 << 20 : 0;
     aft_random_init(&r, 8, 0);
     for (uint32_t j = 0; j < CONTEXT; j++)
         snprintf(b->context_names[j], sizeof b->context_names[j], "u%u", j);
@@ -186,6 +187,8 @@ decide_many(void *ctx)
         enum aft_client_code code = aft_client_decide(b->c, &q, &d, NULL);
         double took = stream_now() - from;
         AFT_ASSERT(code == AFT_CLIENT_OK);
+        if (b->s->history && i < -15) /* three arms each: a dozen are known to the user */
+            AFT_ASSERT(aft_client_log_impression(b->c, d, NULL) == AFT_CLIENT_OK);
         aft_client_decision_free(b->c, d);
         if (i >= 0)
             run->us[i] = took * 1e6;
@@ -204,7 +207,7 @@ static void
 print(const struct setup *s, double *us, size_t n, const char *rest)
 {
     qsort(us, n, sizeof *us, ascending);
-    printf("%-46s p50 %7.2f us, p99 %7.2f us%s\n", s->name, us[n / 2], us[n * 99 / 100], rest);
+    printf("%-48s p50 %7.2f us, p99 %7.2f us%s\n", s->name, us[n / 2], us[n * 99 / 100], rest);
 }
 
 static void
@@ -245,7 +248,12 @@ bench(const struct setup *s, long n, struct aft_error *e)
     AFT_ASSERT(b && us);
     b->s = s;
     b->decisions = n;
-    AFT_TRY(open_bed(b, e));
+    enum aft_err err = open_bed(b, e);
+    if (err != AFT_OK) {
+        free(us);
+        free(b);
+        return err;
+    }
     if (s->swapped) {
         swap_and_decide(b, us);
     } else {
@@ -262,16 +270,17 @@ bench(const struct setup *s, long n, struct aft_error *e)
     return AFT_OK;
 }
 
-#define EACH(explore)                             \
-    {                                             \
-        explore, "flow", explore, 10, true, false \
+#define EACH(explore)                                    \
+    {                                                    \
+        explore, "flow", explore, 10, true, false, false \
     }
 static const struct setup setups[] = {
-    {"linear, softmax, 20 + 80, candidates each time", "ridge", "softmax", 80, false, false},
-    {"linear, softmax, 20 + 80, a catalogue", "ridge", "softmax", 80, true, false},
-    {"linear, greedy, 20 + 80, a catalogue", "ridge", "epsilon_greedy", 80, true, false},
-    {"bilinear, softmax, 20 x 10, candidates", "flow", "softmax", 10, false, false},
-    {"bilinear, softmax, 20 x 10, a catalogue", "flow", "softmax", 10, true, false},
+    {"linear, softmax, 20 + 80, candidates each time", "ridge", "softmax", 80, false, false, false},
+    {"linear, softmax, 20 + 80, a catalogue", "ridge", "softmax", 80, true, false, false},
+    {"linear, softmax, 20 + 80, a catalogue, history", "ridge", "softmax", 80, true, false, true},
+    {"linear, greedy, 20 + 80, a catalogue", "ridge", "epsilon_greedy", 80, true, false, false},
+    {"bilinear, softmax, 20 x 10, candidates", "flow", "softmax", 10, false, false, false},
+    {"bilinear, softmax, 20 x 10, a catalogue", "flow", "softmax", 10, true, false, false},
     EACH("uniform"),
     EACH("first"),
     EACH("epsilon"),
@@ -280,12 +289,12 @@ static const struct setup setups[] = {
     EACH("regcb-elim"),
     EACH("regcb-opt"),
     EACH("bagging"),
-    {"cover", "flow-squared", "cover", 10, true, false},
+    {"cover", "flow-squared", "cover", 10, true, false, false},
     EACH("ucb"),
     EACH("linucb"),
     EACH("thompson"),
-    {"swapped, linear, softmax, a catalogue", "ridge", "softmax", 80, true, true},
-    {"swapped, bilinear, softmax, a catalogue", "flow", "softmax", 10, true, true},
+    {"swapped, linear, softmax, a catalogue", "ridge", "softmax", 80, true, true, false},
+    {"swapped, bilinear, softmax, a catalogue", "flow", "softmax", 10, true, true, false},
 };
 
 int

@@ -2,6 +2,7 @@
 #include "tests/kit.h"
 
 #include <math.h>
+#include <pthread.h>
 
 #include "tests/learn_kit.h"
 
@@ -108,7 +109,40 @@ restarted(struct aft_learner *l, const struct aft_learner_settings *s, int round
     return fresh;
 }
 
-/* All rounds by `of` shares, the last share first; a restart after the rounds that the bits of `restarts` name. */
+struct sharer {
+    struct aft_rounds *rounds;
+    const struct aft_end *ends;
+    struct aft_learner *l;
+    struct aft_share share;
+    enum aft_err err;
+    pthread_t thread;
+};
+
+static void *
+sum_share(void *sharer)
+{
+    struct sharer *s = sharer;
+    struct aft_error e;
+    s->err = aft_rounds_share(s->rounds, s->ends, PARTITIONS, s->l, &s->share, &e);
+    return NULL;
+}
+
+static void
+by_threads(struct aft_rounds *rounds, const struct aft_end *ends, struct aft_learner *l,
+           uint32_t of)
+{
+    struct sharer v[PARTITIONS];
+    for (uint32_t i = 0; i < of; i++) {
+        v[i] = (struct sharer){.rounds = rounds, .ends = ends, .l = l, .share = {i, of}};
+        assert_int_equal(pthread_create(&v[i].thread, NULL, sum_share, &v[i]), 0);
+    }
+    for (uint32_t i = 0; i < of; i++) {
+        pthread_join(v[i].thread, NULL);
+        assert_int_equal(v[i].err, AFT_OK);
+    }
+}
+
+/* All rounds by `of` shares: now the last one first, now as threads; a restart after the rounds that the bits of `restarts` name. */
 static void
 learn_all(const struct log *log, const struct aft_learner_settings *s, uint32_t of, int restarts,
           struct aft_digest *out)
@@ -121,10 +155,12 @@ learn_all(const struct log *log, const struct aft_learner_settings *s, uint32_t 
     for (int r = 0; r < ROUNDS; r++) {
         give(rounds, log, r, (struct aft_share){0, 1});
         aft_rounds_ends(rounds, ends);
-        for (uint32_t i = of; i-- > 0;) {
+        for (uint32_t i = r % 2 ? of : 0; i-- > 0;) {
             struct aft_share share = {i, of};
             assert_int_equal(aft_rounds_share(rounds, ends, PARTITIONS, l, &share, &e), AFT_OK);
         }
+        if (r % 2 == 0)
+            by_threads(rounds, ends, l, of);
         aft_rounds_merged(rounds, ends, PARTITIONS, l);
         if (restarts >> r & 1)
             l = restarted(l, s, r + 1);
