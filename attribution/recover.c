@@ -5,7 +5,17 @@
  */
 #include "attribution/inner.h"
 
-enum { AHEAD = 12 };
+/* A record is read AHEAD of its turn: what the index has of it is then on its way from memory. */
+enum { AHEAD = 32 };
+_Static_assert((AHEAD & (AHEAD - 1)) == 0, "records ahead stand in a ring");
+
+struct ready { /* a record of a segment, read and not yet applied */
+    struct aft_redo_record r;
+    struct aft_place place;
+    bool sound;                  /* its payload makes sense, as far as that was looked at */
+    struct aft_glance v;         /* of an impression; its slices are not used */
+    struct aft_hash128 id, user; /* of an impression; the id of an outcome */
+};
 
 static enum aft_err
 damaged(uint64_t segment, const char *what, struct aft_error *e)
@@ -49,19 +59,16 @@ glance(struct aft_joiner *j, struct aft_bytes body, struct aft_glance *out)
 }
 
 static bool
-again_impression(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at)
+again_impression(struct aft_joiner *j, const struct ready *d)
 {
-    struct aft_glance v;
     uint64_t other;
-    if (!glance(j, r->payload, &v))
+    if (!d->sound || !aft_touch_fits(d->v.timestamp_ms, d->r.e) ||
+        aft_index_find(&j->index, d->id, &other))
         return false;
-    struct aft_hash128 user = aft_id_of(v.user_id), id = aft_id_of(v.decision_id);
-    if (!aft_touch_fits(v.timestamp_ms, r->e) || aft_index_find(&j->index, id, &other))
-        return false;
-    unsigned flags = AFT_TOUCH_LIVE | (v.deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
-    struct aft_touch t = aft_touch_make(id, v.timestamp_ms, r->e, flags, at);
-    t.items = (uint8_t)v.slate_n;
-    add_touch(j, &t, &user);
+    unsigned flags = AFT_TOUCH_LIVE | (d->v.deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
+    struct aft_touch t = aft_touch_make(d->id, d->v.timestamp_ms, d->r.e, flags, d->place);
+    t.items = (uint8_t)d->v.slate_n;
+    add_touch(j, &t, &d->user);
     return true;
 }
 
@@ -139,14 +146,14 @@ again_stale(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_pl
 }
 
 static enum aft_err
-again(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
-      struct aft_error *e)
+again(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
 {
+    const struct aft_redo_record *r = &d->r;
+    struct aft_place at = d->place;
     AFT_TRY(afti_timers_run(j, r->e, e));
     switch (r->kind) {
     case AFT_REDO_IMPRESSION:
-        return again_impression(j, r, at) ? AFT_OK
-                                          : damaged(at.segment, "holds a bad impression", e);
+        return again_impression(j, d) ? AFT_OK : damaged(at.segment, "holds a bad impression", e);
     case AFT_REDO_ERASED:
         return again_erased(j, r, at) ? AFT_OK : damaged(at.segment, "holds a bad erasure", e);
     case AFT_REDO_OUTCOME:
@@ -167,56 +174,111 @@ again(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at
 struct reading {  /* of the segments, one after the other */
     int64_t last; /* e of the record before: canonical order */
     bool begun;
+    uint64_t last_touch, last_outcome; /* as the head of the last segment has them */
+    uint64_t most;                     /* records that there can be */
 };
 
-/* expect: the slots that the record at *ahead will want are on their way from memory while those before it are applied. */
+/* expect_credit: the touch of an outcome's first credit, where its entry is the usual one (ledger.c). */
 static void
-expect(const struct aft_joiner *j, struct aft_bytes segment, size_t *ahead)
+expect_credit(const struct aft_joiner *j, struct aft_bytes ledger)
 {
-    struct aft_redo_record r;
-    struct aft_bytes decision, user;
-    if (!aft_redo_next(segment, ahead, &r) || r.kind != AFT_REDO_IMPRESSION)
+    const size_t head = 2; /* no flags, fewer than 64 credits */
+    if (ledger.n < head + 16 || ledger.p[0] != 0 || ledger.p[1] > 127)
         return;
-    struct aft_reader in = aft_reader(r.payload);
-    if (!aft_get_bytes(&in, AFT_ID_BYTES_MAX, &decision) ||
-        !aft_get_bytes(&in, AFT_ID_BYTES_MAX, &user))
-        return;
-    struct aft_hash128 id = aft_id_of(decision), who = aft_id_of(user);
-    AFT_INDEX_EXPECT_IMPRESSION(&j->index, id, who);
+    AFT_IDS_EXPECT(&j->index.ids, hash_at(ledger.p + head).low);
+}
+
+/* prepare reads the record at *at and asks for the slots that it will want; false where there is none. */
+static bool
+prepare(struct aft_joiner *j, uint64_t number, struct aft_bytes segment, size_t *at,
+        struct ready *d)
+{
+    d->place = (struct aft_place){(uint32_t)number, (uint32_t)*at};
+    if (!aft_redo_next(segment, at, &d->r))
+        return false;
+    struct aft_bytes payload = d->r.payload;
+    d->sound = true;
+    if (d->r.kind == AFT_REDO_IMPRESSION) {
+        d->sound = glance(j, payload, &d->v);
+        if (!d->sound)
+            return true;
+        d->id = aft_id_of(d->v.decision_id);
+        d->user = aft_id_of(d->v.user_id);
+        AFT_INDEX_EXPECT_IMPRESSION(&j->index, d->id, d->user);
+    } else if (d->r.kind == AFT_REDO_OUTCOME && payload.n >= 16) {
+        AFT_IDS_EXPECT(&j->index.seen_ids, hash_at(payload.p).low);
+        expect_credit(j, (struct aft_bytes){payload.p + 16, payload.n - 16});
+    }
+    return true;
+}
+
+static uint64_t
+to_come(const struct reading *at_hand, uint64_t first, uint64_t last)
+{
+    return last > first && last - first <= at_hand->most ? last - first : 0;
+}
+
+/* begin: the index is empty, and as large as it will be: nothing of it is moved while it is filled. */
+static void
+begin(struct aft_joiner *j, struct reading *at_hand, uint64_t touch, uint64_t outcome)
+{
+    struct aft_index *x = &j->index;
+    at_hand->begun = true;
+    aft_index_deinit(x);
+    aft_index_init(x, touch, outcome);
+    aft_ids_room(&x->ids, to_come(at_hand, touch, at_hand->last_touch));
+    aft_ids_room(&x->seen_ids, to_come(at_hand, outcome, at_hand->last_outcome));
+    afti_timers_init(&j->timers, touch);
+    j->needed_touch = touch;
 }
 
 static enum aft_err
 again_segment(struct aft_joiner *j, uint64_t number, struct reading *at_hand,
               struct aft_bytes value, struct aft_error *e)
 {
-    struct aft_redo_record r;
-    size_t at = AFT_SEGMENT_HEAD;
+    struct ready ahead[AHEAD];
+    size_t at = AFT_SEGMENT_HEAD, end = 0;
     if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS1", 4) != 0)
         return damaged(number, "has a wrong head", e);
     uint64_t touch = aft_load_le64(value.p + 4), outcome = aft_load_le64(value.p + 12);
-    if (!at_hand->begun) {
-        at_hand->begun = true;
-        aft_index_deinit(&j->index);
-        aft_index_init(&j->index, touch, outcome);
-        afti_timers_init(&j->timers, touch);
-        j->needed_touch = touch;
-    } else if (touch != j->index.tail || outcome != j->index.seen_tail) {
+    if (!at_hand->begun)
+        begin(j, at_hand, touch, outcome);
+    else if (touch != j->index.tail || outcome != j->index.seen_tail)
         return damaged(number, "does not follow the one before it", e);
-    }
-    size_t ahead = at;
-    for (int i = 0; i < AHEAD; i++)
-        expect(j, value, &ahead);
-    for (;;) {
-        struct aft_place place = {(uint32_t)number, (uint32_t)at};
-        expect(j, value, &ahead);
-        if (!aft_redo_next(value, &at, &r))
+    for (size_t i = 0; i <= end; i++) {
+        while (end < i + AHEAD && prepare(j, number, value, &at, &ahead[end & (AHEAD - 1)]))
+            end++;
+        if (i == end)
             break;
-        if (r.e < at_hand->last || r.e > TIME_MAX_MS)
+        const struct ready *d = &ahead[i & (AHEAD - 1)];
+        if (d->r.e < at_hand->last || d->r.e > TIME_MAX_MS)
             return damaged(number, "is out of order", e);
-        at_hand->last = r.e;
-        AFT_TRY(again(j, &r, place, e));
+        at_hand->last = d->r.e;
+        AFT_TRY(again(j, d, e));
     }
     return at == value.n ? AFT_OK : damaged(number, "is cut off", e);
+}
+
+/* look_ahead: how many there will be of what, from the last segment's head; what is impossible is not believed. */
+static enum aft_err
+look_ahead(struct aft_joiner *j, const struct aft_commit_record *c, struct reading *at_hand,
+           struct aft_error *e)
+{
+    uint8_t key[AFT_KEY_BYTES];
+    bool found;
+    if (c->first_segment > c->last_segment)
+        return AFT_OK;
+    aft_buffer_reset(&j->bytes);
+    aft_key_make(key, c->last_segment, AFT_KEY_SEGMENT);
+    AFT_TRY(
+        j->store->ops->get(j->store, (struct aft_bytes){key, sizeof key}, &j->bytes, &found, e));
+    if (!found || j->bytes.n < AFT_SEGMENT_HEAD)
+        return AFT_OK; /* told when it is its turn */
+    at_hand->last_touch = aft_load_le64(j->bytes.p + 4);
+    at_hand->last_outcome = aft_load_le64(j->bytes.p + 12);
+    at_hand->most =
+        (AFT_SEGMENT_BYTES / AFT_REDO_HEAD + 1) * (c->last_segment - c->first_segment + 1);
+    return AFT_OK;
 }
 
 static enum aft_err
@@ -225,6 +287,7 @@ read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct af
 {
     uint64_t want = c->first_segment;
     struct reading at_hand = {.last = -TIME_MAX_MS};
+    AFT_TRY(look_ahead(j, c, &at_hand, e));
     while (want <= c->last_segment) {
         struct aft_put at;
         bool end;

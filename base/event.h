@@ -74,6 +74,12 @@ struct aft_design {
     double temperature, epsilon;
     int32_t k;
     struct aft_bytes key; /* what the draw was keyed by, or absent */
+    double pass; /* probability with which such a decision is logged; valid when has_pass, else 1 */
+    bool has_pass;
+    struct aft_bytes shadow; /* nullable: digest of a model that did not decide */
+    const double *
+        shadow_p; /* its probability of each item of the slate, given those above: shadow_n of them */
+    uint32_t shadow_n;
 };
 
 struct aft_impression {

@@ -26,9 +26,9 @@
  *      aft_client_log_impression(client, d, &why);
  *      aft_client_decision_free(client, d);
  *
- * Threads: any number may use one client at once; one decision belongs to one thread at a time. Deciding takes no lock and,
- *   once warm, allocates nothing; a new snapshot is put in place beside it and neither waits for the other. A decision keeps
- *   the model that made it until it is freed.
+ * Threads: any number may use one client at once; one decision belongs to one thread at a time. Deciding takes no lock (with a
+ *   history: one of sixteen, while this user's entries are copied) and, once warm, allocates nothing; a new snapshot is put in place
+ *   beside it and neither waits for the other. A decision keeps the model that made it until it is freed.
  * Process: no globals, no signal handlers, nothing printed. Fork before open, not after. One thread of the library's own
  *   follows the snapshots when there are bootstrap servers.
  * Strings are UTF-8, end in NUL, are copied where they are kept: at most 255 bytes for ids and feature names, 4096 for texts.
@@ -135,13 +135,29 @@ struct aft_client_options {
     bool spill_impressions; /* impressions too; else outcomes alone */
     uint32_t impression_schema, outcome_schema; /* ids in a schema registry: values are framed as Confluent's do, 00 and the id
                                                    (`aftertouch registry push` prints them); 0: Avro single object, no registry */
+    uint64_t history_bytes;      /* for the history of users (aft_client_history), taken at open; 0: none is kept; else 1 MB or more */
+    uint32_t history_short_days; /* its windows: 7 */
+    uint32_t history_long_days;  /* and 30; at most 366 */
+    const char *history_click;   /* outcomes of this kind are clicks: "click" */
+    const char *history_task;    /* and these say that the task of their subject is done: "key_task_completed" */
+    bool history_features;       /* decisions get it as features: true */
+    const char *history_file;    /* read at open, if it is there, and written at close; NULL: a restart forgets */
+    /* Another model of the same topic (`model` is then needed) that decides nothing: each logged impression carries its digest and its
+     * probability of every item shown, given those above (design.shadow), by which its worth can be estimated before it serves. In any
+     * mode. aft_client_log_impression takes a scoring longer; deciding takes no longer. */
+    const char *shadow_model;
+    /* Of decisions, the share (0..1] whose impressions are logged, chosen by a hash of the decision id: 1; 0 is 1. The record carries it
+     * (design.pass): an estimator that adds up must weigh by 1 / pass; rates under one share need no weight. What is passed over
+     * cannot earn credit: its outcomes end as orphans, or as the credit of another impression of the same subject. */
+    double impressions_share;
 };
 /* clang-format on */
 #define AFT_CLIENT_OPTIONS                                                                        \
     {                                                                                             \
         sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes",  \
             0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch", 0, 0, 0, 0, 0, \
-            AFT_CLIENT_LIVE, "engine", 0, 64 << 20, false, 0, 0                                   \
+            AFT_CLIENT_LIVE, "engine", 0, 64 << 20, false, 0, 0, 0, 7, 30, "click",               \
+            "key_task_completed", true, 0, 0, 1                                                   \
     }
 
 /* aft_client_open starts from the file, if there is one, then follows the topic, if there are servers. With no snapshot at all it
@@ -301,7 +317,8 @@ AFT_CLIENT_API void aft_client_decision_free(struct aft_client *client,
                                              struct aft_client_decision *decision);
 
 /* ---- logging. A record is taken (queued for delivery with acks=all, idempotent) or an error says that it is not. */
-/* aft_client_log_impression: the slate as it stands now; once a decision (a second call is AFT_CLIENT_WRONG). */
+/* aft_client_log_impression: the slate as it stands now; once a decision (a second call is AFT_CLIENT_WRONG). With impressions_share, OK
+ * for one that is passed over, too. */
 AFT_CLIENT_API enum aft_client_code aft_client_log_impression(struct aft_client *client,
                                                               struct aft_client_decision *decision,
                                                               struct aft_client_error *why);
@@ -337,6 +354,48 @@ AFT_CLIENT_API void aft_client_poll(struct aft_client *client, int32_t timeout_m
 AFT_CLIENT_API enum aft_client_code aft_client_flush(struct aft_client *client, int32_t timeout_ms,
                                                      struct aft_client_error *why);
 
+/* ---- the history of users: what each was shown, clicked and did lately, as this client logged it. For caps, and as features.
+ *
+ * With options.history_bytes a table of users is kept, of that size, one way or another 150 bytes for a user with up to seven (arm, day)
+ * pairs and 120 for every seven more; when it is full, who was not met for longest is forgotten. Counted when taken: an
+ * impression's arms (a deferred one's too), clicks by their arm_id, tasks done by their subject; what is retracted later is not taken
+ * back. A window of 7 days is the UTC day of the decision and the six before it. An entry is a day's: at most 512 are kept of a user, the
+ * oldest give way. It is a function of what was logged, in its order, and of the times given; nothing is read from the clock.
+ *
+ * With options.history_features (and a table) each decision gets, and logs as they were used,
+ *      in the context       user.shown.7d  user.shown.30d  user.clicks.7d  user.clicks.30d  user.tasks.30d
+ *      of each candidate    arm.shown.7d   arm.shown.30d   arm.clicks.7d   arm.clicks.30d   arm.task.done (its subject's)
+ * those of candidates only where they are not 0; the numbers in the names are those of the windows. "policy.repetition.feature =
+ * arm.shown.7d" lets a policy tire of what a user has seen. A request that gives one of these names itself is AFT_CLIENT_WRONG.
+ *
+ * For caps: ask before deciding, and mask. Where one key serves many decisions, a cap that their own exposures reached wants a new
+ * request.epoch: see aft_client_decision_mask.
+ *
+ * options.history_file keeps it over a restart: written by aft_client_close (AFT_CLIENT_IO where that fails), read by aft_client_open
+ * (AFT_CLIENT_IO where it is damaged). It holds hashes of users and arms, no ids.
+ *
+ * Several processes: each knows what it logged itself; send a user to the same one. */
+struct aft_client_history {
+    size_t size;
+    uint32_t shown_short, shown_long; /* how often, in the short and in the long window */
+    uint32_t clicks_short, clicks_long;
+    uint32_t tasks_short,
+        tasks_long; /* subjects that were done in it, by their last day; of the user, not of an arm */
+    bool task_done; /* the given subject's, as far back as the table goes */
+    bool known;     /* there is anything of this user at all */
+};
+#define AFT_CLIENT_HISTORY                                        \
+    {                                                             \
+        sizeof(struct aft_client_history), 0, 0, 0, 0, 0, 0, 0, 0 \
+    }
+/* aft_client_history: of one arm, or of all (arm_id NULL); subject may be NULL; time_ms 0: now. AFT_CLIENT_WRONG: no history is kept. Any
+ * thread. */
+AFT_CLIENT_API enum aft_client_code aft_client_history(struct aft_client *client,
+                                                       const char *user_id, const char *arm_id,
+                                                       const char *subject, int64_t time_ms,
+                                                       struct aft_client_history *history,
+                                                       struct aft_client_error *why);
+
 /* ---- looking */
 struct aft_client_info {
     size_t size;
@@ -355,11 +414,14 @@ struct aft_client_info {
         refused_foreign;             /* docs/SNAPSHOTS.md says what each means */
     bool snapshot_pinned;            /* somebody pinned what is served */
     uint64_t spilled, spill_waiting; /* records that went to the spill file; that wait in it */
+    uint64_t history_users, history_forgotten; /* in the table of histories; made to give way */
+    uint64_t passed_over;                      /* impressions that impressions_share left out */
+    uint64_t shadow_applied;                   /* snapshots of the shadow's model */
 };
 #define AFT_CLIENT_INFO                                                                           \
     {                                                                                             \
         sizeof(struct aft_client_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, false, 0, 0                                                                     \
+            0, 0, false, 0, 0, 0, 0, 0, 0                                                         \
     }
 AFT_CLIENT_API void aft_client_info(struct aft_client *client, struct aft_client_info *info);
 

@@ -91,8 +91,12 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     AFT_TRY(own(&c->own, &o->policy, AFT_ID_BYTES_MAX, "policy", e));
     AFT_TRY(own(&c->own, &o->baseline, AFT_ID_BYTES_MAX, "baseline", e));
     AFT_TRY(own(&c->own, &o->baseline_salt, AFT_ID_BYTES_MAX, "baseline_salt", e));
+    AFT_TRY(own(&c->own, &o->history_click, AFT_ID_BYTES_MAX, "history_click", e));
+    AFT_TRY(own(&c->own, &o->history_file, 4000, "history_file", e));
+    AFT_TRY(own(&c->own, &o->history_task, AFT_ID_BYTES_MAX, "history_task", e));
     AFT_TRY(own(&c->own, &o->engine_policy, AFT_ID_BYTES_MAX, "engine_policy", e));
     AFT_TRY(own(&c->own, &o->spill_file, 4000, "spill_file", e));
+    AFT_TRY(own(&c->own, &o->shadow_model, AFT_ID_BYTES_MAX, "shadow_model", e));
     AFT_TRY(own(&c->own, &o->impressions_topic, AFT_ID_BYTES_MAX, "impressions_topic", e));
     AFT_TRY(own(&c->own, &o->outcomes_topic, AFT_ID_BYTES_MAX, "outcomes_topic", e));
     if (!o->policy || !o->baseline || !o->baseline_salt)
@@ -108,12 +112,18 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     if (!(o->baseline_share >= 0 && o->baseline_share <= 1))
         return AFT_FAIL(e, AFT_E_CONFIG, "options.baseline_share is %g; give 0 to 1",
                         o->baseline_share);
+    if (!(o->impressions_share >= 0 && o->impressions_share <= 1))
+        return AFT_FAIL(e, AFT_E_CONFIG, "options.impressions_share is %g; give 0 to 1",
+                        o->impressions_share);
+    if (o->impressions_share == 0)
+        o->impressions_share = 1;
     if (o->wait_ms < 0 || o->queue_ms < 0)
         return AFT_FAIL(e, AFT_E_CONFIG, "options.wait_ms and .queue_ms must not be negative");
     if (o->public_key) {
         memcpy(c->public_key, o->public_key, sizeof c->public_key);
         aft_snapshot_set_key(c->follow.set, c->public_key);
     }
+    AFT_TRY(afti_history_start(c, e));
     return afti_ids_init(&c->ids, o->seed, e);
 }
 
@@ -121,6 +131,7 @@ static enum aft_err
 start(struct aft_client *c, struct aft_error *e)
 {
     const char *path = c->options.snapshot_file;
+    AFT_TRY(afti_shadow_start(c, e));
     if (path) {
         bool missing = false;
         enum aft_err err = afti_client_snapshot_load(c, path, &missing, e);
@@ -146,6 +157,8 @@ static void delete (struct aft_client *c)
     afti_spill_close(&c->spill);
     afti_decisions_deinit(&c->pool);
     afti_cell_deinit(&c->cell);
+    afti_shadow_stop(c);
+    afti_history_free(c->history);
     aft_snapshot_set_free(c->follow.set);
     pthread_cond_destroy(&c->follow.moved);
     pthread_mutex_destroy(&c->follow.lock);
@@ -261,6 +274,12 @@ aft_client_close(struct aft_client *c, int32_t timeout_ms, struct aft_client_err
 {
     AFT_ASSERT(atomic_load(&c->held) == 0);
     enum aft_client_code code = aft_client_flush(c, timeout_ms, why);
+    struct aft_error e;
+    if (c->history && c->options.history_file) {
+        enum aft_err err = afti_history_save(c->history, c->options.history_file, &e);
+        if (code == AFT_CLIENT_OK)
+            code = afti_client_public(err, &e, why);
+    }
     delete (c);
     return code;
 }
@@ -298,7 +317,10 @@ aft_client_info(struct aft_client *c, struct aft_client_info *info)
     x.impressions = atomic_load(&c->impressions);
     x.outcomes = atomic_load(&c->outcomes);
     x.undelivered = atomic_load(&c->undelivered);
+    afti_history_stats(c->history, &x.history_users, &x.history_forgotten);
     x.waiting = c->transport.waiting ? c->transport.waiting(c->transport.ctx) : 0;
+    x.passed_over = atomic_load(&c->passed_over);
+    x.shadow_applied = atomic_load(&c->shadow.applied);
     x.spilled = atomic_load(&c->spill.taken);
     x.spill_waiting = atomic_load(&c->spill.left);
     size_t size = info->size < sizeof x ? info->size : sizeof x;

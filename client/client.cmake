@@ -28,17 +28,17 @@ set(client_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/aftertouch)
 configure_package_config_file(client/aftertouchConfig.cmake.in ${CMAKE_BINARY_DIR}/aftertouchConfig.cmake
                               INSTALL_DESTINATION ${client_cmake_dir})
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/aftertouchConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(TARGETS aftertouch_client EXPORT aftertouchTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-        PUBLIC_HEADER DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(EXPORT aftertouchTargets NAMESPACE aftertouch:: DESTINATION ${client_cmake_dir})
+install(TARGETS aftertouch_client EXPORT aftertouchTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT client
+        PUBLIC_HEADER DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT client)
+install(EXPORT aftertouchTargets NAMESPACE aftertouch:: DESTINATION ${client_cmake_dir} COMPONENT client)
 install(FILES ${CMAKE_BINARY_DIR}/aftertouchConfig.cmake ${CMAKE_BINARY_DIR}/aftertouchConfigVersion.cmake
-        DESTINATION ${client_cmake_dir})
-install(FILES ${CMAKE_BINARY_DIR}/aftertouch.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+        DESTINATION ${client_cmake_dir} COMPONENT client)
+install(FILES ${CMAKE_BINARY_DIR}/aftertouch.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT client)
 
 add_subdirectory(client/examples)
 
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
     add_test(NAME client_abi COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/checks/abi.py $<TARGET_FILE:aftertouch_client>
-                                     ${CMAKE_SOURCE_DIR}/client/aftertouch.h)
+                                     ${CMAKE_SOURCE_DIR}/client/aftertouch.h ${CMAKE_BINARY_DIR})
 endif()

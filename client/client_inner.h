@@ -8,7 +8,11 @@
  *   decide.c           decide, mask late
  *   engine_slate.c     what is shown when the model does not decide: apprentice, log-only
  *   impression.c       a decision, an outcome -> records
+ *   history.c          what users were shown and did lately: a bounded table
+ *   history_file.c     the same over a restart
+ *   history_features.c its figures, for caps and as features
  *   snapshot_follow.c  records of the snapshots topic -> the next model
+ *   shadow.c           another model that decides nothing: its probabilities
  *   snapshot_file.c    the last good snapshot on disk
  *   snapshot_container.c   one that `aftertouch snapshot export` or `learn` wrote
  *   spill_file.c       records that wait on disk until a broker takes them
@@ -52,6 +56,8 @@ struct afti_ids {
 enum aft_err afti_ids_init(struct afti_ids *ids, const uint64_t *seed, struct aft_error *e);
 void afti_id_new(struct afti_ids *ids, enum afti_id_stream stream, char out[33]);
 bool afti_on_baseline(double share, const char *salt, struct aft_bytes user);
+/* afti_passes: whether a decision is logged, of which a share is. */
+bool afti_passes(double share, struct aft_bytes decision);
 
 /* ---- a catalogue: everything in its arena; read by any thread */
 struct aft_client_catalogue {
@@ -82,6 +88,8 @@ struct aft_client_decision {
     double propensities[AFT_SLATE_MAX]; /* the engine's own, where it gave any */
     enum aft_propensity_kind propensities_kind;
     bool has_propensities;
+    struct aft_scratch *shadow; /* of the shadow's model, once there is one */
+    double shadow_p[AFT_SLATE_MAX];
     unsigned slot; /* of the cell: the model is held until the decision is freed */
     int64_t time_ms;
     bool holds, deferred, logged;
@@ -95,6 +103,36 @@ struct afti_pool {
 struct aft_client_decision *afti_decisions_take(struct afti_pool *p);
 void afti_decisions_give(struct afti_pool *p, struct aft_client_decision *d);
 void afti_decisions_deinit(struct afti_pool *p);
+
+/* ---- history: entries of a user, an arm (or a subject that is done) and a day each */
+#define AFTI_HISTORY_ENTRIES_MAX 512   /* of one user */
+#define AFTI_HISTORY_BYTES_MIN 1048576 /* so that no user can crowd out all others of his shard */
+#define AFTI_HISTORY_NAME 40
+enum { AFTI_HISTORY_USER = 5, AFTI_HISTORY_ARM = 5, AFTI_HISTORY_NAMES = 10 }; /* features */
+struct afti_history;
+struct afti_history_entry {
+    uint64_t id;  /* of the arm; of the subject, where done */
+    uint16_t day; /* since 1970 */
+    uint16_t shown, clicks, done;
+};
+/* NULL: no memory. Everything is taken here; later calls take none. */
+struct afti_history *afti_history_new(uint64_t bytes, uint32_t long_days);
+void afti_history_free(struct afti_history *h);
+/* afti_history_add: what more there is of (id, day). copy: all of a user's entries, at most AFTI_HISTORY_ENTRIES_MAX. */
+void afti_history_add(struct afti_history *h, struct aft_bytes user,
+                      const struct afti_history_entry *entries, uint32_t n);
+uint32_t afti_history_copy(struct afti_history *h, struct aft_bytes user,
+                           struct afti_history_entry *out);
+/* put: by the user's hash. each: all users, of each shard those first that were least lately used. */
+void afti_history_put(struct afti_history *h, struct aft_hash128 user,
+                      const struct afti_history_entry *entries, uint32_t n);
+typedef void (*afti_history_sink)(void *ctx, struct aft_hash128 user,
+                                  const struct afti_history_entry *v, uint32_t n);
+void afti_history_each(struct afti_history *h, afti_history_sink sink, void *ctx);
+/* history_file.c: AFT_E_IO. load: a file that is not there is AFT_OK: a first start. */
+enum aft_err afti_history_save(struct afti_history *h, const char *path, struct aft_error *e);
+enum aft_err afti_history_load(struct afti_history *h, const char *path, struct aft_error *e);
+void afti_history_stats(struct afti_history *h, uint64_t *users, uint64_t *forgotten);
 
 /* ---- following */
 struct afti_follow {
@@ -110,6 +148,21 @@ struct afti_follow {
     char last_refusal[400];
     uint64_t applied, refused;
 };
+
+/* ---- a model that decides nothing: shadow.c. start: by the options, before the first record. body: of a record of that model. put: the
+ * pending one, where a slot is free. note: into the design of what will be logged. */
+struct afti_shadow {
+    struct aft_snapshot_set *set; /* NULL: there is no shadow */
+    struct aft_model *pending;
+    struct afti_model_cell cell;
+    atomic_uint_fast64_t applied;
+};
+enum aft_err afti_shadow_start(struct aft_client *c, struct aft_error *e);
+void afti_shadow_stop(struct aft_client *c);
+void afti_shadow_put(struct aft_client *c);
+enum aft_err afti_shadow_body(struct aft_client *c, struct aft_bytes body, struct aft_error *e);
+enum aft_err afti_shadow_note(struct aft_client *c, struct aft_client_decision *d,
+                              struct aft_error *e);
 
 /* ---- the spill file: spill_file.c */
 struct afti_spilled {
@@ -144,13 +197,23 @@ struct aft_client {
     struct afti_ids ids;
     struct afti_follow follow;
     struct afti_spill spill;
+    struct afti_shadow shadow;
     uint8_t public_key[32];
-    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues;
+    struct afti_history *history; /* NULL: none is kept */
+    char history_names[AFTI_HISTORY_NAMES]
+                      [AFTI_HISTORY_NAME]; /* of the user's features, then of the arms' */
+    atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues,
+        passed_over;
 };
 
 /* request.c: fills the decision's request from the public one. AFT_E_VALUE, AFT_E_LIMIT. */
 enum aft_err afti_request_take(struct aft_client *c, struct aft_client_decision *d,
                                const struct aft_client_request *r, struct aft_error *e);
+
+/* afti_request_arm_stats: what the model's snapshot knows of the candidates, where it asks for that, beside their own features (an engine's
+ * own of the same name stands). AFT_E_LIMIT. */
+enum aft_err afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
+                                    struct aft_error *e);
 
 /* The candidates alone, each arm once, into the arena. */
 enum aft_err afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v,
@@ -169,6 +232,15 @@ void afti_undelivered(void *client, const struct aft_client_failure *what);
 /* afti_refused: counts it, and gives it back to on_failure. */
 void afti_refused(struct aft_client *c, const struct aft_client_failure *what);
 const char *afti_client_topic_name(const struct aft_client *c, enum aft_client_topic topic);
+
+/* history_features.c. start: by the options. shown, outcome: what was logged. extend: features of this user behind the request's own, in
+ * the decision's arena; d->user and d->time_ms are known. */
+uint16_t afti_history_day(int64_t time_ms);
+enum aft_err afti_history_start(struct aft_client *c, struct aft_error *e);
+void afti_history_shown(struct aft_client *c, const struct aft_client_decision *d);
+void afti_history_outcome(struct aft_client *c, const struct aft_outcome *x);
+enum aft_err afti_history_extend(struct aft_client *c, struct aft_client_decision *d,
+                                 struct aft_client_request *r, struct aft_error *e);
 
 /* snapshot_follow.c */
 enum aft_err afti_follow_start(struct aft_client *c, struct aft_error *e);
@@ -193,6 +265,11 @@ enum aft_err afti_client_snapshot_load(struct aft_client *c, const char *path, b
                                        struct aft_error *e);
 enum aft_err afti_client_snapshot_save(const struct aft_snapshot_set *set, const char *path,
                                        struct aft_error *e);
+
+/* The same for other files: the whole of it; *missing: there is none (AFT_E_IO). Atomic and durable. */
+enum aft_err afti_file_read(const char *path, struct aft_buffer *out, bool *missing,
+                            struct aft_error *e);
+enum aft_err afti_file_replace(const char *path, struct aft_bytes b, struct aft_error *e);
 
 /* client.c: the clock, and errors for the outside. */
 int64_t afti_client_now(const struct aft_client *c);

@@ -63,6 +63,7 @@ decide(struct aft_client *c, struct aft_client_decision *d, const struct aft_cli
     d->holds = true;
     const struct aft_model *m = c->cell.slots[d->slot].model;
     bool live = c->options.mode == AFT_CLIENT_LIVE;
+    AFT_TRY(afti_request_arm_stats(d, m, e));
     AFT_TRY(draw(c, d, e));
     struct aft_bytes snapshot = aft_model_snapshot_id(m);
     bool chosen = live && snapshot.p && !d->request.baseline;

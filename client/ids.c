@@ -39,6 +39,13 @@ afti_on_baseline(double share, const char *salt, struct aft_bytes user)
 }
 
 bool
+afti_passes(double share, struct aft_bytes decision)
+{
+    uint64_t h = aft_hash64(decision, aft_hash64(AFT_LITERAL("pass"), 0));
+    return share >= 1 || ((double)(h >> 12) + 0.5) * 0x1p-52 < share;
+}
+
+bool
 aft_client_is_baseline(const struct aft_client *c, const char *user_id)
 {
     return afti_on_baseline(c->options.baseline_share, c->options.baseline_salt, aft_text(user_id));

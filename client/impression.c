@@ -156,6 +156,18 @@ encode(const struct aft_client *c, struct aft_client_decision *d, struct aft_err
     return AFT_OK;
 }
 
+static enum aft_err
+log_it(struct aft_client *c, struct aft_client_decision *d, struct aft_error *e)
+{
+    struct aft_design *design = &d->drawn.design;
+    design->pass = c->options.impressions_share;
+    design->has_pass = design->pass < 1;
+    AFT_TRY(afti_shadow_note(c, d, e));
+    AFT_TRY(encode(c, d, e));
+    return afti_client_append(c, AFT_CLIENT_IMPRESSIONS, d->time_ms, d->user,
+                              aft_buffer_bytes(&d->record), e);
+}
+
 enum aft_client_code
 aft_client_log_impression(struct aft_client *c, struct aft_client_decision *d,
                           struct aft_client_error *why)
@@ -165,13 +177,13 @@ aft_client_log_impression(struct aft_client *c, struct aft_client_decision *d,
         return afti_client_public(
             AFT_FAIL(&e, AFT_E_USAGE, "decision %s is logged already", d->view.decision_id), &e,
             why);
-    enum aft_err err = encode(c, d, &e);
-    if (err == AFT_OK)
-        err = afti_client_append(c, AFT_CLIENT_IMPRESSIONS, d->time_ms, d->user,
-                                 aft_buffer_bytes(&d->record), &e);
+    bool passes = afti_passes(c->options.impressions_share, aft_text(d->view.decision_id));
+    enum aft_err err = passes ? log_it(c, d, &e) : AFT_OK;
     if (err == AFT_OK) {
         d->logged = true;
-        atomic_fetch_add_explicit(&c->impressions, 1, memory_order_relaxed);
+        afti_history_shown(c, d); /* logged or not, it was */
+        atomic_fetch_add_explicit(passes ? &c->impressions : &c->passed_over, 1,
+                                  memory_order_relaxed);
     }
     return afti_client_public(err, &e, why);
 }
@@ -236,7 +248,9 @@ aft_client_log_outcome(struct aft_client *c, const struct aft_client_outcome *ou
     err = afti_client_append(c, AFT_CLIENT_OUTCOMES, x.timestamp_ms, x.user_id,
                              aft_buffer_bytes(&d->record), &e);
     afti_decisions_give(&c->pool, d);
-    if (err == AFT_OK)
+    if (err == AFT_OK) {
+        afti_history_outcome(c, &x);
         atomic_fetch_add_explicit(&c->outcomes, 1, memory_order_relaxed);
+    }
     return afti_client_public(err, &e, why);
 }

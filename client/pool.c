@@ -32,6 +32,7 @@ static void
 decision_delete(struct aft_client_decision *d)
 {
     aft_scratch_free(d->scratch);
+    aft_scratch_free(d->shadow);
     aft_arena_deinit(&d->arena);
     aft_buffer_deinit(&d->record);
     free(d);

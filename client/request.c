@@ -33,11 +33,11 @@ take_id(struct aft_arena *a, const char *s, const char *what, struct aft_bytes *
     return AFT_OK;
 }
 
+/* What a feature says but its name. */
 static enum aft_err
-take_feature(struct aft_arena *a, const struct aft_client_feature *f, struct aft_feature *out,
-             struct aft_error *e)
+take_value(struct aft_arena *a, const struct aft_client_feature *f, struct aft_feature *out,
+           struct aft_error *e)
 {
-    AFT_TRY(take_id(a, f->name, "a feature's name", &out->name, e));
     switch (f->type) {
     case AFT_CLIENT_NUMBER:
         if (!isfinite(f->number))
@@ -60,35 +60,96 @@ take_feature(struct aft_arena *a, const struct aft_client_feature *f, struct aft
 }
 
 static enum aft_err
+take_feature(struct aft_arena *a, const struct aft_client_feature *f, struct aft_feature *out,
+             struct aft_error *e)
+{
+    AFT_TRY(take_id(a, f->name, "a feature's name", &out->name, e));
+    return take_value(a, f, out, e);
+}
+
+/* No name twice: an open table of the names' hashes, half full at most. */
+static enum aft_err
 each_once(const struct aft_feature *v, uint32_t n, struct aft_error *e)
 {
-    for (uint32_t i = 1; i < n; i++)
-        for (uint32_t j = 0; j < i; j++)
-            if (aft_same(v[i].name, v[j].name))
+    uint16_t table[2 * AFT_FEATURES_MAX];
+    uint32_t size = 8;
+    while (size < 2 * n)
+        size *= 2;
+    AFT_ASSERT(size <= 2 * AFT_FEATURES_MAX);
+    memset(table, 0, size * sizeof *table);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)aft_hash64(v[i].name, 0) & (size - 1);
+        for (; table[at]; at = (at + 1) & (size - 1))
+            if (aft_same(v[table[at] - 1].name, v[i].name))
                 return AFT_FAIL(e, AFT_E_VALUE, "feature %s is given twice",
                                 (const char *)v[i].name.p);
+        table[at] = (uint16_t)(i + 1);
+    }
     return AFT_OK;
+}
+
+/* Whether `name` is what stands in `known`, whose copy ends in NUL. */
+static bool
+is_name(const char *name, struct aft_bytes known)
+{
+    return name && known.p && strncmp(name, (const char *)known.p, known.n + 1) == 0;
+}
+
+/* Candidates mostly have the same names in the same order: those of `like` are taken over, not copied, and known to be different. */
+static enum aft_err
+take_like(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
+          struct aft_features like, struct aft_feature *v, struct aft_error *e)
+{
+    bool alike = n <= like.n;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i < like.n && is_name(f[i].name, like.v[i].name)) {
+            v[i].name = like.v[i].name;
+            AFT_TRY(take_value(a, &f[i], &v[i], e));
+            continue;
+        }
+        alike = false;
+        AFT_TRY(take_feature(a, &f[i], &v[i], e));
+    }
+    return alike ? AFT_OK : each_once(v, n, e);
+}
+
+static enum aft_err
+room_for(struct aft_arena *a, uint32_t n, struct aft_feature **v, struct aft_error *e)
+{
+    if (n >= AFT_FEATURES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT, "%u features; at most %u", n, AFT_FEATURES_MAX - 1);
+    *v = aft_arena_take(a, sizeof **v * (n + 1));
+    if (!*v)
+        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    return AFT_OK;
+}
+
+static enum aft_err
+take_features(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
+              struct aft_features like, struct aft_features *out, struct aft_error *e)
+{
+    struct aft_feature *v;
+    AFT_TRY(room_for(a, n, &v, e));
+    *out = (struct aft_features){v, n};
+    return take_like(a, f, n, like, v, e);
 }
 
 /* device: one more text feature at the end, or NULL. */
 static enum aft_err
-take_features(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
-              const char *device, struct aft_features *out, struct aft_error *e)
+take_context(struct aft_arena *a, const struct aft_client_request *r, struct aft_features *out,
+             struct aft_error *e)
 {
-    uint32_t total = n + (device != NULL);
-    if (n >= AFT_FEATURES_MAX)
-        return AFT_FAIL(e, AFT_E_LIMIT, "%u features; at most %u", n, AFT_FEATURES_MAX - 1);
-    struct aft_feature *v = aft_arena_take(a, sizeof *v * (total ? total : 1));
-    if (!v)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    struct aft_feature *v;
+    uint32_t n = r->context_n;
+    AFT_TRY(room_for(a, n, &v, e));
     for (uint32_t i = 0; i < n; i++)
-        AFT_TRY(take_feature(a, &f[i], &v[i], e));
-    if (device) {
-        struct aft_client_feature extra = {"device", AFT_CLIENT_TEXT, 0, device};
-        AFT_TRY(take_feature(a, &extra, &v[n], e));
+        AFT_TRY(take_feature(a, &r->context[i], &v[i], e));
+    if (r->device) {
+        struct aft_client_feature extra = {"device", AFT_CLIENT_TEXT, 0, r->device};
+        AFT_TRY(take_feature(a, &extra, &v[n++], e));
     }
-    *out = (struct aft_features){v, total};
-    return each_once(v, total, e);
+    *out = (struct aft_features){v, n};
+    return each_once(v, n, e);
 }
 
 /* No arm twice: an open table of the arms' hashes, half full at most. */
@@ -125,6 +186,7 @@ afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v, 
     *subjects = aft_arena_take(a, sizeof **subjects * n);
     if (!*candidates || !*subjects)
         return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    struct aft_features like = {0};
     for (uint32_t i = 0; i < n; i++) {
         const struct aft_client_candidate *from = &v[i];
         struct aft_candidate *to = &(*candidates)[i];
@@ -132,7 +194,8 @@ afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v, 
         AFT_TRY(take_id(a, from->arm_id, "a candidate's arm_id", &to->arm_id, e));
         AFT_TRY(take_text(a, from->subject, AFT_ID_BYTES_MAX, "a subject", &(*subjects)[i], e));
         AFT_TRY(take_text(a, from->mask, AFT_ID_BYTES_MAX, "a mask", &to->mask, e));
-        AFT_TRY(take_features(a, from->features, from->features_n, NULL, &to->features, e));
+        AFT_TRY(take_features(a, from->features, from->features_n, like, &to->features, e));
+        like = to->features;
     }
     return arms_once(a, *candidates, n, e);
 }
@@ -300,6 +363,56 @@ take_propensities(const struct aft_client *c, struct aft_client_decision *d,
     return AFT_OK;
 }
 
+/* ---- what the snapshot knows of an arm */
+static bool
+has(const struct aft_features *f, struct aft_bytes name)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        if (aft_same(f->v[i].name, name))
+            return true;
+    return false;
+}
+
+/* Behind the candidate's others, as features of this request alone. */
+static enum aft_err
+add_stats(struct aft_client_decision *d, uint32_t candidate, const struct aft_feature *more,
+          uint32_t n, struct aft_error *e)
+{
+    struct aft_candidate *x = &d->candidates[candidate];
+    uint32_t at = x->features.n;
+    struct aft_feature *v = aft_arena_take(&d->arena, sizeof *v * (at + n));
+    if (!v || at + n >= AFT_FEATURES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT,
+                        "arm %s has %u features, and features.arm.stats adds %u: at most %u",
+                        (const char *)x->arm_id.p, at, n, AFT_FEATURES_MAX - 1);
+    if (at)
+        memcpy(v, x->features.v, sizeof *v * at);
+    for (uint32_t i = 0; i < n; i++)
+        if (!has(&x->features, more[i].name))
+            v[at++] = more[i];
+    d->fresh[candidate] += at - x->features.n;
+    x->features = (struct aft_features){v, at};
+    return AFT_OK;
+}
+
+enum aft_err
+afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
+                       struct aft_error *e)
+{
+    struct aft_feature more[AFT_ARM_STATS_MAX];
+    uint32_t candidates = d->request.candidates_n;
+    if (aft_model_arm_stats(m, d->candidates[0].arm_id, d->time_ms, more) == 0)
+        return AFT_OK; /* nobody asks */
+    if (!d->request.fresh)
+        AFT_TRY(count_own(d, NULL, 0, e));
+    d->request.fresh = d->fresh;
+    for (uint32_t i = 0; i < candidates; i++) {
+        uint32_t n = aft_model_arm_stats(m, d->candidates[i].arm_id, d->time_ms, more);
+        AFT_TRY(add_stats(d, i, more, n, e));
+    }
+    return AFT_OK;
+}
+
 enum aft_err
 afti_request_take(struct aft_client *c, struct aft_client_decision *d,
                   const struct aft_client_request *r, struct aft_error *e)
@@ -319,13 +432,15 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d,
     d->view.user_id = (const char *)d->user.p;
     d->request = (struct aft_request){.k = r->k};
     AFT_TRY(take_key(d, r, id, e));
-    AFT_TRY(take_features(a, r->context, r->context_n, r->device, &d->request.context, e));
-    AFT_TRY(take_candidates(c, d, r, e));
+    d->time_ms = r->time_ms ? r->time_ms : afti_client_now(c);
+    struct aft_client_request more = *r; /* with what is known of the user */
+    AFT_TRY(afti_history_extend(c, d, &more, e));
+    AFT_TRY(take_context(a, &more, &d->request.context, e));
+    AFT_TRY(take_candidates(c, d, &more, e));
     AFT_TRY(take_propensities(c, d, r, e));
     d->request.baseline =
         c->options.mode == AFT_CLIENT_LIVE &&
         afti_on_baseline(c->options.baseline_share, c->options.baseline_salt, d->user);
-    d->time_ms = r->time_ms ? r->time_ms : afti_client_now(c);
     d->deferred = r->deferred;
     return AFT_OK;
 }

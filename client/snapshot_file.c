@@ -93,13 +93,13 @@ sync_directory(const char *path, struct aft_error *e)
     return AFT_OK;
 }
 
-static enum aft_err
-replace(const char *path, struct aft_bytes b, struct aft_error *e)
+enum aft_err
+afti_file_replace(const char *path, struct aft_bytes b, struct aft_error *e)
 {
     char beside[PATH_BYTES_MAX];
     int n = snprintf(beside, sizeof beside, "%s.new.%ld", path, (long)getpid());
     if (n < 0 || (size_t)n >= sizeof beside)
-        return AFT_FAIL(e, AFT_E_IO, "the path of snapshot_file is too long");
+        return AFT_FAIL(e, AFT_E_IO, "the path %s is too long", path);
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return AFT_FAIL(e, AFT_E_IO, "cannot create %s: %s", beside, strerror(errno));
@@ -120,14 +120,14 @@ afti_client_snapshot_save(const struct aft_snapshot_set *set, const char *path, 
     struct aft_buffer b = {0};
     enum aft_err err = put_set(&b, set, e);
     if (err == AFT_OK)
-        err = replace(path, aft_buffer_bytes(&b), e);
+        err = afti_file_replace(path, aft_buffer_bytes(&b), e);
     aft_buffer_deinit(&b);
     return err;
 }
 
 /* ---- loading */
-static enum aft_err
-read_all(const char *path, struct aft_buffer *out, bool *missing, struct aft_error *e)
+enum aft_err
+afti_file_read(const char *path, struct aft_buffer *out, bool *missing, struct aft_error *e)
 {
     *missing = false;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -192,7 +192,7 @@ afti_client_snapshot_load(struct aft_client *c, const char *path, bool *missing,
                           struct aft_error *e)
 {
     struct aft_buffer b = {0};
-    enum aft_err err = read_all(path, &b, missing, e);
+    enum aft_err err = afti_file_read(path, &b, missing, e);
     if (err == AFT_OK)
         err = take_file(c, aft_buffer_bytes(&b), path, e);
     aft_buffer_deinit(&b);

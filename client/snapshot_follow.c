@@ -63,25 +63,32 @@ afti_follow_body(struct aft_client *c, struct aft_bytes body, bool *whole, struc
     return AFT_OK;
 }
 
-enum aft_err
-afti_follow_record(struct aft_client *c, struct aft_bytes value, bool *whole, struct aft_error *e)
+static enum aft_err
+body_of(struct aft_bytes value, struct aft_bytes *body, struct aft_error *e)
 {
     struct aft_frame frame;
-    *whole = false;
     AFT_TRY(aft_frame_parse(value, &frame, e));
     if (frame.kind == AFT_FRAME_SINGLE_OBJECT &&
         frame.fingerprint != aft_record_fingerprint(AFT_RECORD_SNAPSHOT))
         return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
                         "a snapshot record was written with another schema; update this library");
-    return afti_follow_body(c, frame.body, whole, e);
+    *body = frame.body;
+    return AFT_OK;
+}
+
+enum aft_err
+afti_follow_record(struct aft_client *c, struct aft_bytes value, bool *whole, struct aft_error *e)
+{
+    struct aft_bytes body;
+    *whole = false;
+    AFT_TRY(body_of(value, &body, e));
+    return afti_follow_body(c, body, whole, e);
 }
 
 static bool
-of_our_model(const struct aft_client *c, struct aft_bytes key)
+is_of(struct aft_bytes model, struct aft_bytes key)
 {
-    struct aft_bytes model = aft_text(c->options.model);
-    return !model.p ||
-           (key.n > model.n && memcmp(key.p, model.p, model.n) == 0 && key.p[model.n] == '/');
+    return key.n > model.n && memcmp(key.p, model.p, model.n) == 0 && key.p[model.n] == '/';
 }
 
 static void
@@ -90,7 +97,11 @@ on_record(void *ctx, struct aft_bytes key, struct aft_bytes value)
     struct aft_client *c = ctx;
     struct aft_error e;
     bool whole;
-    if (!value.p || !of_our_model(c, key))
+    struct aft_bytes model = aft_text(c->options.model), body;
+    if (value.p && c->shadow.set && is_of(aft_text(c->options.shadow_model), key) &&
+        (body_of(value, &body, &e) != AFT_OK || afti_shadow_body(c, body, &e) != AFT_OK))
+        refuse(c, &e);
+    if (!value.p || (model.p && !is_of(model, key)))
         return;
     if (afti_follow_record(c, value, &whole, &e) != AFT_OK) {
         refuse(c, &e);
@@ -106,6 +117,7 @@ turn(struct aft_client *c, int timeout_ms, struct aft_error *e)
 {
     bool at_end = false;
     put_pending(c);
+    afti_shadow_put(c);
     enum aft_err err =
         c->transport.poll_snapshots(c->transport.ctx, timeout_ms, on_record, c, &at_end, e);
     if (err == AFT_OK && at_end) {

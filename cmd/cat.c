@@ -196,6 +196,8 @@ readers_open(struct cat *c, struct aft_error *e)
         AFT_TRY(begin_of(c, partition, &offset, e));
         AFT_TRY(c->log->ops->reader_open(c->log, c->topic, partition, offset,
                                          &c->readers[c->readers_n], e));
+        if (c->log->ops->with_headers)
+            c->log->ops->with_headers(c->readers[c->readers_n]);
     }
     return AFT_OK;
 }

@@ -65,12 +65,12 @@ report(const struct learn_job *l, bool json)
     json_decref(o);
 }
 
-/* --examples, again and again, and what follows it without a name. */
+/* --examples (or --merge), again and again, and what follows it without a name. */
 static bool
 gather(const struct cmd_line *line, struct learn_job *l)
 {
-    const char *f;
-    for (int i = 0; (f = cmd_given(line, "examples", i)) != NULL; i++)
+    const char *f, *name = cmd_given(line, "merge", 0) ? "merge" : "examples";
+    for (int i = 0; (f = cmd_given(line, name, i)) != NULL; i++)
         if (l->n < LEARN_FILES_MAX)
             l->files[l->n++] = f;
     for (int i = 0; i < line->positional_n && l->n < LEARN_FILES_MAX; i++)
@@ -97,7 +97,12 @@ run(struct learn_job *l, struct cmd_line *line, const char *snapshot, struct aft
 {
     AFT_TRY(aft_config_check(line->config, e));
     l->settings = aft_config_learner(line->config);
-    AFT_TRY(learn(l, cmd_given(line, "greedy", 0), e));
+    if (cmd_given(line, "share", 0))
+        AFT_TRY(learn_share(l, cmd_given(line, "share", 0), e));
+    if (cmd_given(line, "merge", 0))
+        AFT_TRY(learn_merge(l, aft_config_text(line->config, "snapshot.model"), e));
+    else
+        AFT_TRY(learn(l, cmd_given(line, "greedy", 0), e));
     AFT_TRY(publish(l, line->config, snapshot, e));
     report(l, line->json);
     return AFT_OK;
@@ -113,16 +118,22 @@ cmd_learn(int argc, char **argv)
         {"snapshot", "FILE", "write the (unsigned) snapshot records to FILE"},
         {"greedy", "FILE",
          "write which candidate (0, 1, ..) the model put on top before it learned each decision"},
+        {"share", "I/N",
+         "learn those files alone whose number (from 0) mod N is I: with learner.shards, to merge"},
+        {"merge", "FILE",
+         "no examples: merge the snapshots that the shares wrote (again for more)"},
     };
     struct cmd_line line;
     struct learn_job l = {.n = 0};
     struct aft_error e;
-    int code = cmd_parse(argc, argv, own, 3, &line);
+    int code = cmd_parse(argc, argv, own, 5, &line);
     if (code >= 0)
         return code;
     const char *snapshot = cmd_given(&line, "snapshot", 0);
     if (!gather(&line, &l) || !snapshot) {
-        fputs("aftertouch learn: want --examples FILE... and --snapshot FILE\n", stderr);
+        fputs(
+            "aftertouch learn: want --examples FILE... (or --merge FILE...) and --snapshot FILE\n",
+            stderr);
         code = 2;
     } else {
         code = run(&l, &line, snapshot, &e) == AFT_OK ? 0 : cmd_fail("learn", &e);

@@ -11,6 +11,8 @@ enum { LEARN_FILES_MAX = 64 };
 struct learn_job {
     const char *files[LEARN_FILES_MAX]; /* each one partition, in this order */
     int32_t n;
+    struct aft_share
+        share; /* of the files, which this process learns: those whose number mod share.of is share.number */
     const struct aft_learner_settings *settings;
     struct aft_learner *learner;          /* made here; the caller's to free */
     struct aft_end ends[LEARN_FILES_MAX]; /* what was learned */
@@ -24,5 +26,11 @@ struct learn_job {
  * itself, as `join` writes them, they are merged as they are read, in little memory; else all are read, sorted and learned from
  * the beginning. AFT_E_GAP: a file's seq has a hole. */
 enum aft_err learn_files(struct learn_job *j, struct aft_error *e) AFT_MUST_CHECK;
+
+/* learn_share: "1/4": share 1 of 0 .. 3, -> j->share. AFT_E_CONFIG: the settings are not those of a learner of sums. learn_merge: the
+ * snapshots in files that such shares wrote, as one. */
+enum aft_err learn_share(struct learn_job *j, const char *text, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err learn_merge(struct learn_job *j, const char *model,
+                         struct aft_error *e) AFT_MUST_CHECK;
 
 #endif

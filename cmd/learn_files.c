@@ -1,5 +1,6 @@
 /* learn_files.c - `learn`'s reading. In: container files of Example records, each one partition with consecutive seq. Out: a learner.
  *
+ *   shares  a learner of sums (learner.shards): as many threads, each with files of its own, merged by partition in the end
  *   merge   file -> a block at a time -> its next example's head (seq, phase, fire) -> the file whose fire is least (at a tie the
  *           first) -> decoded by a roster, hashed into its chain, learned: a copy of nothing
  *   sort    a file that is not in the order of fire: everything goes through rounds.c, and a learner that is new
@@ -8,6 +9,8 @@
  */
 #include "cmd/learn.h"
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "wire/wire_avro.h"
@@ -26,6 +29,11 @@ struct source {
 
 struct merge {
     struct learn_job *job;
+    struct aft_share share; /* of the process's files */
+    int64_t decisions;
+    pthread_t thread;
+    enum aft_err err;
+    struct aft_error e;
     struct source sources[LEARN_FILES_MAX];
     struct aft_roster *roster;
     struct aft_arena arena;
@@ -92,8 +100,11 @@ learn_next(struct merge *m, struct source *s, struct aft_error *e)
     AFT_TRY(aft_decode_example_by(m->roster, &s->rest, &m->arena, &x, e));
     struct aft_bytes body = {from, (size_t)(s->rest.p - from)};
     s->end->hash = aft_hash128(body, s->end->hash);
-    AFT_TRY(aft_learner_learn(m->job->learner, &x, e));
-    m->job->decisions += s->phase == AFT_OPEN;
+    if (aft_learner_sums(m->job->learner))
+        AFT_TRY(aft_learner_sum(m->job->learner, (uint32_t)s->end->partition, &x, e));
+    else
+        AFT_TRY(aft_learner_learn(m->job->learner, &x, e));
+    m->decisions += s->phase == AFT_OPEN;
     if (m->job->greedy && s->phase == AFT_OPEN)
         say_greedy(m->job);
     s->end->next_seq++;
@@ -113,14 +124,22 @@ least(struct merge *m)
     return best;
 }
 
+static bool
+ours(const struct learn_job *j, int32_t p)
+{
+    return (uint32_t)p % j->share.of == j->share.number;
+}
+
 static enum aft_err
 merge_all(struct merge *m, struct aft_error *e)
 {
     struct learn_job *j = m->job;
     for (int32_t p = 0; p < j->n; p++) {
         struct source *s = &m->sources[p];
-        *s = (struct source){.path = j->files[p], .end = &j->ends[p]};
-        j->ends[p] = (struct aft_end){.partition = p};
+        bool mine = ours(j, p) && (uint32_t)p / j->share.of % m->share.of == m->share.number;
+        *s = (struct source){.path = j->files[p], .end = &j->ends[p], .done = !mine};
+        if (!mine)
+            continue;
         AFT_TRY(aft_file_open(s->path, AFT_RECORD_EXAMPLE, false, &s->file, e));
         AFT_TRY(next_of(m, s, true, e));
     }
@@ -129,17 +148,59 @@ merge_all(struct merge *m, struct aft_error *e)
     return AFT_OK;
 }
 
+static void *
+merge_one(void *merge)
+{
+    struct merge *m = merge;
+    m->roster = aft_roster_new(ROSTER_BYTES);
+    aft_arena_init(&m->arena, ARENA_BYTES);
+    m->err = merge_all(m, &m->e);
+    for (int32_t p = 0; p < m->job->n; p++)
+        aft_file_close(m->sources[p].file);
+    aft_arena_deinit(&m->arena);
+    aft_roster_free(m->roster);
+    return NULL;
+}
+
+static void
+merge_shared(struct merge *v, uint32_t n)
+{
+    bool started[AFT_SHARDS_MAX] = {false};
+    for (uint32_t i = 1; i < n; i++)
+        started[i] = pthread_create(&v[i].thread, NULL, merge_one, &v[i]) == 0;
+    merge_one(&v[0]);
+    for (uint32_t i = 1; i < n; i++)
+        if (started[i])
+            pthread_join(v[i].thread, NULL);
+        else
+            merge_one(&v[i]); /* no thread to be had: it only takes longer */
+}
+
 static enum aft_err
 merged(struct learn_job *j, bool *unordered, struct aft_error *e)
 {
-    struct merge m = {.job = j, .roster = aft_roster_new(ROSTER_BYTES)};
-    aft_arena_init(&m.arena, ARENA_BYTES);
-    enum aft_err err = merge_all(&m, e);
+    uint32_t n = aft_learner_sums(j->learner) ? j->settings->shards : 1;
+    struct merge *v = calloc(n, sizeof *v);
+    enum aft_err err = AFT_OK;
+    AFT_ASSERT(v && n <= AFT_SHARDS_MAX);
     for (int32_t p = 0; p < j->n; p++)
-        aft_file_close(m.sources[p].file);
-    aft_arena_deinit(&m.arena);
-    aft_roster_free(m.roster);
-    *unordered = m.unordered;
+        j->ends[p] = (struct aft_end){.partition = p};
+    for (uint32_t i = 0; i < n; i++) {
+        v[i].job = j;
+        v[i].share = (struct aft_share){i, n};
+    }
+    merge_shared(v, n);
+    for (uint32_t i = 0; i < n; i++) {
+        j->decisions += v[i].decisions;
+        *unordered = *unordered || v[i].unordered;
+        if (err == AFT_OK && v[i].err != AFT_OK) {
+            err = v[i].err;
+            *e = v[i].e;
+        }
+    }
+    free(v);
+    if (err == AFT_OK && aft_learner_sums(j->learner))
+        aft_learner_merge(j->learner);
     return err;
 }
 
@@ -219,7 +280,8 @@ sort_all(struct learn_job *j, struct aft_rounds *rounds, struct aft_error *e)
 {
     j->decisions = 0;
     for (int32_t p = 0; p < j->n; p++)
-        AFT_TRY(read_file(j, rounds, p, e));
+        if (ours(j, p))
+            AFT_TRY(read_file(j, rounds, p, e));
     aft_rounds_ends(rounds, j->ends);
     return aft_rounds_learn(rounds, j->ends, (uint32_t)j->n, j->learner, e);
 }
@@ -249,6 +311,8 @@ learn_files(struct learn_job *j, struct aft_error *e)
 {
     bool unordered = false;
     double from = seconds_now();
+    if (j->share.of == 0)
+        j->share.of = 1;
     AFT_TRY(aft_learner_new(j->settings, &j->learner, e));
     AFT_TRY(merged(j, &unordered, e));
     if (unordered && j->greedy)

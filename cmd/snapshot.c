@@ -81,8 +81,9 @@ show_text(const struct aft_snapshot_record *r)
                (const char *)m->settings[i].name.p, (int)m->settings[i].value.n,
                (const char *)m->settings[i].value.p);
     for (uint32_t i = 0; i < m->arms_n; i++)
-        printf("arm        %.*s: %lld shown, %lld clicked, reward %.6f\n", (int)m->arms[i].arm_id.n,
-               (const char *)m->arms[i].arm_id.p, (long long)m->arms[i].exposures,
+        printf("arm        %.*s: %lld shown, %lld settled, %lld clicked, reward %.6f\n",
+               (int)m->arms[i].arm_id.n, (const char *)m->arms[i].arm_id.p,
+               (long long)m->arms[i].exposures, (long long)m->arms[i].settled,
                (long long)m->arms[i].clicks, (double)m->arms[i].reward_micro / 1e6);
     for (uint32_t i = 0; i < m->scoreboard_n; i++)
         printf("policy     %.*s: %lld decisions, %lld items, %.0f clicks, value %.6f\n",

@@ -121,8 +121,9 @@ struct aft_learning_arm {
 };
 struct aft_learning_status {
     int64_t epoch, round, snapshots, last_snapshot_round;
-    int64_t deltas;          /* of the snapshots */
-    uint64_t snapshot_bytes; /* of the last one */
+    int64_t deltas;                   /* of the snapshots */
+    uint64_t snapshot_bytes;          /* of the last one */
+    uint64_t full_bytes, delta_bytes; /* of all since the start */
     uint64_t pending;
     struct aft_learner_stats learner;
     struct aft_learning_arm arms[AFT_LEARNING_ARMS]; /* the first that were seen */

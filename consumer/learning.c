@@ -239,7 +239,7 @@ learn_next(struct aft_learning *l, bool *busy, struct aft_error *e)
     if (!r || l->publishing || !aft_rounds_ready(l->rounds, r->ends, r->ends_n))
         return AFT_OK;
     AFT_INVARIANT(L1, r->round == l->round + 1);
-    AFT_TRY(aft_rounds_learn(l->rounds, r->ends, r->ends_n, l->learner, e));
+    AFT_TRY(afti_round_learn(l, r, e));
     ends_after(l, r);
     l->round = r->round;
     l->publishing = r->publish != AFT_PUBLISH_NONE;
@@ -330,6 +330,8 @@ aft_learning_status(const struct aft_learning *l, struct aft_learning_status *ou
                                         .last_snapshot_round = l->published_round,
                                         .deltas = l->deltas_n,
                                         .snapshot_bytes = l->published_bytes,
+                                        .full_bytes = l->full_bytes,
+                                        .delta_bytes = l->delta_bytes,
                                         .pending = aft_rounds_pending(l->rounds)};
     aft_learner_stats(l->learner, &out->learner);
     struct aft_arm_status arm;

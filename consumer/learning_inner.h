@@ -3,6 +3,7 @@
  *   learning.c           life, steps, reading the examples of all partitions
  *   learning_journal.c   the rounds topic: EPOCH and ROUND, written, read back, redone
  *   learning_publish.c   snapshots out, full or delta; the newest back in
+ *   learning_shares.c    a round of a learner of sums, by threads
  *   learning_keys.c      the keys that stand in the snapshots topic, and when they go
  *
  * Invariants
@@ -91,7 +92,8 @@ struct aft_learning {
     uint32_t keep;          /* full snapshots that stay in the topic */
     uint64_t sending_bytes; /* of the snapshot that is being published */
     int64_t published_round, snapshots_n, deltas_n;
-    uint64_t published_bytes; /* of the last snapshot */
+    uint64_t published_bytes;         /* of the last snapshot */
+    uint64_t full_bytes, delta_bytes; /* of all of them */
 };
 
 /* ---- learning_journal.c */
@@ -103,6 +105,9 @@ enum aft_err afti_journal_read(struct aft_learning *l, int timeout_ms, uint32_t 
 /* afti_round_next: the counted round to learn next, or NULL. afti_round_done: it was learned. */
 struct afti_round *afti_round_next(struct aft_learning *l);
 void afti_round_done(struct aft_learning *l);
+/* afti_round_learn: its examples, which have all been read; by threads where there are shards. */
+enum aft_err afti_round_learn(struct aft_learning *l, const struct afti_round *r,
+                              struct aft_error *e) AFT_MUST_CHECK;
 void afti_rounds_forget(struct aft_learning *l);
 
 /* ---- learning_publish.c */

@@ -189,6 +189,7 @@ published(struct aft_learning *l, struct aft_error *e)
     l->published_bytes = l->sending_bytes;
     l->snapshots_n++;
     l->deltas_n += !full;
+    *(full ? &l->full_bytes : &l->delta_bytes) += l->sending_bytes;
     l->last_publish_ms = l->o.clock.monotonic_ms(l->o.clock.ctx);
     s->deltas += !full;
     s->delta_bytes += full ? 0 : l->sending_bytes;

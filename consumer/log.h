@@ -15,9 +15,9 @@ struct aft_header {
 
 /* A record as it is read. Slices live until the next aft_log_read on that reader or its close. */
 struct aft_record_in {
-    int64_t offset, timestamp_ms; /* the log's own timestamp */
-    struct aft_bytes key, value;  /* p == NULL: null */
-    const struct aft_header *headers;
+    int64_t offset, timestamp_ms;     /* the log's own timestamp */
+    struct aft_bytes key, value;      /* p == NULL: null */
+    const struct aft_header *headers; /* of a reader that was asked for them: with_headers */
     uint32_t headers_n;
 };
 
@@ -88,6 +88,8 @@ struct aft_log_ops {
     enum aft_err (*read)(struct aft_log_reader *r, struct aft_record_in *out, uint32_t max,
                          int timeout_ms, uint32_t *n, bool *at_end, struct aft_error *e);
     void (*reader_close)(struct aft_log_reader *r);
+    /* with_headers: records read from now on have their headers. May be NULL where they always do. Those who do not ask pay nothing. */
+    void (*with_headers)(struct aft_log_reader *r);
     /* heard_end: the partition's end as this reader last heard of it from whoever fetches for it; nobody is asked. -1: not heard
      * yet. May be NULL where range costs nothing. */
     int64_t (*heard_end)(const struct aft_log_reader *r);

@@ -116,6 +116,13 @@ read_records(struct aft_log_reader *r, struct aft_record_in *out, uint32_t max, 
 }
 
 static void
+with_headers(struct aft_log_reader *r)
+{
+    if (r->ops->with_headers)
+        r->ops->with_headers(r->inner);
+}
+
+static void
 reader_close(struct aft_log_reader *r)
 {
     r->ops->reader_close(r->inner);
@@ -180,6 +187,7 @@ afti_log_frozen(struct aft_log *inner, const struct afti_frozen_look *look)
                                   .reader_open = reader_open,
                                   .read = read_records,
                                   .reader_close = reader_close,
+                                  .with_headers = with_headers,
                                   .append = append,
                                   .poll = poll_acks,
                                   .flush = flush,

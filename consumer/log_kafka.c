@@ -264,6 +264,7 @@ static const struct aft_log_ops kafka_ops = {
     .reader_open = afti_kafka_reader_open,
     .read = afti_kafka_read,
     .reader_close = afti_kafka_reader_close,
+    .with_headers = afti_kafka_with_headers,
     .heard_end = afti_kafka_heard_end,
     .append = afti_kafka_append,
     .poll = afti_kafka_poll,

@@ -79,6 +79,7 @@ enum aft_err afti_kafka_reader_open(struct aft_log *l, const char *topic, int32_
 enum aft_err afti_kafka_read(struct aft_log_reader *r, struct aft_record_in *out, uint32_t max,
                              int timeout_ms, uint32_t *n, bool *at_end, struct aft_error *e);
 void afti_kafka_reader_close(struct aft_log_reader *r);
+void afti_kafka_with_headers(struct aft_log_reader *r);
 int64_t afti_kafka_heard_end(const struct aft_log_reader *r);
 
 /* ---- log_producer_kafka.c */

@@ -25,7 +25,9 @@
 #include "consumer/consumer.h"
 #include "consumer/outbox.h"
 
-#define AFTI_BATCH_MAX 256u           /* what stays in a core's cache from decoding to joining */
+#define AFTI_BATCH_MAX 256u /* records of one read */
+#define AFTI_RUN_EVERY \
+    64u /* what the joiner asked memory for while taking so many is still near when it runs */
 #define AFTI_WAITING_MAX 20000u       /* records read ahead on the log that is in front */
 #define AFTI_INFLIGHT_MAX (32u << 20) /* bytes of output that are not yet acknowledged */
 #define AFTI_BLOCK_SEND_BYTES \

@@ -76,12 +76,24 @@ take(struct aft_task *t, enum aft_log_kind log, const struct aft_record_in *r, s
     return aft_joiner_take(t->joiner, log, r->offset, r->timestamp_ms, r->key, body, e);
 }
 
+static void
+taken(struct aft_task *t, enum aft_log_kind log, const struct aft_record_in *r)
+{
+    struct afti_input *in = &t->in[log];
+    afti_keyed_take(&in->keyed, r->key, t->o.partition, t->partitions);
+    in->next_offset = r->offset + 1;
+    aft_joiner_reached(t->joiner, log, in->next_offset);
+    in->consumed++;
+    in->batch_i++;
+    t->dirty = true;
+}
+
 /* The batch in hand, until it ends or the registry does not answer (the same record is tried again in the next step). */
 static enum aft_err
 batch_go(struct aft_task *t, enum aft_log_kind log, bool *busy, struct aft_error *e)
 {
     struct afti_input *in = &t->in[log];
-    for (; in->batch_i < in->batch_n; in->batch_i++) {
+    while (in->batch_i < in->batch_n) {
         const struct aft_record_in *r = &in->batch[in->batch_i];
         struct aft_error why;
         if (r->offset >= in->limit) /* I6 */
@@ -95,12 +107,10 @@ batch_go(struct aft_task *t, enum aft_log_kind log, bool *busy, struct aft_error
         }
         if (err != AFT_OK)
             AFT_TRY(dead_letter(t, in, r, &why, e));
-        afti_keyed_take(&in->keyed, r->key, t->o.partition, t->partitions);
-        in->next_offset = r->offset + 1;
-        aft_joiner_reached(t->joiner, log, in->next_offset);
-        in->consumed++;
-        t->dirty = true;
+        taken(t, log, r);
         *busy = true;
+        if (in->batch_i % AFTI_RUN_EVERY == 0)
+            AFT_TRY(aft_joiner_run(t->joiner, e));
     }
     return AFT_OK;
 }

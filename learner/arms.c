@@ -1,5 +1,6 @@
 /* arms.c - which arms have been seen, and what came of them. Arms come and go; nothing has to be declared. One thread.
- * exposures at OPEN; reward at OPEN and REVISE; clicks (the component named "click") at SETTLE, when they are final. */
+ * exposures at OPEN; reward at OPEN and REVISE; settled, and clicks (the component named "click"), at SETTLE, when they are final;
+ * first and last seen: the impressions' own times. */
 #include <stdlib.h>
 
 #include "learner/inner.h"
@@ -20,8 +21,29 @@ afti_arms_of(struct afti_arms *a, struct aft_bytes id, bool add, int64_t now_ms)
     uint8_t *copy = malloc(id.n + 1);
     AFT_ASSERT(copy);
     memcpy(copy, id.p, id.n);
-    a->v[at] = (struct afti_arm){.id = {copy, id.n}, .first_seen_ms = now_ms};
+    a->v[at] =
+        (struct afti_arm){.id = {copy, id.n}, .first_seen_ms = now_ms, .last_seen_ms = now_ms};
     return at;
+}
+
+void
+afti_arm_add(struct afti_arm *a, const struct afti_arm *more)
+{
+    a->exposures += more->exposures;
+    a->settled += more->settled;
+    a->clicks += more->clicks;
+    a->reward_micro += more->reward_micro;
+    if (more->first_seen_ms < a->first_seen_ms)
+        a->first_seen_ms = more->first_seen_ms;
+    if (more->last_seen_ms > a->last_seen_ms)
+        a->last_seen_ms = more->last_seen_ms;
+}
+
+void
+afti_arm_empty(struct afti_arm *a)
+{
+    *a = (struct afti_arm){
+        .id = a->id, .first_seen_ms = a->first_seen_ms, .last_seen_ms = a->last_seen_ms};
 }
 
 void

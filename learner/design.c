@@ -7,6 +7,8 @@
  * Members lie side by side: side 0's voters, side 1's, the regressor.
  * learner.ensemble=auto follows policy.explore: bagging and cover want members. SquareCB and RegCB want the regression as it is
  * (arXiv 2002.04926, 1803.01088), so under those policies the reduction is dm. Another policy.explore of these is another model.
+ * learner.shards: an additive model is learned as sums by partition (sums.c). There auto, which wants a model to judge each example by
+ * before the next one, is `none`, the side that it begins with.
  */
 #include "learner/inner.h"
 
@@ -27,6 +29,14 @@ regresses(enum aft_explore e)
            e == AFT_EXPLORE_REGCB_ELIM || e == AFT_EXPLORE_REGCB_OPT;
 }
 
+/* Whether what an example adds depends on neither the model nor the other examples. */
+static bool
+additive(const struct aft_learner_settings *s, const struct afti_design *d)
+{
+    return s->policy.model == AFT_MODEL_RIDGE && !s->forecast && s->half_life_ms == 0 &&
+           d->reduction != AFT_REDUCTION_DR && d->ensemble != AFT_ENSEMBLE_COVER;
+}
+
 struct afti_design
 afti_design_of(const struct aft_learner_settings *s)
 {
@@ -38,10 +48,11 @@ afti_design_of(const struct aft_learner_settings *s)
     plain = d.reduction == AFT_REDUCTION_DM;
     d.weighting[0] = plain ? AFT_WEIGHTING_NONE : s->weighting;
     d.weighting[1] = AFT_WEIGHTING_CAPPED;
+    d.sums = s->shards > 0 && additive(s, &d);
     if (d.weighting[0] == AFT_WEIGHTING_AUTO) {
-        bool two = !made_up && d.ensemble != AFT_ENSEMBLE_COVER;
-        d.sides = two ? 2 : 1;
-        d.weighting[0] = two ? AFT_WEIGHTING_NONE : AFT_WEIGHTING_CAPPED;
+        bool one = made_up || d.ensemble == AFT_ENSEMBLE_COVER;
+        d.sides = one || d.sums ? 1 : 2;
+        d.weighting[0] = one ? AFT_WEIGHTING_CAPPED : AFT_WEIGHTING_NONE;
     }
     d.members = d.sides * d.voters;
     d.everything = made_up || d.ensemble == AFT_ENSEMBLE_COVER;
@@ -58,24 +69,23 @@ afti_design_check(const struct aft_learner_settings *s, struct aft_error *e)
     struct afti_design d = afti_design_of(s);
     const struct aft_model_traits *t = aft_model_traits(s->policy.model);
     bool made_up = d.reduction == AFT_REDUCTION_IPS || d.reduction == AFT_REDUCTION_DR;
-    if (t->bilinear && s->policy.scope == AFT_SCOPE_PER_ARM)
-        return AFT_FAIL(e, AFT_E_CONFIG,
-                        "learner.scope=per_arm: learner.model=%s has every arm's own weights "
-                        "anyway; use learner.scope=shared",
-                        t->name);
     if (d.everything && t->logistic)
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "learner.reduction=ips and dr, and cover, regress made-up rewards that "
                         "leave [0, 1], which learner.model=%s cannot: take ridge, flow-squared or "
                         "vw",
                         t->name);
-    if (s->forecast && (s->policy.model != AFT_MODEL_RIDGE || s->policy.scope != AFT_SCOPE_SHARED ||
-                        d.everything || d.voters != 1))
-        return AFT_FAIL(
-            e, AFT_E_CONFIG,
-            "learner.forecast=on: a forecast is taken back exactly by learner.model=ridge "
-            "with learner.scope=shared, learner.reduction=iwr or dm and no ensemble; "
-            "else set learner.forecast=off");
+    if (s->shards > 1 && !d.sums)
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "learner.shards=%u: only sums can be shared: learner.model=ridge with "
+                        "learner.reduction=iwr, dm or ips, learner.half.life=0, "
+                        "learner.forecast=off and no cover; else leave learner.shards at 0",
+                        s->shards);
+    if (s->forecast && d.everything)
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "learner.forecast=on: what is forecast is added to the reward of what was "
+                        "shown, and learner.reduction=ips and dr, and cover, make up others: take "
+                        "iwr or dm, or set learner.forecast=off");
     if (made_up && (s->weighting == AFT_WEIGHTING_NONE || s->weighting == AFT_WEIGHTING_SQRT))
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "learner.reduction=%s divides by the propensity: learner.weighting must be "

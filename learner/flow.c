@@ -22,14 +22,14 @@
 
 static const double first_squared = 1.5, phi_squared = 0.5;
 
-/* Sum over the eight lanes of the context's (x / norm)^2. */
-static inline float
-normed_squares(const struct afti_context *c)
+/* Sum over the eight lanes of (x / norm)^2. */
+static float
+normed_squares(const float *values, const float *norms, uint32_t stride)
 {
     aft_wide_floats sum = {0}, x, n;
-    for (size_t j = 0; j < c->stride; j += 8) {
-        memcpy(&x, c->x + j, sizeof x);
-        memcpy(&n, c->norm + j, sizeof n);
+    for (size_t j = 0; j < stride; j += 8) {
+        memcpy(&x, values + j, sizeof x);
+        memcpy(&n, norms + j, sizeof n);
         x /= n;
         sum += x * x;
     }
@@ -46,37 +46,65 @@ roots(aft_wide_floats *v)
     memcpy(v, t, sizeof t);
 }
 
-/* Information (where phi > 0), step = s x, for n rows; returns q and gives *used, which over a row is c (value / scale)^2 times the
- * same sum for all of them, of (x / norm)^2. */
-AFT_WIDE float
-afti_flow_rows(const struct afti_row *rows, uint32_t n, const struct afti_context *x, float *used)
+/* What the kernel reads of the rows at hand, for one member. */
+struct rows {
+    const uint32_t *at, *position;
+    const float *value, *scale, *x, *norm;
+    float *g, *step; /* information from row 0 on; steps of the rows at hand */
+    size_t row;      /* floats from a row to the next */
+    uint32_t n, stride;
+    float phi, spread;
+};
+
+/* A row's own weight, its first column, has another c than its crosses; returns what that adds to q. */
+static inline float
+own_step(const struct rows *v, uint32_t i, const float *g, float *step)
 {
-    float q = 0, sum = 0, all = normed_squares(x), first = x->x[0] / x->norm[0];
-    for (const struct afti_row *r = rows; r < rows + n; r++) {
-        aft_wide_floats b = {0}, z, m, g, s;
-        for (size_t j = 0; j < x->stride; j += 8) {
-            memcpy(&z, x->x + j, sizeof z);
-            memcpy(&m, x->norm + j, sizeof m);
-            memcpy(&g, r->g + j, sizeof g);
-            z *= r->value;
-            m *= r->scale;
-            g += r->phi * (z * z);
-            memcpy(r->g + j, &g, sizeof g);
-            roots(&g);
-            s = r->c / (m * (m + g));
-            b += z * z * s;
-            s *= z;
-            memcpy(r->step + j, &s, sizeof s);
-        }
-        float own = r->own - r->c, ratio = r->value / r->scale;
-        q += aft_lanes_sum(&b);
-        sum += (r->c * all + own * (first * first)) * (ratio * ratio);
-        if (own != 0) { /* the row's own weight has another c */
-            float w = x->x[0] * r->value, l = x->norm[0] * r->scale;
-            float rate = r->own / (l * (l + sqrtf(r->g[0])));
-            q += w * (rate * w - r->step[0]);
-            r->step[0] = rate * w;
-        }
+    float w = v->x[0] * v->value[i], l = v->norm[0] * v->scale[i];
+    float rate = (v->at[i] == 0 ? 3.f : 1.f) / (l * (l + sqrtf(g[0])));
+    float more = w * (rate * w - step[0]);
+    step[0] = rate * w;
+    return more;
+}
+
+/* Information (where phi > 0) and step = s x of one row; returns sum s x^2 but for its own weight's other c. */
+static inline __attribute__((always_inline)) float
+row_step(const struct rows *v, uint32_t i, float c, float *gs, float *steps)
+{
+    aft_wide_floats b = {0}, z, m, g, s;
+    const float *x = v->x, *norm = v->norm;
+    float value = v->value[i], scale = v->scale[i], phi = v->phi;
+    for (size_t j = 0, n = v->stride; j < n; j += 8) {
+        memcpy(&z, x + j, sizeof z);
+        memcpy(&m, norm + j, sizeof m);
+        memcpy(&g, gs + j, sizeof g);
+        z *= value;
+        m *= scale;
+        g += phi * (z * z);
+        memcpy(gs + j, &g, sizeof g);
+        roots(&g);
+        s = c / (m * (m + g));
+        b += z * z * s;
+        s *= z;
+        memcpy(steps + j, &s, sizeof s);
+    }
+    return aft_lanes_sum(&b);
+}
+
+/* Of all rows; returns q and gives *used, which over a row is c (value / scale)^2 times the same sum for all of them, of (x / norm)^2. */
+AFT_WIDE static float
+flow_rows(const struct rows *all, float *used)
+{
+    const struct rows v = *all;
+    float q = 0, sum = 0, first = v.x[0] / v.norm[0];
+    for (uint32_t i = 0; i < v.n; i++) {
+        float *gs = v.g + v.at[i] * v.row, *steps = v.step + (size_t)i * v.stride;
+        float c = v.position[i] == 1 ? 0.3f : 1, own = (v.at[i] == 0 ? 3.f : 1.f) - c;
+        float ratio = v.value[i] / v.scale[i];
+        q += row_step(&v, i, c, gs, steps);
+        sum += (c * v.spread + own * (first * first)) * (ratio * ratio);
+        if (own != 0)
+            q += own_step(&v, i, gs, steps);
     }
     *used = sum;
     return q;
@@ -88,19 +116,24 @@ steps(struct afti_table *t, const struct afti_member *m, float phi, float *used)
 {
     struct afti_grid *g = &t->grid;
     const struct aft_bilinear *b = &t->weights.bilinear;
-    const struct afti_context x = {g->x, g->norm, b->stride};
     afti_grid_steps(t);
-    for (uint32_t i = 0; i < g->n; i++) {
-        uint32_t at = g->at[i];
-        g->part[i] = (struct afti_row){.g = g->plane[0] + aft_bilinear_at(b, at, m->index),
-                                       .step = g->step + (size_t)i * b->stride,
-                                       .value = g->value[i],
-                                       .scale = g->scale[i],
-                                       .c = afti_grid_identity(t, i) ? 0.3f : 1,
-                                       .own = at == 0 ? 3 : 1,
-                                       .phi = phi};
-    }
-    return afti_flow_rows(g->part, g->n, &x, used);
+    if (!g->spread_known)
+        g->spread = normed_squares(g->x, g->norm, b->stride);
+    g->spread_known = true;
+    struct rows v = {.at = g->at,
+                     .position = g->position,
+                     .value = g->value,
+                     .scale = g->scale,
+                     .x = g->x,
+                     .norm = g->norm,
+                     .g = g->plane[0] + (size_t)m->index * b->stride,
+                     .step = g->step,
+                     .row = (size_t)b->members * b->stride,
+                     .n = g->n,
+                     .stride = b->stride,
+                     .phi = phi,
+                     .spread = g->spread};
+    return flow_rows(&v, used);
 }
 
 /* The step of length a from a score towards a label. */
@@ -122,9 +155,11 @@ length(const struct afti_table *t, const struct afti_member *m, double weight, f
 static double
 information(const struct afti_table *t, double score, double label)
 {
-    double p = aft_logistic(score), off = (label - score) * (label - score);
-    if (t->weights.kind == AFT_MODEL_FLOW)
+    double off = (label - score) * (label - score);
+    if (t->weights.kind == AFT_MODEL_FLOW) {
+        double p = aft_logistic(score);
         return p * (1 - p);
+    }
     return phi_squared * (off > 1 ? off : 1);
 }
 

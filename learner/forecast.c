@@ -1,5 +1,4 @@
-/* forecast.c - what an impression will still earn, learned from settled ones, added when it opens and taken back as time passes; for
- * ridge, where b alone depends on rewards. Pure. One thread.
+/* forecast.c - what an impression will still earn, learned from settled ones, added when it opens and taken back. Pure. One thread.
  *
  *   cohort    the impressions of one hour. Its items stand in levels, by their reward so far (0; up to .1, .5, more of the reward
  *             scale: which kinds have come shows in what they are worth). sum[l] = sum of h x over the items that stand in l.
@@ -9,9 +8,19 @@
  *             V[a][l] = (gained[a][l] + sum moved[a][l][k] V + (rest) V[a + 1][l]) / (those that were in l during a)
  *             with V of the same age for moves up (they go on gaining in it), of the next for moves down. So the sum of V over the
  *             items that opened is exactly what they gained in the end.
- *   forecast  b holds sum over cohorts and levels of coefficient x sum[l], the coefficient being V at the cohort's age, linear between
- *             ages. Each hour of event time all coefficients, and so what is in b, are made anew; an item that gains moves to
+ *   rest      U[level]: V at every moment that an item spent in that level before it settled, on the average over all those moments
+ *   exact     for ridge, shared, one voter, where b alone depends on rewards: b holds the sum over cohorts and levels of
+ *             coefficient x sum[l], the coefficient being V at the cohort's age, linear between ages. Each hour of event time all
+ *             coefficients, and so what is in b, are made anew; an item that gains moves to
  *             another level; one that settles leaves. When all have left nothing of any forecast is in b.
+ *   labels    for all others, which can only learn an item again while it is at hand: its label is its reward + the cohort's
+ *             coefficient of its level, at OPEN; REVISE moves it from the one to the other, SETTLE to its reward alone. A cohort's
+ *             coefficients are U when it begins and never change, so what was added is known when it is taken back. V would be too
+ *             much for the old ones, who get no event as their time runs out; U is what those that have not settled, young and old,
+ *             still earn on the average, so the sum of all labels is right in a stream that goes on as it did, and each is in the end.
+ *   pace      a model whose rates do not fall as 1 / n is where what opens too low and what comes late hold each other in balance: a late
+ *             reward stands for what is missing from the impressions that open now. Where fewer open than in the day of its
+ *             impression, it counts by that ratio; so a stream that dwindles or stops leaves the model where it was.
  * Invariants: I1 applied[] is what b holds of forecasts, up to rounding; I2 history of a cohort that is not wholly settled is in no V.
  * An erased impression never settles: a cohort that is two days older than one that has settled is dropped, and not learned from.
  */
@@ -44,14 +53,15 @@ hour_of(int64_t ms)
 }
 
 struct afti_forecast *
-afti_forecast_new(uint32_t members)
+afti_forecast_new(uint32_t members, bool exact)
 {
     struct afti_forecast *f = calloc(1, sizeof *f);
     AFT_ASSERT(f);
-    f->members = members;
+    f->exact = exact;
+    f->members = exact ? members : 0;
     f->hour = INT64_MIN;
-    f->applied = calloc((size_t)members * AFT_LINEAR_COLUMNS, sizeof *f->applied);
-    f->next = calloc((size_t)members * AFT_LINEAR_COLUMNS, sizeof *f->next);
+    f->applied = calloc((size_t)f->members * AFT_LINEAR_COLUMNS + 1, sizeof *f->applied);
+    f->next = calloc((size_t)f->members * AFT_LINEAR_COLUMNS + 1, sizeof *f->next);
     f->v = calloc(COHORTS_MAX, sizeof(struct afti_cohort *));
     AFT_ASSERT(f->applied && f->next && f->v);
     return f;
@@ -121,6 +131,27 @@ standing(const struct afti_history *h, int64_t n[AFTI_AGES + 1][AFTI_LEVELS])
         }
 }
 
+/* U: V over all the time that was spent in each level, from OPEN to SETTLE. */
+static void
+rest_all(struct afti_forecast *f, int64_t n[AFTI_AGES + 1][AFTI_LEVELS])
+{
+    const struct afti_history *h = &f->settled;
+    double life = h->ended > 0 ? (double)h->ended_ms / (double)h->ended / HOUR_MS : 0;
+    for (int l = 0; l < AFTI_LEVELS; l++) {
+        double sum = 0, time = 0;
+        for (int a = 0; a < AFTI_AGES; a++) {
+            double from = a ? (double)(1 << a) : 0, to = (double)(2 << a);
+            double span = (to < life ? to : life) - from;
+            double stood = (double)((a ? n[a][l] : n[1][l]) + n[a + 1][l]) / 2;
+            if (!(span > 0))
+                break;
+            time += span * stood;
+            sum += span * stood * (f->value[a][l] + settled_value(f, a + 1, l)) / 2;
+        }
+        f->rest[l] = time > 0 ? sum / time : 0;
+    }
+}
+
 static void
 value_all(struct afti_forecast *f)
 {
@@ -139,6 +170,7 @@ value_all(struct afti_forecast *f)
             double later = settled_value(f, a + 1, l);
             f->value[a][l] = all > 0 ? (v + rest * later) / all : later;
         }
+    rest_all(f, n);
 }
 
 /* ---- cohorts, in the order of their hours */
@@ -186,7 +218,7 @@ static void
 set_coefficients(const struct afti_forecast *f, struct afti_cohort *c, int64_t now_ms)
 {
     for (int l = 0; l < AFTI_LEVELS; l++)
-        c->coefficient[l] = value_at(f, now_ms - c->hour * HOUR_MS, l);
+        c->coefficient[l] = f->exact ? value_at(f, now_ms - c->hour * HOUR_MS, l) : f->rest[l];
 }
 
 static struct afti_cohort *
@@ -217,6 +249,8 @@ count(struct afti_cohort *c, const struct aft_example *x, const struct aft_examp
     } else if (to == NOWHERE) {
         c->left--;
         c->settled++;
+        h->ended++;
+        h->ended_ms += x->fire_ms - c->hour * HOUR_MS;
     } else {
         h->gained[age][from] += item->delta_micro;
         h->moved[age][from][to] += from != to;
@@ -264,10 +298,46 @@ afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
         move(l, c, m, w->side[m] * afti_age(l, x->timestamp_ms), from, to);
 }
 
+/* Items that opened in the day from that hour on. */
+static double
+opened_from(const struct afti_forecast *f, int64_t hour)
+{
+    int64_t n = 0;
+    for (uint32_t i = place_of(f, hour); i < f->n && f->v[i]->hour < hour + 24; i++)
+        n += f->v[i]->left + f->v[i]->settled;
+    return (double)n;
+}
+
+double
+afti_forecast_pace(const struct aft_learner *l, int64_t shown_ms)
+{
+    const struct afti_forecast *f = l->forecast;
+    double now = opened_from(f, f->hour - 23), then = opened_from(f, hour_of(shown_ms));
+    return then > 0 && now < then ? now / then : 1;
+}
+
+void
+afti_forecast_labels(struct aft_learner *l, const struct aft_example *x,
+                     const struct aft_example_item *item, double *before, double *after)
+{
+    bool opens = x->phase == AFT_OPEN, settles = x->phase == AFT_SETTLE;
+    struct afti_cohort *c = cohort_of(l, x->timestamp_ms, opens);
+    *before = *after = 0;
+    if (!c) /* dropped: what was added stays */
+        return;
+    int from = opens ? NOWHERE : level_of(l, item->reward_micro - item->delta_micro);
+    int to = settles ? NOWHERE : level_of(l, item->reward_micro);
+    count(c, x, item, from, to);
+    *before = from == NOWHERE ? 0 : c->coefficient[from];
+    *after = to == NOWHERE ? 0 : c->coefficient[to];
+}
+
 /* ---- time passes */
 static void
 add_history(struct afti_history *to, const struct afti_history *h)
 {
+    to->ended += h->ended;
+    to->ended_ms += h->ended_ms;
     for (int a = 0; a < AFTI_AGES; a++)
         for (int l = 0; l < AFTI_LEVELS; l++) {
             to->opened[a][l] += h->opened[a][l];
@@ -326,7 +396,7 @@ afti_forecast_pass(struct aft_learner *l)
         return;
     f->hour = hour;
     close_cohorts(f);
-    for (uint32_t i = 0; i < f->n; i++)
+    for (uint32_t i = 0; i < f->n && f->exact; i++)
         set_coefficients(f, f->v[i], now);
     for (uint32_t m = 0; m < f->members; m++) {
         double *applied = f->applied + (size_t)m * AFT_LINEAR_COLUMNS;

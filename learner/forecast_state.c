@@ -1,9 +1,9 @@
 /* forecast_state.c - the forecast <-> bytes, behind the model in the LEARNER plane (state.c). Pure. Little-endian.
  *
  *   i64 hour; history of what has settled; u32 cohorts; each: i64 hour, left, settled, history, f64 coefficient[4],
- *     for each member and level: u32 d, f64 sum[d] (zeros at the end are left out)
+ *     for each member and level (where it is exact): u32 d, f64 sum[d] (zeros at the end are left out)
  *   for each member: u32 d, f64 applied[d]
- *   history: u16 bits of the ages that have something; for each: i64 opened[4], gained[4], moved[4][4]
+ *   history: i64 ended, ended_ms; u16 bits of the ages that have something; for each: i64 opened[4], gained[4], moved[4][4]
  */
 #include <math.h>
 
@@ -29,6 +29,8 @@ static void
 put_history(const struct afti_history *h, struct aft_buffer *out)
 {
     uint16_t there = 0;
+    aft_put_le64(out, (uint64_t)h->ended);
+    aft_put_le64(out, (uint64_t)h->ended_ms);
     for (int a = 0; a < AFTI_AGES; a++)
         there |= (uint16_t)(empty_age(h, a) ? 0 : 1 << a);
     aft_put_le16(out, there);
@@ -112,7 +114,8 @@ static bool
 get_history(struct aft_reader *r, struct afti_history *h)
 {
     uint8_t low, high;
-    bool good = aft_get_u8(r, &low) && aft_get_u8(r, &high);
+    bool good = get_counts(r, &h->ended, 1) && get_counts(r, &h->ended_ms, 1) &&
+                aft_get_u8(r, &low) && aft_get_u8(r, &high);
     unsigned there = good ? (unsigned)(low | high << 8) : 0;
     good = good && there < 1u << AFTI_AGES;
     for (int a = 0; good && a < AFTI_AGES; a++)

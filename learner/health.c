@@ -170,8 +170,6 @@ aft_learner_arm(const struct aft_learner *l, uint32_t i, struct aft_arm_status *
 {
     if (i >= l->arms.index.n)
         return false;
-    const struct afti_arm *a = &l->arms.v[i];
-    *out =
-        (struct aft_arm_status){a->id, a->exposures, a->clicks, a->reward_micro, a->first_seen_ms};
+    *out = afti_arm_status(&l->arms.v[i]);
     return true;
 }

@@ -3,6 +3,7 @@
  *   settings.c    text <-> settings, their digest      reduction.c   an item -> weight, or why it is refused
  *   table.c       the example at hand -> terms; what the members share
  *   grid.c        terms -> rows and columns of a bilinear model       linear.c   terms -> columns and block of a linear one
+ *   fold.c        its rows times the context: scores, steps
  *   catalogue.c   known candidates -> their rows and values, kept
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
  *   forget.c      what is old counts less
@@ -10,6 +11,7 @@
  *   design.c      settings -> members: sides, voters, regressor      progressive.c   judged before it is learned; auto's choice
  *   arms.c, scoreboard.c, health.c   what is counted   learner.c     one example: dispatch
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
+ *   sums.c        an additive model, by partition
  *   rounds.c      blocks of all partitions -> examples in the canonical order
  *
  * A learner holds members: models of one kind over the same features and the same dictionaries (policy/weights.h). An item is looked
@@ -57,7 +59,7 @@ enum afti_sum {
 
 struct afti_arm {
     struct aft_bytes id; /* owned */
-    int64_t exposures, clicks, reward_micro, first_seen_ms;
+    int64_t exposures, settled, clicks, reward_micro, first_seen_ms, last_seen_ms;
 };
 struct afti_arms {
     struct aft_dict index; /* hash of the id */
@@ -77,14 +79,15 @@ struct afti_scoreboard {
 };
 
 /* ---- what the members share: features and places */
-/* The context before: nothing but short names with numbers that are not zero. While the next has the same names, in the same order,
- * its terms are the same but for their values. */
+/* A context before: nothing but short names with numbers that are not zero. While the next has the same names, in the same order,
+ * its terms are the same but for their values. A zero is then a term of value 0 where that is as good as none (`zeros`). */
 struct afti_before {
-    uint64_t low[AFT_FEATURES_MAX], high[AFT_FEATURES_MAX]; /* the names (policy/names.h) */
-    size_t length[AFT_FEATURES_MAX];
+    uint8_t name[AFT_FEATURES_MAX][AFT_NAME_BYTES], length[AFT_FEATURES_MAX];
     uint32_t n;   /* 0: it was another */
     int32_t slot; /* that terms.shared has the places for, without pairs; -1: none */
-    bool again;   /* the example at hand has those names */
+    double top;   /* of the example at hand: its largest number */
+    bool again;   /* it has those names */
+    bool zeros;   /* a bilinear model without pairs */
 };
 struct afti_terms { /* of the example at hand */
     struct aft_features_plan plan;
@@ -101,10 +104,9 @@ struct afti_scale { /* of a row or column: running maximum of |x|, sightings (up
     float max;
     uint32_t seen;
 };
-/* One row's part of a flow's step: c of its crosses; own: of its first column, the row's own weight. */
-struct afti_row {
-    float *g, *step;
-    float value, scale, c, own, phi;
+struct afti_fold { /* a member's row times the context at hand */
+    float value;
+    uint32_t stamp;
 };
 enum { AFTI_PLANES = 2, AFTI_ITEM_ROWS = AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1 };
 struct afti_grid { /* for bilinear kinds; grid.c */
@@ -112,19 +114,20 @@ struct afti_grid { /* for bilinear kinds; grid.c */
         *plane[AFTI_PLANES]; /* what a kind keeps for each weight, laid out as weights.bilinear.w */
     struct afti_scale *rows, *columns;
     uint32_t rows_cap, columns_cap;
-    float *
-        fold; /* rows_cap x members: a member's row times the context at hand, where stamp says so */
-    uint32_t *stamp, now;
+    struct afti_fold *fold; /* rows_cap x members: of now where the stamp is */
+    uint32_t now;
     uint64_t epoch;  /* a new one whenever a fold may have changed */
     float *x, *norm; /* the context at hand: values, N; columns_cap of each */
     uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];      /* of each shared term */
     uint64_t column_hash[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* the term that it was */
-    bool ready, normed;                /* x holds terms.shared[]; norm their N */
+    bool placed;        /* column[] is complete, and of terms.shared[]'s hashes as they are */
+    bool ready, normed; /* x holds terms.shared[]; norm their N */
+    bool spread_known;
+    float spread;                      /* sum of (x / norm)^2, where it is known (flow.c) */
     uint32_t at[AFTI_ITEM_ROWS];       /* the rows of the item at hand */
     uint32_t position[AFTI_ITEM_ROWS]; /* 0: the constant; i: terms.own[i - 1] */
-    float value[AFTI_ITEM_ROWS], scale[AFTI_ITEM_ROWS];
+    float value[AFTI_ITEM_ROWS + 4], scale[AFTI_ITEM_ROWS]; /* values are read in fours */
     uint32_t n;
-    struct afti_row part[AFTI_ITEM_ROWS];
     float *step; /* rate x value for the rows at hand, stride each */
     size_t step_cap;
 };
@@ -176,7 +179,7 @@ struct afti_table {
     double rate;   /* vw */
     double memory; /* bayes-full: half is forgotten in so many examples; 0: nothing */
     struct afti_catalogue catalogue;
-    const struct afti_entry_terms *known; /* whose terms terms.own are, or NULL */
+    const struct afti_entry_terms *known; /* whose terms stand for terms.own[], or NULL */
     int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */
 };
 
@@ -225,6 +228,7 @@ struct afti_design {
     uint32_t sides, voters, members, regressor; /* regressor: a member, or AFT_NOWHERE */
     bool everything; /* some members regress for every arm that was left */
     bool support;    /* propensities are divided by */
+    bool sums;       /* learned by partitions, merged at the end of a round (sums.c) */
 };
 struct afti_design afti_design_of(const struct aft_learner_settings *s);
 enum aft_err afti_design_check(const struct aft_learner_settings *s,
@@ -242,6 +246,7 @@ struct
     afti_history { /* of items, by the age of their cohort; gained in micro-units, from the level that they were in */
     int64_t opened[AFTI_AGES][AFTI_LEVELS], gained[AFTI_AGES][AFTI_LEVELS];
     int64_t moved[AFTI_AGES][AFTI_LEVELS][AFTI_LEVELS];
+    int64_t ended, ended_ms; /* that settled; their ages then, summed */
 };
 struct afti_cohort {
     int64_t hour, left, settled; /* items that have not, that have settled */
@@ -250,21 +255,28 @@ struct afti_cohort {
     double sum[]; /* [member][level][column] of h x */
 };
 struct afti_forecast {
-    uint32_t members, n, spare_n;
-    int64_t hour;           /* of the last pass */
-    struct afti_cohort **v; /* in the order of their hours */
+    bool exact;                   /* sums of features; else labels */
+    uint32_t members, n, spare_n; /* members: that have sums */
+    int64_t hour;                 /* of the last pass */
+    struct afti_cohort **v;       /* in the order of their hours */
     struct afti_cohort *spare[64];
     struct afti_history settled;
     double value[AFTI_AGES][AFTI_LEVELS]; /* follows from settled */
+    double rest[AFTI_LEVELS];             /* likewise */
     double *applied, *next;               /* [member][column] */
 };
-struct afti_forecast *afti_forecast_new(uint32_t members);
+struct afti_forecast *afti_forecast_new(uint32_t members, bool exact);
 void afti_forecast_free(struct afti_forecast *f);
 /* afti_forecast_pass: event time has come to counts[AFTI_EVENT_TIME]; before the example at hand. afti_forecast_item: the item at hand
  * was learned or revised with that weight, or settles: it is placed. A member is a side (design.c). */
 void afti_forecast_pass(struct aft_learner *l);
 void afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
                         const struct aft_example_item *item, const struct afti_weight *w);
+/* afti_forecast_labels, where it is not exact, in place of afti_forecast_item: what is added to the item's reward before and after. */
+/* afti_forecast_pace: what a revision of an impression of then counts, in [0, 1]. */
+double afti_forecast_pace(const struct aft_learner *l, int64_t shown_ms);
+void afti_forecast_labels(struct aft_learner *l, const struct aft_example *x,
+                          const struct aft_example_item *item, double *before, double *after);
 void afti_forecast_forget(struct afti_forecast *f, double keep);
 struct afti_cohort *afti_cohort_add(struct afti_forecast *f, int64_t hour);
 double *afti_cohort_sum(const struct afti_forecast *f, struct afti_cohort *c, uint32_t member,
@@ -284,6 +296,9 @@ struct afti_published {
 
 struct aft_learner {
     struct aft_learner_settings settings;
+    struct aft_learner *
+        *parts; /* of a learner of sums, by partition, AFT_PARTITIONS_MAX; else NULL */
+    bool part;  /* it is such a part: nothing is judged, ridge keeps sums */
     struct afti_design design;
     struct aft_digest configuration;
     struct afti_published published;
@@ -301,7 +316,9 @@ struct aft_learner {
     double score[2][AFT_CANDIDATES_MAX],
         spare[AFT_CANDIDATES_MAX]; /* of each side, summed over its voters */
     bool scored[AFT_CANDIDATES_MAX];
-    uint32_t top[2]; /* each side's greedy candidate */
+    double regressed[AFT_CANDIDATES_MAX]; /* by the regressor */
+    bool had[AFT_CANDIDATES_MAX];         /* of afti_scores */
+    uint32_t top[2];                      /* each side's greedy candidate */
     /* health.c */
     int64_t weights[AFT_HISTOGRAM], rewards[AFT_HISTOGRAM];
     struct afti_image *image; /* of the weights at the last round's end; not state */
@@ -348,6 +365,9 @@ void afti_ridge_member_learn(struct afti_table *t, struct afti_member *m, double
                              double reward);
 void afti_ridge_member_revise(struct afti_table *t, struct afti_member *m, double weight,
                               double before, double after);
+/* theta and inv(A) anew from A and b. */
+void afti_ridge_refactor(struct aft_linear_block *w, const struct aft_ridge_block *b,
+                         double lambda);
 /* b += delta over the columns of the one block, with what follows from it. */
 void afti_ridge_shift(struct afti_table *t, struct afti_member *m, const double *delta);
 void afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep);
@@ -365,17 +385,7 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
-struct afti_sums { /* what its kernel reads */
-    const struct aft_candidate *candidate;
-    const float *w, *x;              /* a member's row 0, the context */
-    struct afti_entry *const *entry; /* by number */
-    const struct afti_shape *shapes;
-    size_t row; /* floats from a row to the next */
-    uint32_t n, stride, cap, rows, member;
-    uint64_t epoch;
-    double constant;
-};
-uint32_t afti_grid_sums(const struct afti_sums *s, uint32_t i, double *score, bool *scored);
+/* afti_grid_score, _candidates and _move: fold.c. */
 /* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
 static inline bool
 afti_grid_identity(const struct afti_table *t, uint32_t i)
@@ -388,6 +398,8 @@ afti_grid_norm(const struct afti_grid *g, uint32_t row, uint32_t column)
     float r = g->rows[row].max, c = g->columns[column].max;
     return (r > 0 ? r : 1) * (c > 0 ? c : 1);
 }
+/* afti_grid_constant: per arm nothing is known, nor to be learned, of the constant's row: it has no variance. */
+void afti_grid_constant(const struct afti_table *t);
 /* afti_grid_steps: room for the steps of the rows at hand. afti_grid_move: w += u x step, row by row. */
 void afti_grid_steps(struct afti_table *t);
 void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
@@ -395,13 +407,7 @@ void afti_grid_move(struct afti_table *t, const struct afti_member *m, float u);
 void afti_grid_encode(const struct afti_table *t, struct aft_image *image);
 bool afti_grid_decode(struct afti_table *t, struct aft_reader *r);
 
-/* ---- flow.c; its kernel */
-struct afti_context {
-    const float *x, *norm;
-    uint32_t stride;
-};
-float afti_flow_rows(const struct afti_row *rows, uint32_t n, const struct afti_context *x,
-                     float *used);
+/* ---- flow.c */
 void afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
 void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
                       double after);
@@ -434,12 +440,22 @@ bool afti_full_decode(const struct afti_table *t, struct afti_member *m, struct 
 void afti_full_encode_shared(const struct afti_table *t, struct aft_image *image);
 bool afti_full_decode_shared(struct afti_table *t, struct aft_reader *r);
 float afti_scale_see(struct afti_scale *s, float size); /* N from now on, with |x| = size seen */
+/* ---- sums.c. afti_part: of that partition, made when it is not there. */
+struct aft_learner *afti_learner_make(const struct aft_learner_settings *s);
+struct aft_learner *afti_part(struct aft_learner *l, uint32_t partition);
+void afti_part_encode_places(const struct aft_learner *part, struct aft_buffer *out);
+bool afti_part_decode_places(struct aft_learner *part, struct aft_reader *r);
+
 /* ---- forget.c. afti_forget: to the event time reached. afti_age: what an impression shown then is to be learned with, besides its weight. */
 void afti_forget(struct aft_learner *l);
 double afti_age(const struct aft_learner *l, int64_t shown_ms);
 
 /* The arm's index (known arms alone: AFT_NOWHERE); added when add. */
 uint32_t afti_arms_of(struct afti_arms *a, struct aft_bytes id, bool add, int64_t now_ms);
+/* afti_arm_add: what came of the same arm elsewhere. afti_arm_empty: nothing did; its id stays, and when it was seen first. */
+void afti_arm_add(struct afti_arm *a, const struct afti_arm *more);
+void afti_arm_empty(struct afti_arm *a);
+struct aft_arm_status afti_arm_status(const struct afti_arm *a);
 void afti_arms_deinit(struct afti_arms *a);
 void afti_scoreboard_settle(struct afti_scoreboard *s, const struct aft_example *x);
 struct afti_policy *afti_scoreboard_of(struct afti_scoreboard *s, struct aft_bytes name);
@@ -459,7 +475,10 @@ uint32_t afti_copies(struct aft_bytes decision, uint32_t member);
 bool afti_take_item(struct aft_learner *l, const struct aft_example *x,
                     const struct aft_example_item *item);
 
-/* ---- progressive.c. afti_unit: rewards are divided by it to be labels. */
+/* ---- progressive.c. afti_unit: rewards are divided by it to be labels. afti_scores: what a member says of the candidates that are
+ * known, in the slot at hand; those that it gave are l->had[]. */
+void afti_scores(struct aft_learner *l, const struct afti_member *m, const struct aft_example *x,
+                 double *score);
 void afti_progressive(struct aft_learner *l, const struct aft_example *x);
 void afti_progressive_late(struct aft_learner *l, const struct aft_example *x);
 uint32_t afti_serving(const struct aft_learner *l); /* the side */

@@ -10,10 +10,9 @@
 
 #include "learner/inner.h"
 
-enum aft_err
-aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out, struct aft_error *e)
+struct aft_learner *
+afti_learner_make(const struct aft_learner_settings *s)
 {
-    AFT_TRY(afti_design_check(s, e));
     struct aft_learner *l = calloc(1, sizeof *l);
     AFT_ASSERT(l);
     l->settings = *s;
@@ -24,7 +23,22 @@ aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out, 
     l->table.weights.voters = l->design.voters;
     for (uint32_t i = 0; i < l->members_n; i++)
         l->members[i].index = l->members[i].ridge.member = i;
-    l->forecast = s->forecast ? afti_forecast_new(l->members_n) : NULL;
+    bool exact = s->policy.model == AFT_MODEL_RIDGE && s->policy.scope == AFT_SCOPE_SHARED &&
+                 l->design.voters == 1;
+    l->forecast = s->forecast ? afti_forecast_new(l->members_n, exact) : NULL;
+    l->greedy = AFT_NOWHERE;
+    return l;
+}
+
+enum aft_err
+aft_learner_new(const struct aft_learner_settings *s, struct aft_learner **out, struct aft_error *e)
+{
+    AFT_TRY(afti_design_check(s, e));
+    struct aft_learner *l = afti_learner_make(s);
+    if (l->design.sums) {
+        l->parts = calloc(AFT_PARTITIONS_MAX, sizeof(struct aft_learner *));
+        AFT_ASSERT(l->parts);
+    }
     *out = l;
     return AFT_OK;
 }
@@ -42,6 +56,9 @@ aft_learner_free(struct aft_learner *l)
     afti_scoreboard_deinit(&l->scoreboard);
     afti_forecast_free(l->forecast);
     afti_health_deinit(l);
+    for (uint32_t p = 0; l->parts && p < AFT_PARTITIONS_MAX; p++)
+        aft_learner_free(l->parts[p]); /* NOLINT(misc-no-recursion): a part has none */
+    free(l->parts);
     free(l);
 }
 
@@ -95,7 +112,7 @@ learn_item(struct aft_learner *l, const struct aft_example *x, const struct aft_
         return;
     }
     afti_item_learn(l, x, item, &w);
-    if (l->forecast)
+    if (l->forecast && l->forecast->exact)
         afti_forecast_item(l, x, item, &w);
     l->counts[AFTI_OVERFLOWED] += l->table.overflowed;
     l->table.overflowed = 0;
@@ -110,8 +127,11 @@ open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_e
 {
     uint32_t arm = afti_arms_of(&l->arms, i->arm_id, true, x->timestamp_ms);
     if (arm != AFT_NOWHERE) {
-        l->arms.v[arm].exposures++;
-        l->arms.v[arm].reward_micro += i->reward_micro;
+        struct afti_arm *a = &l->arms.v[arm];
+        a->exposures++;
+        a->reward_micro += i->reward_micro;
+        if (x->timestamp_ms > a->last_seen_ms)
+            a->last_seen_ms = x->timestamp_ms;
     }
     learn_item(l, x, i);
 }
@@ -130,8 +150,12 @@ static void
 settle_item(struct aft_learner *l, const struct aft_example *x, const struct aft_example_item *item)
 {
     struct afti_weight w;
-    if (prepare(l, x, item, &w) == AFTI_COUNTS)
-        afti_forecast_item(l, x, item, &w);
+    if (prepare(l, x, item, &w) == AFTI_COUNTS) {
+        if (l->forecast->exact)
+            afti_forecast_item(l, x, item, &w);
+        else
+            afti_item_learn(l, x, item, &w);
+    }
     l->counts[AFTI_OVERFLOWED] += l->table.overflowed;
     l->table.overflowed = 0;
 }
@@ -145,6 +169,8 @@ settle(struct aft_learner *l, const struct aft_example *x)
         const struct aft_example_item *item = &x->items[i];
         afti_health_settled(l, item);
         uint32_t arm = afti_arms_of(&l->arms, item->arm_id, true, x->timestamp_ms);
+        if (arm != AFT_NOWHERE)
+            l->arms.v[arm].settled++;
         for (uint32_t j = 0; j < item->components_n && arm != AFT_NOWHERE; j++)
             if (aft_same(item->components[j].kind, AFT_LITERAL("click")))
                 l->arms.v[arm].clicks += item->components[j].micro / AFT_MICRO;
@@ -171,6 +197,8 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
     if (x->items_n > AFT_SHOWN_MAX)
         return AFT_FAIL(e, AFT_E_LIMIT, "an example of %u items: at most %u", x->items_n,
                         AFT_SHOWN_MAX);
+    if (l->parts)
+        return aft_learner_sum(l, 0, x, e); /* NOLINT(misc-no-recursion): a part has none */
     if (x->fire_ms > l->counts[AFTI_EVENT_TIME])
         l->counts[AFTI_EVENT_TIME] = x->fire_ms;
     afti_forget(l);
@@ -180,7 +208,8 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
     case AFT_OPEN:
         if (!context(l, x))
             return AFT_OK;
-        afti_progressive(l, x);
+        if (!l->part)
+            afti_progressive(l, x);
         for (uint32_t i = 0; i < x->items_n; i++)
             open_item(l, x, &x->items[i]);
         return AFT_OK;

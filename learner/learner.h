@@ -23,6 +23,8 @@ enum aft_ensemble {
     AFT_ENSEMBLE_COVER
 };
 
+enum { AFT_SHARDS_MAX = 64 };
+
 struct aft_learner_settings {
     struct aft_policy_settings policy;
     enum aft_reduction reduction;
@@ -30,7 +32,9 @@ struct aft_learner_settings {
     bool forecast; /* of the reward still to come */
     enum aft_ensemble ensemble;
     uint32_t members; /* of an ensemble */
-    double psi;       /* cover's bonus */
+    uint32_t
+        shards; /* how many share the work: sums by partition (sums.c); 0: one learner, example by example */
+    double psi; /* cover's bonus */
     double weight_cap, lambda;
     double rate;          /* vw's learning rate */
     double memory;        /* bayes-full: half is forgotten in so many examples; 0: nothing is */
@@ -55,6 +59,21 @@ void aft_learner_free(struct aft_learner *l);
  * Candidates that are known (base/event.h) are read once; the results are the same. All numbers that a learner is given come from one
  * who numbers: one roster, or the caller. */
 enum aft_err aft_learner_learn(struct aft_learner *l, const struct aft_example *x,
+                               struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- shares: learner.shards > 0 and a model that is a sum (else aft_learner_sums is false, and these are not for it). Each partition's
+ * examples are summed by themselves; at the end of a round the sums are merged by partition number. So the model is a function of the
+ * partitions' examples and the rounds, whoever summed which partition. Nothing is judged before it is learned: no progressive
+ * estimates, no auto.
+ * aft_learner_sum: the next example of that partition, in the order (fire, seq). Different partitions may be summed by different
+ * threads at a time. aft_learner_merge: the end of a round; no other thread. aft_learner_learn sums into partition 0. */
+bool aft_learner_sums(const struct aft_learner *l);
+enum aft_err aft_learner_sum(struct aft_learner *l, uint32_t partition, const struct aft_example *x,
+                             struct aft_error *e) AFT_MUST_CHECK;
+void aft_learner_merge(struct aft_learner *l);
+/* aft_learner_adopt: the sums of all partitions that `from` has are l's from now on; `from` has none any more. AFT_E_CONFIG: it has other
+ * settings; AFT_E_VALUE: l has sums of such a partition already. Merge then. */
+enum aft_err aft_learner_adopt(struct aft_learner *l, struct aft_learner *from,
                                struct aft_error *e) AFT_MUST_CHECK;
 
 /* aft_learner_digest: BLAKE2b-256 over the whole state. */
@@ -138,6 +157,9 @@ double aft_squared_flow(double f, double y, double a);
 /* ---- rounds: gathers examples of one round from all partitions and gives them in the canonical order.
  * Blocks are checked as they come: epoch, seq, chain hash. AFT_E_GAP and AFT_E_DIVERGENCE name both numbers and the place. */
 struct aft_rounds;
+struct aft_share {
+    uint32_t number, of;
+};
 struct aft_rounds *aft_rounds_new(uint32_t partitions);
 void aft_rounds_free(struct aft_rounds *r);
 /* aft_rounds_seek: partition p goes on at next_seq with that hash (from a snapshot's ends). */
@@ -155,6 +177,13 @@ void aft_rounds_learned(const struct aft_rounds *r, struct aft_end *ends);
 /* aft_rounds_ready: all that these ends name has been read. aft_rounds_learn: learns exactly the examples below them, in
  * order, and forgets them. */
 bool aft_rounds_ready(const struct aft_rounds *r, const struct aft_end *ends, uint32_t n);
+/* aft_rounds_share: of a round that is ready, for a learner of sums: the examples of the partitions p with p mod shares = share. Each share
+ * once, by threads of their own if you like; when all have come back AFT_OK, aft_rounds_merged. aft_rounds_learn does both by itself. */
+enum aft_err aft_rounds_share(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
+                              struct aft_learner *l, const struct aft_share *share,
+                              struct aft_error *e) AFT_MUST_CHECK;
+void aft_rounds_merged(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
+                       struct aft_learner *l);
 enum aft_err aft_rounds_learn(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
                               struct aft_learner *l, struct aft_error *e) AFT_MUST_CHECK;
 

@@ -44,21 +44,25 @@ top_item(const struct aft_example *x)
     return AFT_NOWHERE;
 }
 
+void
+afti_scores(struct aft_learner *l, const struct afti_member *m, const struct aft_example *x,
+            double *score)
+{
+    struct afti_table *t = &l->table;
+    if (t->kind->candidates)
+        t->kind->candidates(t, m, x->candidates, x->candidates_n, score, l->had);
+    else
+        memset(l->had, 0, x->candidates_n * sizeof *l->had);
+}
+
 /* Those that need no terms of their own: a member's scores are added to its side's. */
 static void
 score_plain(struct aft_learner *l, uint32_t side, uint32_t voter, const struct aft_example *x)
 {
-    struct afti_table *t = &l->table;
-    uint32_t n = x->candidates_n;
-    const struct afti_member *m = &l->members[side * l->design.voters + voter];
     double *into = voter ? l->spare : l->score[side];
-    if (!t->kind->candidates) {
-        memset(l->scored, 0, n * sizeof *l->scored);
-        return;
-    }
-    t->kind->candidates(t, m, x->candidates, n, into, l->scored);
-    for (uint32_t i = 0; voter && i < n; i++)
-        if (l->scored[i])
+    afti_scores(l, &l->members[side * l->design.voters + voter], x, into);
+    for (uint32_t i = 0; voter && i < x->candidates_n; i++)
+        if (l->had[i])
             l->score[side][i] += into[i];
 }
 
@@ -78,25 +82,41 @@ score_terms(struct aft_learner *l, const struct aft_candidate *c, uint32_t at)
     return true;
 }
 
+/* The first of the best that are eligible and scored. */
+static uint32_t
+best_of(const struct aft_learner *l, uint32_t side, const struct aft_example *x)
+{
+    const double *score = l->score[side];
+    const struct aft_candidate *c = x->candidates;
+    uint32_t top = AFT_NOWHERE, n = x->candidates_n, i = 0;
+    while (i < n && (c[i].mask.p || !l->scored[i]))
+        i++;
+    for (double best = i < n ? score[top = i] : 0; i < n; i++)
+        if (score[i] > best && !c[i].mask.p && l->scored[i]) {
+            top = i;
+            best = score[i];
+        }
+    return top;
+}
+
 /* Each side's greedy arm, into l->top[]; false: there was nothing to compare. */
 static bool
 greedy(struct aft_learner *l, const struct aft_example *x)
 {
     const struct afti_design *d = &l->design;
-    l->top[0] = l->top[1] = AFT_NOWHERE;
     l->table.kind->context(&l->table, false);
     for (uint32_t side = 0; side < d->sides; side++)
         for (uint32_t j = 0; j < d->voters; j++)
             score_plain(l, side, j, x);
-    for (uint32_t i = 0; i < x->candidates_n; i++) {
-        const struct aft_candidate *c = &x->candidates[i];
-        if (c->mask.p)
-            continue;
-        l->scored[i] = l->scored[i] || score_terms(l, c, i);
-        for (uint32_t side = 0; l->scored[i] && side < d->sides; side++)
-            if (l->top[side] == AFT_NOWHERE || l->score[side][i] > l->score[side][l->top[side]])
-                l->top[side] = i;
+    memcpy(l->scored, l->had, x->candidates_n * sizeof *l->scored);
+    const bool *from = l->scored, *end = from + x->candidates_n, *at;
+    for (; from < end && (at = memchr(from, false, (size_t)(end - from))); from = at + 1) {
+        uint32_t i = (uint32_t)(at - l->scored);
+        if (!x->candidates[i].mask.p)
+            l->scored[i] = score_terms(l, &x->candidates[i], i);
     }
+    l->top[0] = best_of(l, 0, x);
+    l->top[1] = d->sides > 1 ? best_of(l, 1, x) : AFT_NOWHERE;
     return l->top[0] != AFT_NOWHERE;
 }
 

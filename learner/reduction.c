@@ -23,12 +23,19 @@
 
 static const double cover_epsilon = 0.05;
 
+/* Of equal ids equal: length and last byte, compared as one. */
+static inline uint64_t
+tag_of(struct aft_bytes id)
+{
+    return id.n ? (uint64_t)id.n << 8 | id.p[id.n - 1] : 0;
+}
+
 uint32_t
 afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item)
 {
-    uint64_t tag = aft_id_tag(item->arm_id);
+    uint64_t tag = tag_of(item->arm_id);
     for (uint32_t i = 0; i < x->candidates_n; i++)
-        if (aft_id_tag(x->candidates[i].arm_id) == tag &&
+        if (tag_of(x->candidates[i].arm_id) == tag &&
             aft_same(x->candidates[i].arm_id, item->arm_id))
             return i;
     return AFT_NOWHERE;
@@ -112,6 +119,7 @@ struct task { /* of one item */
     const struct afti_weight *w;
     double age, now, before; /* labels */
     bool revise;
+    bool predicted; /* learner.regressed[] holds what the regressor says of the candidates */
 };
 
 static void
@@ -186,25 +194,35 @@ share(const struct picks *p, uint32_t voters, uint32_t below, uint32_t candidate
     return (double)n / voters;
 }
 
+/* Each voter's best of the arms that are left: by its scores of all candidates that are known, made at once, and of the others. */
+static void
+pick_best(const struct task *t, struct picks *p, uint32_t voter)
+{
+    struct aft_learner *l = t->l;
+    const struct afti_member *m = &l->members[voter];
+    bool many = t->x->candidates_n > AFT_CANDIDATES_MAX;
+    if (!many)
+        afti_scores(l, m, t->x, l->spare);
+    p->best[voter] = AFT_NOWHERE;
+    for (uint32_t i = 0; i < t->x->candidates_n; i++) {
+        bool had = !many && l->had[i];
+        if (!left(t, i) || (!had && !take(t, i, false)))
+            continue;
+        double s = had ? l->spare[i] : l->table.kind->score(&l->table, m);
+        if (p->best[voter] == AFT_NOWHERE || s > p->score[voter]) {
+            p->best[voter] = i;
+            p->score[voter] = s;
+        }
+    }
+}
+
 static void
 pick(const struct task *t, struct picks *p)
 {
-    struct afti_table *table = &t->l->table;
     uint32_t voters = t->l->design.voters;
     double m = t->w->left, n = (double)t->l->counts[AFTI_LEARNED] + 1, one = 1.0 / voters;
     for (uint32_t j = 0; j < voters; j++)
-        p->best[j] = AFT_NOWHERE;
-    for (uint32_t i = 0; i < t->x->candidates_n; i++) {
-        if (!left(t, i) || !take(t, i, false))
-            continue;
-        for (uint32_t j = 0; j < voters; j++) {
-            double s = table->kind->score(table, &t->l->members[j]);
-            if (p->best[j] == AFT_NOWHERE || s > p->score[j]) {
-                p->best[j] = i;
-                p->score[j] = s;
-            }
-        }
-    }
+        pick_best(t, p, j);
     p->least = cover_epsilon / (n > m ? sqrt(n * m) : m);
     p->norm[0] = p->least * m;
     for (uint32_t j = 0; j + 1 < voters; j++) {
@@ -233,7 +251,9 @@ teach_candidate(const struct task *t, const struct picks *p, uint32_t candidate)
     bool made_up = d->reduction == AFT_REDUCTION_IPS || d->reduction == AFT_REDUCTION_DR;
     double by = t->w->side[0] * t->w->left, q = 0;
     if (d->regressor != AFT_NOWHERE)
-        q = l->table.kind->score(&l->table, &l->members[d->regressor]);
+        q = t->predicted && l->had[candidate]
+                ? l->regressed[candidate]
+                : l->table.kind->score(&l->table, &l->members[d->regressor]);
     double dr[2] = {shown ? q + (t->before - q) * by : q, shown ? q + (t->now - q) * by : q};
     double ips[2] = {shown ? t->before * by : 0, shown ? t->now * by : 0};
     const double *first = d->reduction == AFT_REDUCTION_IPS ? ips : dr;
@@ -247,16 +267,36 @@ teach_candidate(const struct task *t, const struct picks *p, uint32_t candidate)
     }
 }
 
+/* The regressor learns after all others, so what it says of the candidates does not change meanwhile. */
 static void
-everything(const struct task *t)
+everything(struct task *t)
 {
+    struct aft_learner *l = t->l;
     struct picks p = {.least = 0};
-    uint32_t shown = t->l->shown[t->item - t->x->items];
-    if (t->l->design.ensemble == AFT_ENSEMBLE_COVER && !t->revise)
+    uint32_t shown = l->shown[t->item - t->x->items], regressor = l->design.regressor;
+    if (l->design.ensemble == AFT_ENSEMBLE_COVER && !t->revise)
         pick(t, &p);
+    t->predicted =
+        regressor != AFT_NOWHERE && !t->revise && t->x->candidates_n <= AFT_CANDIDATES_MAX;
+    if (t->predicted)
+        afti_scores(l, &l->members[regressor], t->x, l->regressed);
     for (uint32_t i = 0; i < t->x->candidates_n; i++)
         if ((t->revise ? i == shown : left(t, i)) && take(t, i, true))
             teach_candidate(t, &p, i);
+}
+
+/* A reward with what is forecast beside it, as a label; not above the largest. */
+static double
+label_top(const struct aft_learner *l)
+{
+    return afti_logistic(l) ? 1 : HUGE_VAL;
+}
+
+static double
+with_more(double micro, double more, double unit, double top)
+{
+    double label = more == 0 ? micro / unit : (micro + more * AFT_MICRO) / unit;
+    return more == 0 || label < top ? label : top;
 }
 
 void
@@ -264,15 +304,22 @@ afti_item_learn(struct aft_learner *l, const struct aft_example *x,
                 const struct aft_example_item *item, const struct afti_weight *w)
 {
     const struct afti_design *d = &l->design;
-    double unit = afti_unit(l) * AFT_MICRO;
-    struct task t = {.l = l,
-                     .x = x,
-                     .item = item,
-                     .w = w,
-                     .age = afti_age(l, x->timestamp_ms),
-                     .now = (double)item->reward_micro / unit,
-                     .before = (double)(item->reward_micro - item->delta_micro) / unit,
-                     .revise = x->phase == AFT_REVISE};
+    double unit = afti_unit(l) * AFT_MICRO, more[2] = {0, 0}, top = label_top(l);
+    if (l->forecast && !l->forecast->exact)
+        afti_forecast_labels(l, x, item, &more[0], &more[1]);
+    struct task t = {
+        .l = l,
+        .x = x,
+        .item = item,
+        .w = w,
+        .age = afti_age(l, x->timestamp_ms),
+        .now = with_more((double)item->reward_micro, more[1], unit, top),
+        .before = with_more((double)(item->reward_micro - item->delta_micro), more[0], unit, top),
+        .revise = x->phase != AFT_OPEN};
+    if (x->phase == AFT_SETTLE && t.now == t.before)
+        return;
+    if (l->forecast && t.revise && aft_model_traits(l->settings.policy.model)->bilinear)
+        t.age *= afti_forecast_pace(l, x->timestamp_ms);
     if (d->everything)
         everything(&t);
     if (d->everything && !take(&t, l->shown[item - x->items], true))

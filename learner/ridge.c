@@ -6,6 +6,8 @@
  * b (Cholesky), so that rounding does not pile up. revise: b += h d x, theta += inv(A) x h d: once all credit is in, the model
  * is the one
  * that had waited for it (to rounding), since A never saw the reward.
+ * A is read seldom, so x waits in a queue for QUEUE more of its block: then A is read and written once for all of them, element by
+ * element in the order of learning (the same bits), and inv(A) has the nearest cache to itself.
  * Invariants: I1 a block's stride is that of its weights; I2 inv(A) is symmetric, bit for bit.
  */
 #include <math.h>
@@ -13,7 +15,13 @@
 
 #include "learner/inner.h"
 
-enum { REFACTOR = 4096 };
+enum { REFACTOR = 4096, QUEUE = 16 };
+
+struct aft_ridge_queue { /* of one block */
+    uint32_t n, block, d, stride;
+    double h[QUEUE];
+    double x[QUEUE * AFT_LINEAR_COLUMNS]; /* stride apart, dense */
+};
 
 void
 aft_ridge_deinit(struct aft_ridge *r)
@@ -23,7 +31,8 @@ aft_ridge_deinit(struct aft_ridge *r)
         free(r->blocks[i].b);
     }
     free(r->blocks);
-    *r = (struct aft_ridge){.member = r->member};
+    free(r->queue);
+    *r = (struct aft_ridge){.member = r->member, .sums = r->sums};
 }
 
 /* The stride of the weights' block changed: A and b follow; what is new is the prior's. */
@@ -43,12 +52,73 @@ follow(struct aft_ridge_block *b, uint32_t stride, double lambda)
         memcpy(v, b->b, b->stride * sizeof *v);
     free(b->a);
     free(b->b);
-    *b = (struct aft_ridge_block){a, v, stride, b->updates};
+    *b = (struct aft_ridge_block){a, v, stride, b->changed, b->updates};
+}
+
+/* A += h x x' for all x of the queue, eight columns of a row at a time. */
+AFT_WIDE static void
+add_queue(const struct aft_ridge_queue *q, double *a)
+{
+    double f[QUEUE];
+    const uint32_t n = q->n, stride = q->stride;
+    for (uint32_t i = 0; i < q->d; i++) {
+        double *row = a + (size_t)i * stride;
+        for (uint32_t k = 0; k < n; k++)
+            f[k] = q->h[k] * q->x[(size_t)k * stride + i];
+        for (uint32_t j = 0; j <= i; j += 8) { /* what lies beyond the diagonal is not used */
+            const double *x = q->x + j;
+            aft_wide low, high, v;
+            memcpy(&low, row + j, sizeof low);
+            memcpy(&high, row + j + 4, sizeof high);
+            for (uint32_t k = 0; k < n; k++, x += stride) {
+                memcpy(&v, x, sizeof v);
+                low += f[k] * v;
+                memcpy(&v, x + 4, sizeof v);
+                high += f[k] * v;
+            }
+            memcpy(row + j, &low, sizeof low);
+            memcpy(row + j + 4, &high, sizeof high);
+        }
+    }
+}
+
+void
+aft_ridge_settle(const struct aft_ridge *r)
+{
+    struct aft_ridge_queue *q = r->queue;
+    if (!q || q->n == 0)
+        return;
+    add_queue(q, r->blocks[q->block].a);
+    q->n = 0;
+}
+
+/* x waits for the others; d: the block's columns. */
+static void
+enqueue(struct aft_ridge *r, uint32_t block, const struct aft_sparse *x, uint32_t d, double h)
+{
+    uint32_t stride = r->blocks[block].stride;
+    if (!r->queue) {
+        r->queue = calloc(1, sizeof *r->queue);
+        AFT_ASSERT(r->queue);
+    }
+    struct aft_ridge_queue *q = r->queue;
+    if (q->n == QUEUE || (q->n && q->block != block))
+        aft_ridge_settle(r);
+    AFT_INVARIANT(I1, q->n == 0 || q->stride == stride);
+    double *row = q->x + (size_t)q->n * stride;
+    memset(row, 0, stride * sizeof *row);
+    for (uint32_t i = 0; i < x->n; i++)
+        row[x->column[i]] = x->value[i];
+    q->block = block;
+    q->d = d;
+    q->stride = stride;
+    q->h[q->n++] = h;
 }
 
 void
 aft_ridge_match(struct aft_ridge *r, const struct aft_linear *m)
 {
+    aft_ridge_settle(r);
     if (m->blocks_n > r->cap) {
         r->cap = m->blocks_cap;
         r->blocks = realloc(r->blocks, r->cap * sizeof *r->blocks);
@@ -57,7 +127,7 @@ aft_ridge_match(struct aft_ridge *r, const struct aft_linear *m)
     while (r->n < m->blocks_n)
         r->blocks[r->n++] = (struct aft_ridge_block){0};
     for (uint32_t i = 0; i < r->n; i++)
-        follow(&r->blocks[i], aft_linear_block(m, i, r->member)->stride, m->lambda);
+        follow(&r->blocks[i], aft_linear_block(m, i, r->member)->stride, r->sums ? 0 : m->lambda);
 }
 
 /* L L' = A, then inv(L) in place, then inv(A) = inv(L)' inv(L). A >= lambda I, so a pivot below lambda is rounding. */
@@ -92,8 +162,8 @@ invert_lower(double *f, uint32_t d, uint32_t stride)
     }
 }
 
-static void
-refactor(struct aft_linear_block *w, const struct aft_ridge_block *b, double lambda)
+void
+afti_ridge_refactor(struct aft_linear_block *w, const struct aft_ridge_block *b, double lambda)
 {
     uint32_t d = w->d, s = w->stride;
     double *f = malloc((size_t)s * s * sizeof *f);
@@ -131,11 +201,17 @@ afti_ridge_moments(struct aft_ridge_block *b, const double *dense, uint32_t d, d
 }
 
 static void
-add_moments(struct aft_ridge *r, struct aft_ridge_block *b, const struct aft_sparse *x, uint32_t d,
-            double h, double reward)
+add_moments(struct aft_ridge *r, uint32_t block, const struct aft_sparse *x, uint32_t d, double h,
+            double reward)
 {
+    struct aft_ridge_block *b = &r->blocks[block];
     for (uint32_t i = 0; i < x->n; i++)
         b->b[x->column[i]] += h * x->value[i] * reward;
+    if (x->n >= d / 2 && !r->sums) {
+        enqueue(r, block, x, d, h);
+        return;
+    }
+    aft_ridge_settle(r);
     if (x->n >= d / 2) {
         memset(r->dense, 0, b->stride * sizeof *r->dense);
         for (uint32_t i = 0; i < x->n; i++)
@@ -172,6 +248,12 @@ aft_ridge_learn(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
     struct aft_ridge_block *b = &r->blocks[block];
     double v = 0;
     AFT_INVARIANT(I1, block < r->n && w->stride == b->stride);
+    if (r->sums) {
+        add_moments(r, block, x, w->d, weight, reward);
+        b->updates++;
+        b->changed = true;
+        return;
+    }
     aft_linear_apply(w, x, r->y);
     for (uint32_t i = 0; i < x->n; i++)
         v += x->value[i] * r->y[x->column[i]];
@@ -182,9 +264,11 @@ aft_ridge_learn(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
     for (uint32_t i = 0; i < w->d; i++)
         r->y[i] *= sqrt(gain);
     afti_ridge_shrink(w->cov, r->y, w->d, w->stride);
-    add_moments(r, b, x, w->d, weight, reward);
-    if (++b->updates % REFACTOR == 0)
-        refactor(w, b, m->lambda);
+    add_moments(r, block, x, w->d, weight, reward);
+    if (++b->updates % REFACTOR != 0)
+        return;
+    aft_ridge_settle(r);
+    afti_ridge_refactor(w, b, m->lambda);
 }
 
 void
@@ -195,8 +279,10 @@ aft_ridge_revise(struct aft_ridge *r, struct aft_linear *m, uint32_t block,
     struct aft_ridge_block *b = &r->blocks[block];
     double step = weight * delta;
     AFT_INVARIANT(I1, block < r->n && w->stride == b->stride);
-    aft_linear_apply(w, x, r->y);
-    for (uint32_t i = 0; i < w->d; i++)
+    b->changed = r->sums;
+    if (!r->sums)
+        aft_linear_apply(w, x, r->y);
+    for (uint32_t i = 0; i < w->d && !r->sums; i++)
         w->theta[i] += step * r->y[i];
     for (uint32_t i = 0; i < x->n; i++)
         b->b[x->column[i]] += step * x->value[i];
@@ -263,13 +349,14 @@ afti_ridge_forget(struct afti_table *t, struct afti_member *m, double keep)
             row[i] = w->lambda + keep * (row[i] - w->lambda);
             b->b[i] *= keep;
         }
-        refactor(v, b, w->lambda);
+        afti_ridge_refactor(v, b, w->lambda);
     }
 }
 
 void
 afti_ridge_encode(const struct afti_table *t, const struct afti_member *m, struct aft_buffer *out)
 {
+    aft_ridge_settle(&m->ridge);
     aft_put_le32(out, m->ridge.n);
     for (uint32_t k = 0; k < m->ridge.n; k++) {
         const struct aft_ridge_block *b = &m->ridge.blocks[k];

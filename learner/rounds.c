@@ -255,23 +255,33 @@ before(const struct place *a, const struct place *b)
     return a->partition != b->partition ? a->partition < b->partition : a->entry < b->entry;
 }
 
-/* Bottom-up merge sort into r->order. */
+/* Bottom-up merge sort into *order. */
 static void
-sort(struct aft_rounds *r, size_t n)
+sort(struct place **order, struct place **spare, size_t n)
 {
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t low = 0; low < n; low += 2 * width) {
             size_t middle = low + width < n ? low + width : n;
             size_t high = low + 2 * width < n ? low + 2 * width : n, i = low, j = middle;
             for (size_t k = low; k < high; k++)
-                r->spare[k] = i < middle && (j == high || !before(&r->order[j], &r->order[i]))
-                                  ? r->order[i++]
-                                  : r->order[j++];
+                (*spare)[k] = i < middle && (j == high || !before(&(*order)[j], &(*order)[i]))
+                                  ? (*order)[i++]
+                                  : (*order)[j++];
         }
-        struct place *swap = r->order;
-        r->order = r->spare;
-        r->spare = swap;
+        struct place *swap = *order;
+        *order = *spare;
+        *spare = swap;
     }
+}
+
+/* The entries of a partition that belong to the round. */
+static size_t
+collect_one(const struct partition *p, const struct aft_end *end, struct place *out)
+{
+    size_t n = 0;
+    for (size_t k = p->first; k < p->n && p->entries[k].seq < (uint64_t)end->next_seq; k++)
+        out[n++] = (struct place){p->entries[k].fire_ms, (uint32_t)end->partition, k};
+    return n;
 }
 
 static size_t
@@ -284,14 +294,10 @@ collect(struct aft_rounds *r, const struct aft_end *ends, uint32_t n)
         r->spare = realloc(r->spare, r->order_cap * sizeof *r->spare);
         AFT_ASSERT(r->order && r->spare);
     }
-    for (uint32_t i = 0; i < n; i++) {
-        const struct partition *p = &r->partitions[ends[i].partition];
-        for (size_t k = p->first; k < p->n && p->entries[k].seq < (uint64_t)ends[i].next_seq; k++)
-            r->order[count++] =
-                (struct place){p->entries[k].fire_ms, (uint32_t)ends[i].partition, k};
-    }
+    for (uint32_t i = 0; i < n; i++)
+        count += collect_one(&r->partitions[ends[i].partition], &ends[i], r->order + count);
     AFT_ASSERT(count <= total);
-    sort(r, count);
+    sort(&r->order, &r->spare, count);
     return count;
 }
 
@@ -316,13 +322,70 @@ forget(struct partition *p, const struct aft_end *end)
     }
 }
 
-enum aft_err
-aft_rounds_learn(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
-                 struct aft_learner *l, struct aft_error *e)
+/* ---- a learner of sums: partition by partition, each in its own order (fire, seq) */
+struct share { /* one sharer's; nothing of it is another's */
+    const struct aft_rounds *r;
+    struct aft_learner *l;
+    struct aft_arena arena;
+    struct aft_roster *roster;
+    struct place *order, *spare;
+    size_t cap;
+};
+
+static enum aft_err
+share_one(struct share *s, const struct aft_end *end, struct aft_error *e)
 {
-    if (!aft_rounds_ready(r, ends, n))
-        return AFT_FAIL(e, AFT_E_AGAIN, "the examples of the round have not all been read yet");
-    size_t count = collect(r, ends, n);
+    const struct partition *p = &s->r->partitions[end->partition];
+    if (p->n - p->first > s->cap) {
+        s->cap = p->n - p->first;
+        s->order = realloc(s->order, s->cap * sizeof *s->order);
+        s->spare = realloc(s->spare, s->cap * sizeof *s->spare);
+        AFT_ASSERT(s->order && s->spare);
+    }
+    size_t n = collect_one(p, end, s->order);
+    sort(&s->order, &s->spare, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct entry *x = &p->entries[s->order[i].entry];
+        struct aft_reader in = aft_reader((struct aft_bytes){p->bytes.p + x->at, x->n});
+        struct aft_example example;
+        aft_arena_reset(&s->arena);
+        AFT_TRY(aft_decode_example_by(s->roster, &in, &s->arena, &example, e));
+        AFT_TRY(aft_learner_sum(s->l, (uint32_t)end->partition, &example, e));
+    }
+    return AFT_OK;
+}
+
+enum aft_err
+aft_rounds_share(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
+                 struct aft_learner *l, const struct aft_share *share, struct aft_error *e)
+{
+    struct share s = {.r = r, .l = l, .roster = aft_roster_new(ROSTER_MAX)};
+    enum aft_err err = AFT_OK;
+    AFT_ASSERT(share->number < share->of && aft_learner_sums(l));
+    aft_arena_init(&s.arena, ARENA_MAX);
+    for (uint32_t i = 0; i < n && err == AFT_OK; i++)
+        if ((uint32_t)ends[i].partition % share->of == share->number)
+            err = share_one(&s, &ends[i], e);
+    aft_arena_deinit(&s.arena);
+    aft_roster_free(s.roster);
+    free(s.order);
+    free(s.spare);
+    return err;
+}
+
+void
+aft_rounds_merged(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
+                  struct aft_learner *l)
+{
+    aft_learner_merge(l);
+    for (uint32_t i = 0; i < n; i++)
+        forget(&r->partitions[ends[i].partition], &ends[i]);
+    afti_health_round(l);
+}
+
+static enum aft_err
+learn_all(struct aft_rounds *r, size_t count, struct aft_learner *l, struct aft_error *e)
+{
     for (size_t i = 0; i < count; i++) {
         const struct partition *p = &r->partitions[r->order[i].partition];
         const struct entry *x = &p->entries[r->order[i].entry];
@@ -332,6 +395,22 @@ aft_rounds_learn(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
         AFT_TRY(aft_decode_example_by(r->roster, &in, &r->arena, &example, e));
         AFT_TRY(aft_learner_learn(l, &example, e));
     }
+    return AFT_OK;
+}
+
+enum aft_err
+aft_rounds_learn(struct aft_rounds *r, const struct aft_end *ends, uint32_t n,
+                 struct aft_learner *l, struct aft_error *e)
+{
+    const struct aft_share all = {0, 1};
+    if (!aft_rounds_ready(r, ends, n))
+        return AFT_FAIL(e, AFT_E_AGAIN, "the examples of the round have not all been read yet");
+    if (aft_learner_sums(l)) {
+        AFT_TRY(aft_rounds_share(r, ends, n, l, &all, e));
+        aft_rounds_merged(r, ends, n, l);
+        return AFT_OK;
+    }
+    AFT_TRY(learn_all(r, collect(r, ends, n), l, e));
     for (uint32_t i = 0; i < n; i++)
         forget(&r->partitions[ends[i].partition], &ends[i]);
     afti_health_round(l);

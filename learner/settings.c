@@ -62,13 +62,14 @@ set_choice(struct aft_learner_settings *s, const char *key, const char *value, b
 }
 
 static enum aft_err
-set_members(struct aft_learner_settings *s, const char *key, const char *value, struct aft_error *e)
+set_whole(const char *key, const char *value, double least, double most, uint32_t *out,
+          struct aft_error *e)
 {
     double v = 0;
-    AFT_TRY(aft_set_number(key, value, 1, MEMBERS_MAX, &v, e));
+    AFT_TRY(aft_set_number(key, value, least, most, &v, e));
     if (v != (double)(uint32_t)v)
         return AFT_FAIL(e, AFT_E_CONFIG, "%s=%.60s: must be a whole number", key, value);
-    s->members = (uint32_t)v;
+    *out = (uint32_t)v;
     return AFT_OK;
 }
 
@@ -91,7 +92,9 @@ aft_learner_set(struct aft_learner_settings *s, const char *key, const char *val
         return AFT_OK;
     *known = true;
     if (strcmp(key, "learner.members") == 0)
-        return set_members(s, key, value, e);
+        return set_whole(key, value, 1, MEMBERS_MAX, &s->members, e);
+    if (strcmp(key, "learner.shards") == 0)
+        return set_whole(key, value, 0, AFT_SHARDS_MAX, &s->shards, e);
     if (strcmp(key, "learner.psi") == 0)
         return aft_set_number(key, value, 0, 1e3, &s->psi, e);
     if (strcmp(key, "learner.weight.cap") == 0)
@@ -173,6 +176,8 @@ merge_one(void *ctx, const char *key, const char *value)
     }
     m->each(m->ctx, key, value);
     if (strcmp(key, "learner.scope") == 0) {
+        if (d.sums) /* however many share the work */
+            m->each(m->ctx, "learner.sums", "partition");
         own_number(m, "learner.weight.cap", m->s->weight_cap);
         m->each(m->ctx, "learner.weighting", weighting_of(&d));
     }

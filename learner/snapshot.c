@@ -14,7 +14,7 @@
 #include "learner/inner.h"
 
 enum { PART_DATA = AFT_PART_BYTES_MAX - 4096, SETTINGS = 192 };
-enum { ARM_BYTES = 42, ARMS_BYTES = 640 << 10 }; /* of an arm beside its id, at most; of all */
+enum { ARM_BYTES = 62, ARMS_BYTES = 640 << 10 }; /* of an arm beside its id, at most; of all */
 
 static void
 planes(const struct aft_learner *l, struct aft_image plane[2])
@@ -23,6 +23,8 @@ planes(const struct aft_learner *l, struct aft_image plane[2])
     aft_image_reset(&plane[1]);
     for (uint32_t i = 0; l->table.kind->variances && i < l->members_n; i++)
         l->table.kind->variances(&l->table, &l->members[i]);
+    if (aft_features_identity(&l->table.terms.plan))
+        afti_grid_constant(&l->table);
     aft_weights_image(&l->table.weights, &plane[0]);
     afti_state_encode(l, &plane[1]);
 }
@@ -54,11 +56,16 @@ aft_learner_publishable(const struct aft_learner *l)
 }
 
 /* ---- what was published */
-static struct aft_arm_status
-status_of(const struct afti_arm *a)
+struct aft_arm_status
+afti_arm_status(const struct afti_arm *a)
 {
-    return (struct aft_arm_status){a->id, a->exposures, a->clicks, a->reward_micro,
-                                   a->first_seen_ms};
+    return (struct aft_arm_status){.arm_id = a->id,
+                                   .exposures = a->exposures,
+                                   .clicks = a->clicks,
+                                   .reward_micro = a->reward_micro,
+                                   .first_seen_ms = a->first_seen_ms,
+                                   .settled = a->settled,
+                                   .last_seen_ms = a->last_seen_ms};
 }
 
 void
@@ -70,7 +77,7 @@ afti_published_take(const struct aft_learner *l, struct afti_published *out)
     out->arms = realloc(out->arms, (out->arms_n + 1) * sizeof *out->arms);
     AFT_ASSERT(out->arms);
     for (uint32_t i = 0; i < out->arms_n; i++)
-        out->arms[i] = status_of(&l->arms.v[i]);
+        out->arms[i] = afti_arm_status(&l->arms.v[i]);
     out->there = true;
 }
 
@@ -205,7 +212,8 @@ static bool
 unchanged(const struct aft_arm_status *a, const struct aft_arm_status *b)
 {
     return a->exposures == b->exposures && a->clicks == b->clicks &&
-           a->reward_micro == b->reward_micro && a->first_seen_ms == b->first_seen_ms;
+           a->reward_micro == b->reward_micro && a->first_seen_ms == b->first_seen_ms &&
+           a->settled == b->settled && a->last_seen_ms == b->last_seen_ms;
 }
 
 /* The arms, in the order in which they were seen first, while there is room in a record; of a delta those that changed. */
@@ -217,7 +225,7 @@ list_arms(const struct publication *p, struct aft_arm_status *out)
     uint32_t n = 0;
     size_t bytes = 0;
     for (uint32_t i = 0; i < p->l->arms.index.n && bytes < ARMS_BYTES; i++) {
-        struct aft_arm_status a = status_of(&p->l->arms.v[i]);
+        struct aft_arm_status a = afti_arm_status(&p->l->arms.v[i]);
         bytes += a.arm_id.n + ARM_BYTES;
         if (full || i >= before->arms_n || !unchanged(&a, &before->arms[i]))
             out[n++] = a;

@@ -1,5 +1,6 @@
 /* table.c - what the members of a learner share: the terms of the example at hand, the weights, their places. One thread.
  * A feature can be learned where it is finite and at most 1e6: else declare buckets for it, or scale it. */
+#include <float.h>
 #include <math.h>
 
 #include "learner/inner.h"
@@ -17,7 +18,8 @@ afti_table_init(struct afti_table *t, const struct aft_learner_settings *s, uint
     aft_features_plan_init(&t->terms.plan, &s->policy);
     t->terms.plain = aft_features_plain(&t->terms.plan, !bilinear);
     t->terms.crosses = !bilinear;
-    t->terms.identity = s->policy.scope == AFT_SCOPE_SHARED;
+    t->terms.before.zeros = bilinear && !s->policy.interactions_n;
+    t->terms.identity = bilinear || s->policy.scope == AFT_SCOPE_SHARED;
     aft_weights_init(&t->weights, s->policy.model, members);
     aft_linear_init(&t->weights.linear, s->lambda, members);
     aft_bilinear_init(&t->weights.bilinear, s->policy.bits, members);
@@ -40,30 +42,50 @@ remember(struct afti_terms *s, struct aft_features f)
     for (uint32_t i = 0; usual && i < s->plan.sides_n; i++)
         usual = !s->context.side[i];
     for (uint32_t i = 0; usual && i < f.n; i++) {
-        usual = s->context.v[i].number && aft_name_words(f.v[i].name, &b->low[i], &b->high[i]);
-        b->length[i] = f.v[i].name.n;
+        struct aft_bytes name = f.v[i].name;
+        usual = s->context.v[i].number && name.n && name.n <= AFT_NAME_BYTES;
+        b->length[i] = usual ? (uint8_t)name.n : 0;
+        memcpy(b->name[i], name.p, b->length[i]);
     }
     b->n = usual ? f.n : 0;
     b->slot = -1;
+}
+
+/* Whether that is the name of n bytes (1 .. AFT_NAME_BYTES) at kept: from both ends, in words. */
+static inline bool
+same_name(const uint8_t *kept, size_t n, struct aft_bytes name)
+{
+    const uint8_t *p = name.p;
+    if (name.n != n)
+        return false;
+    if (n < 4)
+        return p[0] == kept[0] && p[n / 2] == kept[n / 2] && p[n - 1] == kept[n - 1];
+    if (n < 8)
+        return aft_load_le32(p) == aft_load_le32(kept) &&
+               aft_load_le32(p + n - 4) == aft_load_le32(kept + n - 4);
+    return aft_load_le64(p) == aft_load_le64(kept) &&
+           aft_load_le64(p + n - 8) == aft_load_le64(kept + n - 8);
 }
 
 /* The same names again: their values into s->context. False: it must be encoded. */
 static bool
 repeats(struct afti_terms *s, struct aft_features f)
 {
-    const struct afti_before *b = &s->before;
+    struct afti_before *b = &s->before;
+    double top = 0;
     if (b->n == 0 || f.n != b->n)
         return false;
     for (uint32_t i = 0; i < f.n; i++) {
         const struct aft_feature *x = &f.v[i];
-        uint64_t low, high;
-        if (x->type != AFT_FEATURE_NUMBER || x->name.n != b->length[i] ||
-            !aft_name_words(x->name, &low, &high) || ((low ^ b->low[i]) | (high ^ b->high[i])))
+        if (x->type != AFT_FEATURE_NUMBER || !same_name(b->name[i], b->length[i], x->name))
             return false;
-        if (x->number == 0 || x->number - x->number != 0)
+        double size = fabs(x->number);
+        if (!(size <= DBL_MAX) || (size == 0 && !b->zeros))
             return false;
+        top = size > top ? size : top;
         s->context.v[i].value = x->number;
     }
+    b->top = top;
     return true;
 }
 
@@ -85,16 +107,22 @@ afti_take_context(struct afti_table *t, struct aft_features f)
 
 /* terms.shared for a slot: the constant, the context, the slot, pairs. */
 static void
-share(struct afti_terms *s, int32_t slot)
+share(struct afti_table *t, int32_t slot)
 {
+    struct afti_terms *s = &t->terms;
     struct afti_before *b = &s->before;
+    s->slot_good = true;
     if (b->n && b->again && b->slot == slot) {
         for (uint32_t i = 0; i < b->n; i++)
             s->shared[i + 1].value = s->context.v[i].value;
+        s->slot_good = b->top <= largest;
         return;
     }
+    t->grid.placed = false;
     s->shared_n = aft_terms_shared(&s->plan, &s->context, slot, s->shared);
     b->slot = s->plan.settings.interactions_n ? -1 : slot;
+    for (uint32_t i = 0; i < s->shared_n; i++)
+        s->slot_good = s->slot_good && fabs(s->shared[i].value) <= largest;
 }
 
 bool
@@ -103,12 +131,9 @@ afti_take_slot(struct afti_table *t, int32_t slot)
     struct afti_terms *s = &t->terms;
     if (slot >= 0 && s->slot == slot)
         return s->slot_good;
-    share(s, slot);
+    share(t, slot);
     s->slot = slot;
-    s->slot_good = true;
     t->grid.ready = false;
-    for (uint32_t i = 0; i < s->shared_n; i++)
-        s->slot_good = s->slot_good && fabs(s->shared[i].value) <= largest;
     return s->slot_good;
 }
 
@@ -135,6 +160,5 @@ afti_take_candidate(struct afti_table *t, const struct aft_candidate *c, int32_t
         return afti_take_arm(t, c->arm_id, c->features, slot);
     t->known = t->catalogue.terms[c->known];
     t->terms.own_n = e->own_n;
-    memcpy(t->terms.own, t->known->own, e->own_n * sizeof *t->terms.own);
     return true;
 }

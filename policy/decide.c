@@ -75,18 +75,25 @@ draw_plain(struct aft_scratch *s, uint32_t n, const struct aft_design *design, s
             aft_pl_marginal(s->w, s->rest, n, d->slate[d->marginals], d->marginals);
 }
 
+static struct afti_sequence
+sequence_of(const struct aft_policy_settings *set, const struct aft_scratch *s, uint32_t n,
+            double epsilon)
+{
+    return (struct afti_sequence){.w = s->w,
+                                  .topic = s->topic,
+                                  .wanted = s->wanted,
+                                  .n = n,
+                                  .epsilon = epsilon,
+                                  .repeat = set->diversity,
+                                  .uncovered = set->coverage_factor};
+}
+
 static void
 draw_diverse(const struct aft_policy_settings *set, struct aft_scratch *s, uint32_t n,
              const struct aft_design *design, struct drawn *d)
 {
     aft_pl_weights(s->log_w, n, 0, s->w);
-    struct afti_sequence q = {.w = s->w,
-                              .topic = s->topic,
-                              .wanted = s->wanted,
-                              .n = n,
-                              .epsilon = design->epsilon,
-                              .repeat = set->diversity,
-                              .uncovered = set->coverage_factor};
+    struct afti_sequence q = sequence_of(set, s, n, design->epsilon);
     afti_sequence_draw(&q, s->index, aft_hash64(design->key, 0), d->k, d->slate);
     afti_sequence_conditionals(&q, d->slate, d->k, d->p);
     d->marginals = afti_sequence_marginals(&q, d->slate, d->k, d->marginal);
@@ -163,5 +170,45 @@ aft_decide(const struct aft_model *m, struct aft_scratch *s, const struct aft_re
                                ? AFT_PROPENSITY_EXACT_GIVEN_DRAWS
                                : AFT_PROPENSITY_EXACT;
     out->log_weights = s->out;
+    return AFT_OK;
+}
+
+/* Where slate[l] stands among the eligible, which are in ascending order. */
+static bool
+positions_of(const struct aft_scratch *s, uint32_t n, const uint32_t *slate, uint32_t k,
+             uint32_t *out)
+{
+    for (uint32_t l = 0; l < k; l++) {
+        uint32_t i = 0;
+        while (i < n && s->index[i] != slate[l])
+            i++;
+        if (i == n)
+            return false;
+        out[l] = i;
+    }
+    return true;
+}
+
+enum aft_err
+aft_shadow(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+           const uint32_t *slate, uint32_t n, double *p, struct aft_error *e)
+{
+    const struct aft_policy_settings *set = &m->plan.settings;
+    uint32_t all = 0, at[AFT_SLATE_MAX];
+    bool uniform = m->uniform || m->law.uniform;
+    AFT_TRY(eligible(s, r, &all, e));
+    if (n < 1 || n > AFT_SLATE_MAX || !positions_of(s, all, slate, n, at))
+        return AFT_FAIL(e, AFT_E_VALUE, "a slate of %u that is not among the eligible", n);
+    AFT_TRY(weigh(m, s, r, all, n, uniform, e));
+    double epsilon = uniform ? 0 : afti_floor_of(m, all);
+    if (uniform || !afti_diverse(set)) {
+        aft_pl_weights(s->log_w, all, epsilon, s->w);
+        aft_pl_conditionals(s->w, all, at, n, p);
+        return AFT_OK;
+    }
+    afti_topics(m, s, r, all);
+    aft_pl_weights(s->log_w, all, 0, s->w);
+    struct afti_sequence q = sequence_of(set, s, all, epsilon);
+    afti_sequence_conditionals(&q, at, n, p);
     return AFT_OK;
 }

@@ -145,9 +145,17 @@ aft_arm_known(struct aft_known ids[AFT_IDS], struct aft_bytes id)
 }
 
 bool
+aft_features_identity(const struct aft_features_plan *p)
+{
+    return p->settings.scope == AFT_SCOPE_PER_ARM && aft_model_traits(p->settings.model)->bilinear;
+}
+
+bool
 aft_features_plain(const struct aft_features_plan *p, bool crosses)
 {
     uint32_t n = p->settings.interactions_n;
+    if (aft_features_identity(p))
+        return false;
     for (uint32_t i = 0; i < n && !crosses; i++)
         if (p->left[i] == AFT_SIDE_ARM && p->right[i] == AFT_SIDE_ARM)
             return false;
@@ -315,6 +323,10 @@ aft_terms_own(const struct aft_features_plan *p, const struct aft_encoded *conte
               struct aft_term *out)
 {
     uint32_t first = with_identity ? 0 : 1, n = arm->n - first;
+    if (aft_features_identity(p)) {
+        out[0] = arm->v[0];
+        return 1;
+    }
     memcpy(out, arm->v + first, n * sizeof *out);
     for (uint32_t i = 0; i < p->settings.interactions_n; i++) {
         if (!with_identity && (p->left[i] == AFT_SIDE_ARM || p->right[i] == AFT_SIDE_ARM))

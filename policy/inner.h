@@ -7,6 +7,7 @@
  *   plain.c, quadratic.c  fast ways to the same scores
  *   score.c     a model's view of a request -> means, variances   law.c   those -> log-weights, by the policy
  *   tally.c     values -> shares, Thompson    inside.c, sequence.c   what is done inside the draw
+ *   arm_stats.c what a snapshot knows of its arms, as features
  *   decide.c    all of it for one decision
  */
 #ifndef AFT_POLICY_INNER_H
@@ -24,8 +25,16 @@ struct afti_law {
     bool uniform; /* every decision, whatever the model says */
 };
 
+/* arm_stats.c: what a snapshot knows of its arms, by features.arm.stats: bit i asks for the i-th of the names. */
+enum { AFTI_ARM_STATS = AFT_ARM_STATS_MAX };
+struct afti_arm_stats;
+const char *afti_arm_stat_name(uint32_t i);
+struct afti_arm_stats *afti_arm_stats_new(const struct aft_manifest *f);
+void afti_arm_stats_free(struct afti_arm_stats *s);
+
 struct aft_model {
     struct aft_features_plan plan;
+    struct afti_arm_stats *arm_stats; /* or NULL: nobody asked */
     bool uniform;
     struct afti_law law;
     int64_t round;
@@ -51,6 +60,9 @@ enum aft_err afti_set_buckets(struct aft_policy_settings *s, const char *key, co
                               const char *value, struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_set_topics(struct aft_policy_settings *s, const char *key, const char *value,
                              struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_set_arm_stats(struct aft_policy_settings *s, const char *key, const char *value,
+                                struct aft_error *e) AFT_MUST_CHECK;
+void afti_print_arm_stats(const struct aft_policy_settings *s, char *out, size_t size);
 void afti_print_interactions(const struct aft_policy_settings *s, char *out, size_t size);
 void afti_print_edges(const struct aft_buckets *b, char *out, size_t size);
 void afti_print_topics(const struct aft_policy_settings *s, char *out, size_t size);

@@ -102,9 +102,11 @@ grow(struct aft_linear_block *b, double lambda, uint32_t d)
     if (d > b->stride) {
         uint32_t want = b->stride ? 2 * b->stride : 16;
         uint32_t stride = want < d ? d + (8 - d % 8) % 8 : want;
-        double *cov = calloc((size_t)stride * stride, sizeof *cov);
+        size_t size = (size_t)stride * stride * sizeof(double); /* a row is whole lines of memory */
+        double *cov = aligned_alloc(64, size);
         double *theta = calloc(stride, sizeof *theta);
         AFT_ASSERT(cov && theta);
+        memset(cov, 0, size);
         for (uint32_t i = 0; i < stride; i++)
             if (i < b->stride)
                 memcpy(cov + (size_t)i * stride, b->cov + (size_t)i * b->stride,

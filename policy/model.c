@@ -37,6 +37,7 @@ aft_model_free(struct aft_model *m)
         return;
     aft_weights_deinit(&m->weights);
     free(m->forms);
+    afti_arm_stats_free(m->arm_stats);
     free(m);
 }
 
@@ -110,6 +111,8 @@ aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out, struct 
         return err;
     }
     m->identity = f->manifest.set_digest;
+    if (settings.arm_stats)
+        m->arm_stats = afti_arm_stats_new(&f->manifest);
     afti_forms_make(m);
     *out = m;
     return AFT_OK;

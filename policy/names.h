@@ -117,6 +117,8 @@ enum aft_err aft_encode_arm_known(const struct aft_features_plan *p,
                                   struct aft_features f, struct aft_encoded *out,
                                   struct aft_error *e) AFT_MUST_CHECK;
 
+/* aft_features_identity: learner.scope=per_arm of a bilinear model: an arm is its identity alone, with weights of its own for the context. */
+bool aft_features_identity(const struct aft_features_plan *p);
 /* aft_features_plain: with this plan an arm's own terms are its identity and its features alone, unless a feature's name has a
  * side (then aft_walk_* 's coefficient must refuse it). */
 bool aft_features_plain(const struct aft_features_plan *p, bool crosses);

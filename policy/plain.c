@@ -166,8 +166,10 @@ lay_values(const struct aft_model *m, struct aft_scratch *s, const struct aft_re
         c->square = malloc(c->value_cap * sizeof *c->square);
         AFT_ASSERT(c->value && c->square);
     }
-    memset(c->value, 0, size * sizeof *c->value);
-    memset(c->square, 0, size * sizeof *c->square);
+    if (size > 0) { /* arms that are known by their identity alone have no values */
+        memset(c->value, 0, size * sizeof *c->value);
+        memset(c->square, 0, size * sizeof *c->square);
+    }
     for (uint32_t i = 0; i < c->n; i++) {
         uint32_t n = 0, at = 0;
         AFT_ASSERT(terms_of(m, s, r, i, &n));

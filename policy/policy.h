@@ -57,7 +57,8 @@ struct aft_named_number { /* of an arm, of a device */
     double value;
 };
 struct aft_policy_settings {
-    uint32_t bits; /* features.bits */
+    uint32_t bits;      /* features.bits */
+    uint32_t arm_stats; /* features.arm.stats: which, arm_stats.c */
     struct aft_interaction interactions[AFT_INTERACTIONS_MAX];
     uint32_t interactions_n;
     struct aft_buckets buckets[AFT_BUCKETS_MAX];
@@ -109,6 +110,13 @@ struct aft_bytes
 aft_model_snapshot_id(const struct aft_model *m); /* hex digest, or absent for the uniform one */
 int64_t aft_model_round(const struct aft_model *m);
 
+/* aft_model_arm_stats: what the model's snapshot knows of an arm at that time (Unix, ms), as the features that features.arm.stats names
+ * (arm_stats.c: arm.ctr, ...), at most AFT_ARM_STATS_MAX; returns how many: 0 where nobody asked, and of the uniform model. Names are
+ * static. Whoever decides puts them beside the arm's own features, before the decision, and logs them with it. Any thread. */
+enum { AFT_ARM_STATS_MAX = 5 };
+uint32_t aft_model_arm_stats(const struct aft_model *m, struct aft_bytes arm_id, int64_t time_ms,
+                             struct aft_feature out[AFT_ARM_STATS_MAX]);
+
 /* aft_model_load: what a set serves (policy/snapshot.h) -> a model. AFT_E_AGAIN: nothing yet. */
 enum aft_err aft_model_load(const struct aft_snapshot_set *s, struct aft_model **out,
                             struct aft_error *e) AFT_MUST_CHECK;
@@ -155,6 +163,12 @@ void aft_scratch_free(struct aft_scratch *s);
  * (no eligible candidate, k out of range, a non-finite feature). out->log_weights lives until the scratch is used again. */
 enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
                         const struct aft_request *r, struct aft_decision *out,
+                        struct aft_error *e) AFT_MUST_CHECK;
+
+/* aft_shadow: what this model would have made of a slate that something else chose: p[l] is its probability of slate[l] (indices into the
+ * request's candidates, all eligible), given those above. As aft_decide; r->k changes nothing, the key only Thompson's draws. */
+enum aft_err aft_shadow(const struct aft_model *m, struct aft_scratch *s,
+                        const struct aft_request *r, const uint32_t *slate, uint32_t n, double *p,
                         struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- the parts, for the learner and for off-policy evaluation: the same code that serves */

@@ -106,7 +106,7 @@ set_count(const char *key, const char *value, double high, uint32_t *out, struct
 }
 
 /* ---- the table */
-enum type { BITS, MODEL, NUMBER, COUNT_OF, WORD, NAME, INTERACTIONS, TOPICS };
+enum type { BITS, ARM_STATS, MODEL, NUMBER, COUNT_OF, WORD, NAME, INTERACTIONS, TOPICS };
 static const struct row {
     const char *key;
     enum type type;
@@ -117,6 +117,7 @@ static const struct row {
 } table[] = {
 #define AT(field) offsetof(struct aft_policy_settings, field)
 #define WORDS(field, list) WORD, COUNT(list), AT(field), 0, 0, list
+    {"features.arm.stats", ARM_STATS, 0, 0, 0, 0, NULL},
     {"features.bits", BITS, 0, AT(bits), 8, 24, NULL},
     {"features.interactions", INTERACTIONS, 0, 0, 0, 0, NULL},
     {"learner.model", MODEL, 0, AT(model), 0, 0, NULL},
@@ -208,6 +209,8 @@ set_typed(struct aft_policy_settings *s, const struct row *r, const char *value,
         return AFT_OK;
     case NAME:
         return set_name(r->key, value, at, e);
+    case ARM_STATS:
+        return afti_set_arm_stats(s, r->key, value, e);
     case INTERACTIONS:
         return afti_set_interactions(s, value, e);
     case TOPICS:
@@ -262,6 +265,9 @@ print_typed(const struct aft_policy_settings *s, const struct row *r, char *out,
         return;
     case NAME:
         snprintf(out, size, "%s", at);
+        return;
+    case ARM_STATS:
+        afti_print_arm_stats(s, out, size);
         return;
     case INTERACTIONS:
         afti_print_interactions(s, out, size);

@@ -1,6 +1,7 @@
 /* settings_lists.c - the settings that are lists of names or families of keys: text <-> settings. Pure. Any thread.
  *
  *   "days_since_enrol*topic, device*format"  ->  interactions        "7,14,30,60"  ->  edges of a bucketed number
+ *   "arm.ctr, arm.age_days"  ->  which statistics of arms are features
  *   "retirement, health"  ->  topics                                 policy.slots.web=3  ->  a named number
  * Invariant: I1 a family's members are sorted by name; an empty value takes a member back.
  */
@@ -57,6 +58,47 @@ afti_set_interactions(struct aft_policy_settings *s, const char *value, struct a
     memcpy(s->interactions, found, sizeof found);
     s->interactions_n = n;
     return AFT_OK;
+}
+
+/* ---- "arm.ctr, arm.age_days": a set of names */
+static bool
+take_stat(const char **p, uint32_t *wanted)
+{
+    char name[64];
+    if (!take_name(p, name) || **p == '*')
+        return false;
+    for (uint32_t i = 0; i < AFTI_ARM_STATS; i++)
+        if (strcmp(name, afti_arm_stat_name(i)) == 0) {
+            *wanted |= 1u << i;
+            return true;
+        }
+    return false;
+}
+
+enum aft_err
+afti_set_arm_stats(struct aft_policy_settings *s, const char *key, const char *value,
+                   struct aft_error *e)
+{
+    uint32_t wanted = 0;
+    for (const char *p = skip_spaces(value); *p; p = skip_spaces(*p ? p + 1 : p))
+        if (!take_stat(&p, &wanted))
+            return AFT_FAIL(e, AFT_E_CONFIG,
+                            "%s=%.60s: must be a list of arm.age_days, arm.ctr, arm.exposures, "
+                            "arm.unseen_days, arm.uplift, or empty",
+                            key, value);
+    s->arm_stats = wanted;
+    return AFT_OK;
+}
+
+void
+afti_print_arm_stats(const struct aft_policy_settings *s, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (uint32_t i = 0; i < AFTI_ARM_STATS; i++)
+        if (s->arm_stats >> i & 1)
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "",
+                                     afti_arm_stat_name(i));
 }
 
 static enum aft_err

@@ -5,9 +5,18 @@
  */
 #include "state/ids.h"
 
-#include <stdlib.h>
+#include "state/pages_linux.h"
 
-enum { CAP_MIN = 16, LINE_BYTES = 64 };
+enum { CAP_MIN = 16 };
+
+/* roomy: the slots of which `n` are 70 %, so that a few more do not make it sweep. */
+static uint32_t
+roomy(uint64_t n)
+{
+    uint64_t want = (n * 100 / 70 + CAP_MIN) & ~(uint64_t)(AFT_IDS_LINE - 1);
+    AFT_ASSERT(want <= UINT32_MAX / 2);
+    return (uint32_t)want;
+}
 
 /* cap_for: what a shard of `kept` numbers gets when it had `cap` slots: the same, or so many that 55 % are used. */
 static uint32_t
@@ -26,20 +35,12 @@ full(uint32_t used, uint32_t cap)
     return (uint64_t)(used + 1) * 4 > (uint64_t)cap * 3;
 }
 
-static void *
-zeroed(size_t n, size_t size)
-{
-    void *p = aligned_alloc(LINE_BYTES, n * size);
-    AFT_ASSERT(p != NULL && n * size % LINE_BYTES == 0);
-    return memset(p, 0, n * size);
-}
-
 /* ---- ids */
 void
 aft_ids_deinit(struct aft_ids *t)
 {
     for (int i = 0; i < AFT_IDS_SHARDS; i++)
-        free(t->shard[i].slots);
+        afti_pages_give(t->shard[i].slots, t->shard[i].cap * sizeof *t->shard[i].slots);
     *t = (struct aft_ids){0};
 }
 
@@ -62,20 +63,35 @@ ids_sweep(struct aft_ids *t, struct aft_ids_shard *s, uint64_t floor, uint64_t t
     for (uint32_t i = 0; i < old.cap; i++)
         kept += old.slots[i] != 0 && aft_widen((uint32_t)old.slots[i], tail) >= floor;
     s->cap = cap_for(kept, old.cap);
-    s->slots = zeroed(s->cap, sizeof *s->slots);
+    s->slots = afti_pages_take(s->cap * sizeof *s->slots);
     s->used = 0;
     t->slots += s->cap;
     t->slots -= old.cap;
     for (uint32_t i = 0; i < old.cap; i++)
         if (old.slots[i] != 0 && aft_widen((uint32_t)old.slots[i], tail) >= floor)
             ids_insert(s, old.slots[i]);
-    free(old.slots);
+    afti_pages_give(old.slots, old.cap * sizeof *old.slots);
+}
+
+void
+aft_ids_room(struct aft_ids *t, uint64_t n)
+{
+    uint64_t each = n / AFT_IDS_SHARDS, spread = 0;
+    while (spread * spread < 16 * each) /* four standard deviations of a shard's share */
+        spread++;
+    for (int i = 0; n && i < AFT_IDS_SHARDS; i++) {
+        struct aft_ids_shard *s = &t->shard[i];
+        AFT_ASSERT(s->cap == 0);
+        s->cap = roomy(each + spread);
+        s->slots = afti_pages_take(s->cap * sizeof *s->slots);
+        t->slots += s->cap;
+    }
 }
 
 void
 aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor)
 {
-    struct aft_ids_shard *s = &t->shard[hash >> 56];
+    struct aft_ids_shard *s = &t->shard[hash >> AFT_IDS_SHIFT];
     if (full(s->used, s->cap))
         ids_sweep(t, s, floor, number);
     ids_insert(s, (uint64_t)aft_ids_tag(hash) << 32 | (uint32_t)number);
@@ -86,7 +102,7 @@ void
 aft_users_deinit(struct aft_users *t)
 {
     for (int i = 0; i < AFT_IDS_SHARDS; i++)
-        free(t->shard[i].slots);
+        afti_pages_give(t->shard[i].slots, t->shard[i].cap * sizeof *t->shard[i].slots);
     *t = (struct aft_users){0};
 }
 
@@ -108,7 +124,7 @@ users_sweep(struct aft_users *t, struct aft_users_shard *s, uint64_t floor, uint
     for (uint32_t i = 0; i < old.cap; i++)
         kept += old.slots[i].low != 0 && aft_widen(old.slots[i].newest, tail) >= floor;
     s->cap = cap_for(kept, old.cap);
-    s->slots = zeroed(s->cap, sizeof *s->slots);
+    s->slots = afti_pages_take(s->cap * sizeof *s->slots);
     s->used = kept;
     t->slots += s->cap;
     t->slots -= old.cap;
@@ -117,14 +133,14 @@ users_sweep(struct aft_users *t, struct aft_users_shard *s, uint64_t floor, uint
         if (u->low != 0 && aft_widen(u->newest, tail) >= floor)
             *users_find(s, (struct aft_hash128){u->low, u->high}) = *u;
     }
-    free(old.slots);
+    afti_pages_give(old.slots, old.cap * sizeof *old.slots);
 }
 
 bool
 aft_users_put(struct aft_users *t, struct aft_hash128 user, uint64_t number, uint64_t floor,
               uint64_t *before)
 {
-    struct aft_users_shard *s = &t->shard[user.low >> 56];
+    struct aft_users_shard *s = &t->shard[user.low >> AFT_IDS_SHIFT];
     AFT_ASSERT(user.low != 0);
     if (full(s->used, s->cap))
         users_sweep(t, s, floor, number);
@@ -140,7 +156,7 @@ aft_users_put(struct aft_users *t, struct aft_hash128 user, uint64_t number, uin
 bool
 aft_users_newest(const struct aft_users *t, struct aft_hash128 user, uint32_t *low)
 {
-    const struct aft_users_shard *s = &t->shard[user.low >> 56];
+    const struct aft_users_shard *s = &t->shard[user.low >> AFT_IDS_SHIFT];
     if (!s->cap)
         return false;
     const struct aft_users_slot *u = users_find(s, user);

@@ -1,12 +1,13 @@
-/* ids.h - numbers found by the hash of an id; newest numbers found by the hash of a user. In shards, so that growing never pauses.
+/* ids.h - numbers found by the hash of an id; newest numbers found by the hash of a user. In shards, so that growing pauses briefly.
  *
  * aft_ids     8 bytes a slot: 31 bits of the hash and the low 32 bits of a number. Whoever looks up compares the full id at that number.
  *             Nothing is taken out: a number below the owner's floor is gone, and its slot is swept when its shard is full.
  * aft_users   16 bytes a slot: 96 bits of the hash and the low 32 bits of the user's newest number. A user whose newest is gone is swept.
  *
  * A table is SHARDS arrays, chosen by the top bits of the hash; each is swept, or made a little larger, by itself: the longest pause is
- * 1 / SHARDS of the table. Slots stand in lines of the cache's size; a line's home is the hash scaled to the number of lines, so that a
- * sweep reads and writes in one direction. What does not fit goes to the next line: a look-up costs one line, nearly always.
+ * 1 / SHARDS of the table. They are few, so that each is large enough for large pages (pages_linux.h) where that matters.
+ * Slots stand in lines of the cache's size; a line's home is the hash scaled to the number of lines, so that a sweep reads and writes
+ * in one direction. What does not fit goes to the next line: a look-up costs one line, nearly always.
  * Between 55 and 75 % of the slots are used: 11 to 15 bytes an id, 21 to 29 a user.
  * Numbers in a table span less than 2^32; they are widened by `tail`, one past the greatest. One thread.
  */
@@ -15,7 +16,12 @@
 
 #include "base/base.h"
 
-enum { AFT_IDS_SHARDS = 256, AFT_IDS_LINE = 8, AFT_USERS_LINE = 4 }; /* slots of 64 bytes */
+enum {
+    AFT_IDS_SHARDS = 8,
+    AFT_IDS_SHIFT = 61,
+    AFT_IDS_LINE = 8,
+    AFT_USERS_LINE = 4
+}; /* slots of 64 bytes */
 
 /* aft_widen: the 64-bit number below `tail` whose low 32 bits are given; right while the range is below 2^32. */
 static inline uint64_t
@@ -34,6 +40,8 @@ struct aft_ids {
 };
 
 void aft_ids_deinit(struct aft_ids *t);
+/* aft_ids_room: an empty table that n numbers to come fit into, without being made larger. */
+void aft_ids_room(struct aft_ids *t, uint64_t n);
 /* aft_ids_put: numbers from floor to tail - 1 are not gone. */
 void aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor);
 static inline size_t
@@ -61,7 +69,7 @@ struct aft_ids_probe {
 static inline struct aft_ids_probe
 aft_ids_probe(const struct aft_ids *t, uint64_t hash)
 {
-    const struct aft_ids_shard *s = &t->shard[hash >> 56];
+    const struct aft_ids_shard *s = &t->shard[hash >> AFT_IDS_SHIFT];
     uint32_t tag = aft_ids_tag(hash);
     return (struct aft_ids_probe){s->slots, s->cap, aft_ids_home(tag, s->cap), tag};
 }
@@ -111,12 +119,12 @@ aft_users_home(uint64_t hash_low, uint32_t cap)
 }
 
 /* Hints to the cache. Macros: gcc takes a function that does nothing but hint for one that does nothing. */
-#define AFT_IDS_EXPECT(t, hash)                     \
-    AFT_SLOT_EXPECT((t)->shard[(hash) >> 56].slots, \
-                    aft_ids_home(aft_ids_tag(hash), (t)->shard[(hash) >> 56].cap))
-#define AFT_USERS_EXPECT(t, hash)                   \
-    AFT_SLOT_EXPECT((t)->shard[(hash) >> 56].slots, \
-                    aft_users_home(hash, (t)->shard[(hash) >> 56].cap))
+#define AFT_IDS_EXPECT(t, hash)                                \
+    AFT_SLOT_EXPECT((t)->shard[(hash) >> AFT_IDS_SHIFT].slots, \
+                    aft_ids_home(aft_ids_tag(hash), (t)->shard[(hash) >> AFT_IDS_SHIFT].cap))
+#define AFT_USERS_EXPECT(t, hash)                              \
+    AFT_SLOT_EXPECT((t)->shard[(hash) >> AFT_IDS_SHIFT].slots, \
+                    aft_users_home(hash, (t)->shard[(hash) >> AFT_IDS_SHIFT].cap))
 /* By number: an empty shard has no slots, and nothing may be added to no pointer. */
 #define AFT_SLOT_EXPECT(slots, i) \
     __builtin_prefetch((const void *)((uintptr_t)(slots) + (i) * sizeof *(slots)))

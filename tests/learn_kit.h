@@ -84,6 +84,7 @@ kit_open(struct kit_world *w, const struct aft_model *m)
                             .key = aft_text(w->id)};
     if (aft_decide(m ? m : w->uniform, w->scratch, &r, &d, &e) != AFT_OK)
         fail_msg("%s", e.message);
+    AFT_ASSERT(d.n <= KIT_SLOTS);
     for (uint32_t l = 0; l < d.n; l++) {
         uint32_t arm = d.slots[l].candidate;
         double p = kit_chance(w, arm) * (double[]){1, 0.7, 0.5}[l];

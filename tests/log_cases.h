@@ -108,6 +108,8 @@ log_read(struct aft_log *l, const char *topic, int32_t partition, int64_t from,
     bool at_end = false;
     time_t deadline = time(NULL) + LOG_PATIENCE_S;
     LOG_OK(l->ops->reader_open(l, topic, partition, from, &r, &e));
+    if (l->ops->with_headers)
+        l->ops->with_headers(r);
     while (!at_end) {
         LOG_OK(l->ops->read(r, in, 64, 100, &n, &at_end, &e));
         for (uint32_t i = 0; i < n; i++)

@@ -262,11 +262,50 @@ afti_put_candidates(struct aft_buffer *b, const struct aft_candidate *v, uint32_
 }
 
 /* ---- the design */
+static enum aft_err
+shadow(struct afti_in *in, struct aft_design *out)
+{
+    struct afti_list l = {.max = AFT_SHOWN_MAX, .size = sizeof(double)};
+    bool has;
+    uint32_t more;
+    AFT_TRY(afti_null(in, "design.shadow", &has));
+    if (!has)
+        return AFT_OK;
+    AFT_TRY(afti_id(in, "design.shadow.snapshot", &out->shadow));
+    AFT_TRY(afti_block(in, "design.shadow.propensities", &l, &more));
+    while (more) {
+        for (; more; more--) {
+            double *p = (double *)l.v + l.n++;
+            AFT_TRY(afti_double(in, "design.shadow.propensities", p));
+            if (!(*p >= 0 && *p <= 1))
+                return afti_wrong(in, "design.shadow.propensities", "is not in [0, 1]");
+        }
+        AFT_TRY(afti_block(in, "design.shadow.propensities", &l, &more));
+    }
+    out->shadow_p = l.v;
+    out->shadow_n = l.n;
+    return AFT_OK;
+}
+
+static enum aft_err
+design_anew(struct afti_in *in, const struct aft_design *v, struct aft_bytes *raw)
+{
+    struct aft_buffer b;
+    AFT_TRY(scratch(in, "design", raw->p, &b));
+    const uint8_t *place = b.p;
+    afti_put_design(&b, true, v);
+    AFT_INVARIANT(I3, b.p == place);
+    *raw = aft_buffer_bytes(&b);
+    return AFT_OK;
+}
+
 enum aft_err
 afti_design(struct afti_in *in, bool *has, struct aft_design *out, struct aft_bytes *raw)
 {
     const uint8_t *from = in->r.p;
+    bool plain = in->plain;
     *out = (struct aft_design){0};
+    in->plain = true;
     AFT_TRY(afti_null(in, "design", has));
     if (*has) {
         AFT_TRY(afti_id(in, "design.kind", &out->kind));
@@ -274,8 +313,14 @@ afti_design(struct afti_in *in, bool *has, struct aft_design *out, struct aft_by
         AFT_TRY(afti_double(in, "design.epsilon", &out->epsilon));
         AFT_TRY(afti_int(in, "design.k", &out->k));
         AFT_TRY(afti_maybe_text(in, "design.key", AFT_TEXT_BYTES_MAX, &out->key));
+        AFT_TRY(afti_maybe_probability(in, "design.pass", AFT_PROPENSITY_EXACT, &out->has_pass,
+                                       &out->pass));
+        AFT_TRY(shadow(in, out));
     }
     *raw = (struct aft_bytes){from, (size_t)(in->r.p - from)};
+    if (!in->plain)
+        AFT_TRY(design_anew(in, out, raw));
+    in->plain = in->plain && plain;
     return AFT_OK;
 }
 
@@ -290,6 +335,16 @@ afti_put_design(struct aft_buffer *b, bool has, const struct aft_design *v)
     aft_put_double(b, v->epsilon);
     aft_put_long(b, v->k);
     afti_put_maybe(b, v->key);
+    aft_put_long(b, v->has_pass);
+    if (v->has_pass)
+        aft_put_double(b, v->pass);
+    afti_put_maybe(b, v->shadow);
+    if (!v->shadow.p)
+        return;
+    afti_put_count(b, v->shadow_n);
+    for (uint32_t i = 0; i < v->shadow_n; i++)
+        aft_put_double(b, v->shadow_p[i]);
+    afti_put_end(b);
 }
 
 /* ---- what an item was shown with */

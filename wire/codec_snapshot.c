@@ -46,7 +46,9 @@ get_arm(struct afti_in *in, struct aft_arm_status *v)
     AFT_TRY(afti_long(in, "manifest.arms.exposures", &v->exposures));
     AFT_TRY(afti_long(in, "manifest.arms.clicks", &v->clicks));
     AFT_TRY(afti_long(in, "manifest.arms.reward_micro", &v->reward_micro));
-    return afti_long(in, "manifest.arms.first_seen", &v->first_seen_ms);
+    AFT_TRY(afti_long(in, "manifest.arms.first_seen", &v->first_seen_ms));
+    AFT_TRY(afti_long(in, "manifest.arms.settled", &v->settled));
+    return afti_long(in, "manifest.arms.last_seen", &v->last_seen_ms);
 }
 
 static enum aft_err
@@ -214,6 +216,8 @@ put_arms(struct aft_buffer *b, const struct aft_arm_status *v, uint32_t n)
         aft_put_long(b, v[i].clicks);
         aft_put_long(b, v[i].reward_micro);
         aft_put_long(b, v[i].first_seen_ms);
+        aft_put_long(b, v[i].settled);
+        aft_put_long(b, v[i].last_seen_ms);
     }
     afti_put_end(b);
 }

@@ -84,6 +84,22 @@ walk_candidates(struct aft_reader *r)
     return walk_long(r, &end) && end == 0;
 }
 
+static bool
+walk_design(struct aft_reader *r)
+{
+    int64_t branch, n = 0, end = 0;
+    struct aft_bytes text;
+    if (!walk_long(r, &branch) || branch == 0)
+        return branch == 0;
+    if (!walk_text(r, &text) || !walk_raw(r, 16) || !walk_long(r, &n) || !walk_maybe(r, &text) ||
+        !walk_long(r, &branch) || !walk_raw(r, branch ? 8 : 0) || !walk_long(r, &branch))
+        return false;
+    if (branch == 0)
+        return true;
+    return walk_text(r, &text) && walk_long(r, &n) && n >= 0 && n <= (int64_t)AFT_SHOWN_MAX &&
+           walk_raw(r, 8 * (size_t)n) && (n == 0 || walk_long(r, &end)) && end == 0;
+}
+
 /* ---- writing, into what was reserved */
 static inline uint8_t *
 write_long(uint8_t *p, int64_t v)
@@ -220,7 +236,7 @@ aft_glance_impression(struct aft_bytes impression, struct aft_glance *out)
             !walk_long(&r, &kind) || !walk_raw(&r, kind ? 8 : 0) || !walk_maybe(&r, &text) ||
             !walk_features(&r))
             return false;
-    return out->slate_n == 0 || (walk_long(&r, &n) && n == 0);
+    return (out->slate_n == 0 || (walk_long(&r, &n) && n == 0)) && walk_design(&r);
 }
 
 static size_t
@@ -241,9 +257,10 @@ aft_splice_example(struct aft_buffer *b, struct aft_bytes impression, const stru
     uint8_t *start = aft_reserve(b, room), *p = head(&r, s, start);
     if (p)
         p = items(&r, s, p);
-    if (!p)
+    const uint8_t *from = r.p;
+    if (!p || !walk_design(&r))
         return false;
-    p = write_raw(p, r.p, r.end);
+    p = write_raw(p, from, r.end);
     AFT_INVARIANT(I2, (size_t)(p - start) <= room);
     b->n += (size_t)(p - start);
     return true;

@@ -95,7 +95,7 @@ struct aft_setting {
 };
 struct aft_arm_status {
     struct aft_bytes arm_id;
-    int64_t exposures, clicks, reward_micro, first_seen_ms;
+    int64_t exposures, clicks, reward_micro, first_seen_ms, settled, last_seen_ms;
 };
 struct aft_named_sum {
     struct aft_bytes name;

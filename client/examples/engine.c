@@ -11,7 +11,7 @@
 
 #include "client/examples/engine.h"
 
-enum { KAFKA_MAX = 32, FLUSH_MS = 30000 };
+enum { KAFKA_MAX = 32, FLUSH_MS = 30000, HISTORY_BYTES = 64 << 20 };
 static const char usage[] =
     "usage: engine --catalogue FILE --user-key FILE --kafka HOST:PORT [--OPTION VALUE]...\n"
     "  --catalogue FILE     the messages (messages.json)\n"
@@ -21,7 +21,10 @@ static const char usage[] =
     "  --snapshots, --impressions, --outcomes TOPIC\n"
     "  --snapshot-file FILE the last good model: to start from when no broker answers\n"
     "  --caps FILE          what users saw this month: read at the start, written at the end\n"
+    "  --history FILE       what users saw and did, as features: likewise\n"
     "  --undelivered FILE   what could not be delivered is kept here\n"
+    "  --spill FILE         what the queue has no room for waits here, over a restart too; without "
+    "it: 503\n"
     "  --baseline SHARE     of the users, decided at random: 0.1\n"
     "  --set NAME=VALUE     a property of librdkafka's; as often as needed\n";
 
@@ -57,6 +60,8 @@ take_option(struct options *o, const char *name, char *value)
                  {"--outcomes", &o->client.outcomes_topic},
                  {"--snapshot-file", &o->client.snapshot_file},
                  {"--caps", &o->caps},
+                 {"--history", &o->client.history_file},
+                 {"--spill", &o->client.spill_file},
                  {"--undelivered", &o->undelivered}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(name, texts[i].name) == 0) {
@@ -220,7 +225,8 @@ main(int argc, char **argv)
     if (!take_options(&o, argc, argv))
         return 2;
     o.client.properties = o.properties;
-    o.client.queue_ms = 50; /* a browser waits: full means 503, soon */
+    o.client.queue_ms = 50;                 /* a browser waits: full means 503, soon */
+    o.client.history_bytes = HISTORY_BYTES; /* what users saw lately, as features */
     o.client.on_failure = keep;
     struct kept kept = {.path = o.undelivered};
     pthread_mutex_init(&kept.lock, NULL);

@@ -1,14 +1,14 @@
 /* bench_forecast.c - rewards that come late: what is known how early, in the simulated world.
  *
  * Participants enrol over sixty days and come back for ninety; a uniform policy shows them messages; outcomes come from seconds to a
- * fortnight later. `aftertouch join` makes examples of that. Three ridge learners take them in order:
+ * fortnight later. `aftertouch join` makes examples of that. Three learners take them in order:
  *   forecast   learner.forecast=on          zero   what is missing counts as zero, until it comes
  *   wait       an impression is learned when it settles, with all of its reward
  * Every second day each scores the same probes (decisions taken from all over the run). A line of CSV a look: day, then for each
  * learner the root of the mean square of (score - score of the model that has seen everything settle), over the standard deviation
  * of that model's scores; then for each the mean score over that model's mean score: 1 is unbiased.
  *
- * usage: bench_forecast PROGRAM FOLDER [PARTICIPANTS = 1500 [SEED = 1]]      PROGRAM: aftertouch; files go to FOLDER
+ * usage: bench_forecast PROGRAM FOLDER [PARTICIPANTS = 1500 [SEED = 1 [MODEL = ridge]]]      PROGRAM: aftertouch; files go to FOLDER
  */
 #include <math.h>
 #include <stdio.h>
@@ -26,6 +26,7 @@ struct look {
 struct bench {
     struct aft_buffer probes[PROBES]; /* OPEN examples */
     uint32_t probes_n, looks_n;
+    bool logistic; /* scores are log-odds */
     struct look *looks;
     struct aft_learner *learners[LEARNERS];
     struct aft_arena arena, probe_arena;
@@ -181,10 +182,10 @@ join(const char *program, const char *folder)
 
 /* ---- learners */
 static struct aft_learner *
-learner(const char *forecast)
+learner(const char *model, const char *forecast)
 {
-    static const char *const keys[][2] = {{"learner.model", "ridge"},
-                                          {"learner.weighting", "none"},
+    static const char *const keys[][2] = {{"learner.weighting", "none"},
+                                          {"learner.reward.scale", "1.25"},
                                           {"features.interactions", VISIT_INTERACTIONS},
                                           {"features.buckets.days_since_enrol", "7,21,45"},
                                           {"policy.explore", "softmax"},
@@ -195,6 +196,7 @@ learner(const char *forecast)
     aft_learner_settings_default(&s);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         GO(aft_learner_set(&s, keys[i][0], keys[i][1], &known, e));
+    GO(aft_learner_set(&s, "learner.model", model, &known, e));
     GO(aft_learner_set(&s, "learner.forecast", forecast, &known, e));
     GO(aft_learner_new(&s, &l, e));
     return l;
@@ -208,7 +210,7 @@ to_set(void *ctx, struct aft_bytes key, struct aft_bytes body, struct aft_error 
     return aft_snapshot_set_add(ctx, body, &whole, e);
 }
 
-/* With a temperature of 1 a log-weight is the score: a ridge's expected reward at the top. */
+/* With a temperature of 1 a log-weight is the score: a ridge's expected reward at the top, or log-odds of it. */
 static double
 score(struct bench *b, const struct aft_model *m, const struct aft_example *x)
 {
@@ -251,6 +253,8 @@ look(struct bench *b, double day)
             aft_arena_reset(&b->probe_arena);
             GO(aft_decode_example(&r, &b->probe_arena, &x, e));
             out->scores[k][i] = score(b, m, &x);
+            if (b->logistic)
+                out->scores[k][i] = aft_logistic(out->scores[k][i]);
         }
         aft_model_free(m);
         aft_snapshot_set_free(set);
@@ -341,20 +345,22 @@ main(int argc, char **argv)
 {
     static struct bench b;
     if (argc < 3) {
-        fputs("usage: bench_forecast PROGRAM FOLDER [PARTICIPANTS [SEED]]\n", stderr);
+        fputs("usage: bench_forecast PROGRAM FOLDER [PARTICIPANTS [SEED [MODEL]]]\n", stderr);
         return 2;
     }
     write_logs(argv[2], argc > 3 ? (uint32_t)atol(argv[3]) : 1500,
                argc > 4 ? strtoull(argv[4], NULL, 0) : 1);
     join(argv[1], argv[2]);
+    const char *model = argc > 5 ? argv[5] : "ridge";
+    b.logistic = strcmp(model, "flow") == 0 || strncmp(model, "bayes", 5) == 0;
     aft_arena_init(&b.arena, 8 << 20);
     aft_arena_init(&b.probe_arena, 8 << 20);
     b.scratch = aft_scratch_new();
     b.looks = calloc(LOOKS, sizeof *b.looks);
     AFT_ASSERT(b.looks);
-    b.learners[FORECAST] = learner("on");
-    b.learners[ZERO] = learner("off");
-    b.learners[WAIT] = learner("off");
+    b.learners[FORECAST] = learner(model, "on");
+    b.learners[ZERO] = learner(model, "off");
+    b.learners[WAIT] = learner(model, "off");
     read_examples(&b, path_of(argv[2], "examples"), take_probe);
     read_examples(&b, path_of(argv[2], "examples"), take_example);
     look(&b, 999);

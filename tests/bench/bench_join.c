@@ -1,8 +1,10 @@
 /* bench_join - the joiner alone: events from memory in, examples out, one core; then what a joiner killed here needs to come back.
  *
- *   bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS [ONLY]]]]]
+ *   bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS [ONLY [DIR]]]]]]
  *       default 400000 40000 40000 30: last touch in 14 days + 1 h, 30 % of the records up to 5 s out of order, disorder 10 s, a commit
- *       each 4 MB; ONLY one run, for a profile: rewarded, all, rocksdb
+ *       each 4 MB; ONLY one run, for a profile: rewarded, all, rocksdb (in DIR, if given, which is left there)
+ *   bench_join recover DIR [TIMES]
+ *       coming back alone, from what `rocksdb DIR` left
  * Seconds are CPU of this thread. Stages: decode+order = take; index+credit = run without examples (emit=rewarded); encode = what run
  * costs more with all examples; commit = cut + commit into memory, or RocksDB (its own threads not counted).
  */
@@ -246,19 +248,21 @@ open_rocksdb(const char *dir)
 }
 
 static void
-recovery(const struct bench *b, const char *dir, uint64_t open)
+recovery(const struct bench *b, const char *dir)
 {
     struct result ignored = {0};
+    struct aft_join_counts counts;
     double from = wall();
     struct aft_store *store = open_rocksdb(dir);
     double store_open = wall() - from;
     from = wall();
     double cpu = seconds();
     struct aft_joiner *j = open_joiner(b, true, store, &ignored);
-    printf("recovery of %llu open impressions  %.3f s index (%.3f s CPU)  %.3f s RocksDB  memory "
+    double took = wall() - from, worked = seconds() - cpu;
+    aft_joiner_counts(j, &counts);
+    printf("recovery of %lld open impressions  %.3f s index (%.3f s CPU)  %.3f s RocksDB  memory "
            "then %.1f MB\n",
-           (unsigned long long)open, wall() - from, seconds() - cpu, store_open,
-           (double)aft_joiner_memory(j) / 1e6);
+           (long long)counts.open, took, worked, store_open, (double)aft_joiner_memory(j) / 1e6);
     aft_joiner_close(j);
     store->ops->close(store);
 }
@@ -294,7 +298,7 @@ report(const struct bench *b, const struct result *lean, const struct result *al
 
 /* only: one run alone, for whoever looks at its profile. */
 static void
-only(const struct bench *b, const char *which, const char *dir)
+only(const struct bench *b, const char *which, const char *dir, bool keep)
 {
     struct result r;
     bool disk = strcmp(which, "rocksdb") == 0;
@@ -309,10 +313,10 @@ only(const struct bench *b, const char *which, const char *dir)
            "%.0f ms\n",
            (unsigned long long)r.open, (double)r.parts.touches / (double)r.open,
            (double)r.disk / (double)r.open, r.stall * 1e3);
-    if (disk) {
-        recovery(b, dir, r.open);
+    if (disk)
+        recovery(b, dir);
+    if (disk && !keep)
         remove_dir(dir);
-    }
 }
 
 static void
@@ -331,22 +335,14 @@ compare(const struct bench *b, const char *dir)
     if (all.hash != disk.hash)
         die("the two stores gave different examples");
     report(b, &lean, &all, &disk);
-    recovery(b, dir, disk.open);
+    recovery(b, dir);
     remove_dir(dir);
 }
 
-int
-main(int argc, char **argv)
+static struct aft_join_config
+rules(void)
 {
-    uint64_t size[] = {400000, 40000, 40000, 30};
-    char dir[300];
-    const char *tmp = getenv("TMPDIR");
-    for (int i = 1; i < argc && i <= 4; i++)
-        size[i - 1] = strtoull(argv[i], NULL, 10);
-    if (!size[0] || !size[1] || !size[2] || !size[3])
-        die("usage: bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS]]]]");
-    struct bench b = {.users = size[2], .days = size[3]};
-    b.config = (struct aft_join_config){
+    return (struct aft_join_config){
         .window_ms = 14 * day_ms,
         .grace_ms = 3600000,
         .open_after_ms = 600000,
@@ -356,10 +352,30 @@ main(int argc, char **argv)
         .open_max = UINT64_C(1) << 30,
         .kinds = {{.name = "key_task_completed", .weight_micro = AFT_MICRO}},
         .kinds_n = 1};
+}
+
+int
+main(int argc, char **argv)
+{
+    uint64_t size[] = {400000, 40000, 40000, 30};
+    char dir[300];
+    const char *tmp = getenv("TMPDIR");
+    struct bench b = {.config = rules()};
+    if (argc > 2 && strcmp(argv[1], "recover") == 0) {
+        for (long n = argc > 3 ? strtol(argv[3], NULL, 10) : 1; n > 0; n--)
+            recovery(&b, argv[2]);
+        return 0;
+    }
+    for (int i = 1; i < argc && i <= 4; i++)
+        size[i - 1] = strtoull(argv[i], NULL, 10);
+    if (!size[0] || !size[1] || !size[2] || !size[3])
+        die("usage: bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS [ONLY [DIR]]]]]]");
+    b.users = size[2];
+    b.days = size[3];
     make_events(&b, size[0], size[1]);
     snprintf(dir, sizeof dir, "%.200s/aft-bench-join-%ld", tmp ? tmp : "/tmp", (long)getpid());
     if (argc > 5)
-        only(&b, argv[5], dir);
+        only(&b, argv[5], argc > 6 ? argv[6] : dir, argc > 6);
     else
         compare(&b, dir);
     for (int i = 0; i < 2; i++) {

@@ -17,7 +17,7 @@
 
 #include "consumer/consumer.h"
 
-enum { PARTITION = 0, FLUSH_MS = 60000, STALLED_S = 60, LOOK_EVERY = 16, DAYS = 30 };
+enum { PARTITION = 0, FLUSH_MS = 60000, STALLED_S = 60, LOOK_EVERY = 64, DAYS = 30 };
 static const int64_t day_ms = 86400000;
 
 static void

@@ -45,10 +45,11 @@ LIBRARIES = [  # header, which files may include it, in words
     (r"jansson\.h", r"_(avro|json)\.[ch]$|^cmd/[^/]*\.c$", "*_avro.c, *_json.c, cmd/"),
     (r"(curl/|microhttpd\.h)", r"_http\.[ch]$", "*_http.c"),
     (r"sodium", r"_sodium\.[ch]$", "*_sodium.c"),
+    (r"sys/mman\.h", r"_linux\.[ch]$", "*_linux.c"),
     (r"xxhash\.h", r"^base/hash\.c$", "base/hash.c"),
 ]
 CORE = ("base", "wire", "state", "attribution", "policy", "learner")
-EDGE = re.compile(r"_(kafka|rocksdb|avro|http|sodium)\.[ch]$")  # files that are named for a library
+EDGE = re.compile(r"_(kafka|rocksdb|avro|http|sodium|linux)\.[ch]$")  # files that are named for a library, or for the system
 PURE_HEADERS = {"inttypes.h", "limits.h", "float.h", "math.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h",
                 "stdio.h", "stdlib.h", "string.h"}
 ALSO = {"base/number.c": {"locale.h"}}
@@ -69,12 +70,12 @@ MAY_CALL = {
 HEAP = {"malloc", "calloc", "realloc", "reallocarray", "free", "aligned_alloc", "posix_memalign", "strdup", "strndup"}
 OWNERS = {  # files that own memory: what they own. It is taken at the start, or grows and is kept; no event takes any of its own
     "base/arena.c": "a batch's life", "base/bytes.c": "buffers",
-    "state/index.c": "the index's rings", "state/ids.c": "the shards of its tables", "state/segment.c": "segments not yet committed, and those read last",
+    "state/index.c": "the index's rings", "state/segment.c": "segments not yet committed, and those read last",
     "state/store_mem.c": "the store in memory", "state/table.c": "hash tables",
     "attribution/joiner.c": "a joiner", "attribution/ledger.c": "the entry at hand", "attribution/order.c": "the reorder buffer",
     "attribution/timers.c": "activations that wait",
     "wire/roster.c": "candidates that were read",
-    "policy/bilinear.c": "a bilinear model", "policy/decide.c": "a thread's scratch", "policy/delta.c": "an image's sections",
+    "policy/arm_stats.c": "what a model knows of arms", "policy/bilinear.c": "a bilinear model", "policy/decide.c": "a thread's scratch", "policy/delta.c": "an image's sections",
     "policy/dict.c": "dictionaries",
     "policy/format.c": "a plane that is being read", "policy/linear.c": "a linear model", "policy/model.c": "a model",
     "policy/plain.c": "arms that were encoded", "policy/quadratic.c": "a ridge model's forms",

@@ -11,7 +11,8 @@ E3  Every logged decision, decided again from the snapshot that it names, is the
 E4  What was shown fits what was claimed: chi-squared, per slot, one unit a draw.
 E5  Masks: by rule, as the catalogue says; no user sees a message more than 4 times a month, over the engine's restart too; the key's epoch is
     the number of caps that the user's own exposures have reached; what another channel has shown to the full is masked after the draw.
-E6  No record holds a person's identifier.
+E6  What the library's history put among the features is what the topic says this user had been shown over the engine's restart too.
+E7  No record holds a person's identifier.
 
 usage: test_engine_kafka.py [SEED]
 """
@@ -46,7 +47,7 @@ class Engine:
         (where / "user.key").write_bytes(b"a key of the test's own, 32 byte")
         self.command = [BUILD / "examples/engine", "--catalogue", ROOT / "client/examples/messages.json", "--user-key", where / "user.key",
                         "--kafka", KAFKA, "--listen", f"127.0.0.1:{self.port}", "--caps", where / "caps", "--snapshot-file", where / "snapshot",
-                        "--undelivered", where / "undelivered", "--set", "queue.buffering.max.messages=60", "--set", "linger.ms=5"]
+                        "--undelivered", where / "undelivered", "--history", where / "history", "--set", "queue.buffering.max.messages=60", "--set", "linger.ms=5"]
         for topic in ("snapshots", "impressions", "outcomes"):
             self.command += [f"--{topic}", app.topic(topic)]
 
@@ -201,7 +202,7 @@ def disturbed(app, where, seed):
 
 # ---------------------------------------------------------------- the audit
 def check_taken(browsers, impressions, outcomes):
-    """E1, E6."""
+    """E1, E7."""
     shown = {v["decision_id"]: [s["arm_id"] for s in v["slate"]] for v in impressions}
     told = collections.Counter(v["outcome_id"] for v in outcomes)
     answers = sum((b.answers for b in browsers), collections.Counter())
@@ -226,14 +227,13 @@ def check_credit(app, browsers):
     return figures
 
 
-def check_again(app, where):
+def check_again(where, records):
     """E3, first half."""
     for topic in ("snapshots", "impressions"):
         with open(where / topic, "wb") as f:
-            for records in live.everything(app.topic(topic)).values():
-                for m in records:
-                    if m.value():
-                        f.write(struct.pack("<I", len(m.value())) + m.value())
+            for m in records[topic]:
+                if m.value():
+                    f.write(struct.pack("<I", len(m.value())) + m.value())
     done = subprocess.run([BUILD / "bin/golden_decide", where / "snapshots", where / "impressions"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     figures = json.loads(done.stdout)
@@ -342,21 +342,37 @@ def check_masks(impressions):
     return {"epochs": sum(epochs.values())}
 
 
+def check_history(impressions):
+    """E6; all within a week, so the windows hold everything."""
+    of_user, of_arm, told = collections.Counter(), collections.Counter(), 0
+    for v in impressions:
+        user = v["user_id"]
+        for window in ("7d", "30d"):
+            assert v["context"][f"user.shown.{window}"] == of_user[user], f"{v['decision_id']}: {v['context']}, {of_user[user]} were shown"
+            for c in v["candidates"]:
+                assert c["features"].get(f"arm.shown.{window}", 0) == of_arm[user, c["arm_id"]], f"{v['decision_id']}: {c}"
+        told += v["context"]["user.clicks.7d"] > 0 and any("arm.clicks.7d" in c["features"] for c in v["candidates"])
+        of_user[user] += len(v["slate"])
+        of_arm.update((user, s["arm_id"]) for s in v["slate"])
+    assert told > 0, "no decision knew of a click"
+    return {"knew of clicks": told}
+
+
 def story(where, seed):
     app = live.App(where, f"engine-{os.getpid()}-{int(time.time())}.", live.case(window_ms=3000), PARTITIONS, learner__model="flow", snapshot__interval="300ms")
     live.run(app, "topics", "create")
     start = time.monotonic()
     browsers = disturbed(app, where, seed)
     print(f"{time.monotonic() - start:.0f} s until all was settled", flush=True)
-    values = {}
+    start, values = time.monotonic(), {}
+    records = {t: [m for part in live.everything(app.topic(t)).values() for m in part] for t in ("impressions", "outcomes", "snapshots")}
     for topic in ("impressions", "outcomes"):
-        records = [m for part in live.everything(app.topic(topic)).values() for m in part]
-        assert not any(b"person-" in m.value() or b"person-" in m.key() for m in records)
-        values[topic] = [live.SCHEMAS[topic[:-1]].decode(m.value()) for m in records]
-    start = time.monotonic()
+        assert not any(b"person-" in m.value() or b"person-" in m.key() for m in records[topic])
+        values[topic] = [live.SCHEMAS[topic[:-1]].decode(m.value()) for m in records[topic]]
     print("answers", dict(check_taken(browsers, values["impressions"], values["outcomes"])), flush=True)
     print("masks", check_masks(values["impressions"]), flush=True)
-    print("decided again", check_again(app, where), flush=True)
+    print("history", check_history(values["impressions"]), flush=True)
+    print("decided again", check_again(where, records), flush=True)
     print("shown as claimed", check_claims(values["impressions"]), flush=True)
     print("joined", check_credit(app, browsers), flush=True)
     print(f"{time.monotonic() - start:.0f} s of audit", flush=True)

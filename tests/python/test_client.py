@@ -133,3 +133,18 @@ def test_small_things():
     with Client(baseline_share=0.5) as client:
         share = sum(client.is_baseline(f"user-{i}") for i in range(2000)) / 2000
         assert 0.45 < share < 0.55
+
+
+def test_history():
+    with Client(seed=1, history_bytes=1 << 20, baseline_share=0) as client:
+        nobody = client.history("user", "arm-1", subject="task", time_ms=86_400_000)
+        assert (nobody.shown_short, nobody.clicks_long, nobody.task_done, nobody.known) == (0, 0, False, False)
+        with client.decide("user", ARMS, context={"plan": "pro"}) as d:  # with its features, and with the user's
+            assert len(d.slots) == 3
+        with pytest.raises(WrongArgument, match="user.shown.7d"):
+            client.decide("user", ARMS, context={"user.shown.7d": 1.0})
+        assert client.info().history_users == 0
+    with Client() as client, pytest.raises(WrongArgument, match="history_bytes"):
+        client.history("user")
+    with pytest.raises(ConfigurationError, match="history_bytes"):
+        Client(history_bytes=1000)

@@ -235,13 +235,24 @@ static const struct masks all_masks[] = {
     {.name = "masks before and after", .before = {[3] = true}, .after = {[1] = true}},
 };
 
+/* Decisions of each explorer and mask. */
+static long
+many(void)
+{
+#ifdef __SANITIZE_THREAD__ /* twenty times slower, and there is one thread */
+    return 400;
+#else
+    return getenv("AFT_LONG") ? 1000000 : 4000;
+#endif
+}
+
 static void
 shown_is_claimed(void **state)
 {
     (void)state;
     static struct claims x;
     uint64_t seed = kit_seed(31);
-    long n = getenv("AFT_LONG") ? 1000000 : 4000;
+    long n = many();
     for (uint32_t i = 0; i < POLICY_SPECS; i++) {
         struct aft_client *c = open_file(&policy_specs[i], &seed);
         bool constant = strstr(policy_specs[i].name, "thompson") == NULL;

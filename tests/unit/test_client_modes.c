@@ -1,6 +1,7 @@
 /* Who decides: what each mode shows, claims and logs. */
 #include "tests/kit.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "tests/snapshots.h"
@@ -135,6 +136,163 @@ an_engines_own_draw_is_logged_as_it_says(void **state)
     }
 }
 
+/* Records of another model come on the same topic: its probabilities are logged, and it decides nothing. */
+static enum aft_err
+poll_two(void *ctx, int timeout_ms, aft_client_snapshot_sink sink, void *sink_ctx, bool *at_end,
+         struct aft_error *e)
+{
+    struct made_snapshot **made = ctx;
+    (void)timeout_ms, (void)e;
+    for (int i = 0; made[i]; i++) {
+        struct aft_bytes key = i ? AFT_LITERAL("next/x") : AFT_LITERAL("default/x");
+        sink(sink_ctx, key, aft_buffer_bytes(&made[i]->part));
+        sink(sink_ctx, key, aft_buffer_bytes(&made[i]->manifest));
+    }
+    made[0] = NULL;
+    *at_end = true;
+    return AFT_OK;
+}
+
+static struct aft_buffer noted; /* the last record */
+static enum aft_err
+keep_last(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
+          struct aft_bytes value, struct aft_error *e)
+{
+    (void)ctx, (void)topic, (void)time_ms, (void)key, (void)e;
+    aft_buffer_reset(&noted);
+    aft_put_raw(&noted, value);
+    return AFT_OK;
+}
+
+/* What a client of that model alone would claim of the slate's items, from the top: given the same eligible. */
+static void
+claims_of(struct made_snapshot *made, const struct aft_impression *x, double *p)
+{
+    struct memory_transport t = {0};
+    struct aft_client_options o = AFT_CLIENT_OPTIONS;
+    struct aft_client_transport transport = memory_transport_of(&t);
+    struct aft_client *c;
+    struct aft_client_decision *d;
+    struct aft_error e;
+    double w[ARMS], left = 0;
+    o.baseline_share = 0;
+    memory_give(&t, made);
+    assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_OK);
+    struct aft_client_request r = request_of();
+    assert_int_equal(aft_client_decide(c, &r, &d, NULL), AFT_CLIENT_OK);
+    const struct aft_client_slate *s = aft_client_decision_slate(d);
+    for (int i = 0; i < ARMS; i++) {
+        w[i] = exp((double)s->log_weights[i]);
+        left += w[i];
+    }
+    double floor = 0.05; /* policy.epsilon */
+    for (int i = 0; i < ARMS; i++)
+        w[i] = i == 1 ? 0 : (1 - floor) * w[i] / left + floor / (ARMS - 1);
+    left = 1;
+    for (uint32_t l = 0; l < x->slate_n; l++) {
+        int arm = x->slate[l].arm_id.p[1] - '0';
+        p[l] = w[arm] / left;
+        left -= w[arm];
+    }
+    aft_client_decision_free(c, d);
+    aft_client_close(c, 0, NULL);
+    memory_transport_deinit(&t);
+}
+
+static void
+a_shadow_is_noted(void **state)
+{
+    (void)state;
+    static const double other[ARMS] = {0, 0, 0.4, 0.1, 0, 0.2};
+    struct made_snapshot serving = {0}, shadow = {0};
+    struct made_spec spec = {.round = 4,
+                             .arms = arms,
+                             .theta = theta,
+                             .arms_n = ARMS,
+                             .explore = "softmax",
+                             .temperature = "0.2"};
+    make_snapshot(&spec, &serving);
+    spec.theta = other;
+    make_snapshot(&spec, &shadow);
+    struct made_snapshot *made[3] = {&serving, &shadow};
+    struct aft_client_transport transport = {
+        .ctx = made, .append = keep_last, .poll_snapshots = poll_two};
+    struct aft_client_options o = AFT_CLIENT_OPTIONS;
+    struct aft_client *c;
+    struct aft_client_decision *d;
+    struct aft_error e;
+    struct aft_frame frame;
+    struct aft_impression x;
+    struct aft_arena arena;
+    double want[3];
+    aft_arena_init(&arena, 1 << 20);
+    o.shadow_model = "next";
+    assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_E_CONFIG);
+    o.model = "default";
+    o.baseline_share = 0;
+    assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_OK);
+    struct aft_client_info info = AFT_CLIENT_INFO;
+    aft_client_info(c, &info);
+    assert_int_equal(info.snapshots_applied, 1);
+    assert_int_equal(info.shadow_applied, 1);
+    for (int i = 0; i < 20; i++) {
+        struct aft_client_request r = request_of();
+        assert_int_equal(aft_client_decide(c, &r, &d, NULL), AFT_CLIENT_OK);
+        assert_int_equal(aft_client_log_impression(c, d, NULL), AFT_CLIENT_OK);
+        assert_int_equal(aft_frame_parse(aft_buffer_bytes(&noted), &frame, &e), AFT_OK);
+        assert_int_equal(aft_decode_impression(frame.body, &arena, &x, &e), AFT_OK);
+        assert_true(x.slate_n == 3 && x.design.shadow_n == 3 && x.design.shadow.n == 64);
+        assert_false(aft_same(x.design.shadow, x.snapshot) || x.design.has_pass);
+        claims_of(&shadow, &x, want);
+        for (uint32_t l = 0; l < 3; l++)
+            assert_true(fabs(x.design.shadow_p[l] - want[l]) < 1e-6);
+        aft_client_decision_free(c, d);
+    }
+    aft_client_close(c, 0, NULL);
+    made_snapshot_deinit(&serving);
+    made_snapshot_deinit(&shadow);
+    aft_buffer_deinit(&noted);
+    aft_arena_deinit(&arena);
+}
+
+static void
+a_share_is_logged(void **state)
+{
+    (void)state;
+    struct aft_client_options o = AFT_CLIENT_OPTIONS;
+    struct aft_client_transport transport = {.append = keep_last};
+    static const uint64_t seed = 12;
+    struct aft_client *c;
+    struct aft_error e;
+    struct aft_frame frame;
+    struct aft_impression x;
+    struct aft_arena arena;
+    aft_arena_init(&arena, 1 << 20);
+    o.seed = &seed;
+    o.impressions_share = 1.5;
+    assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_E_CONFIG);
+    o.impressions_share = 0.25;
+    assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_OK);
+    for (int i = 0; i < 4000; i++) {
+        struct aft_client_request r = request_of();
+        struct aft_client_decision *d;
+        assert_int_equal(aft_client_decide(c, &r, &d, NULL), AFT_CLIENT_OK);
+        assert_int_equal(aft_client_log_impression(c, d, NULL), AFT_CLIENT_OK);
+        assert_int_equal(aft_client_log_impression(c, d, NULL), AFT_CLIENT_WRONG);
+        aft_client_decision_free(c, d);
+    }
+    struct aft_client_info info = AFT_CLIENT_INFO;
+    aft_client_info(c, &info);
+    assert_int_equal(info.impressions + info.passed_over, 4000);
+    assert_true(info.impressions > 1000 - 140 && info.impressions < 1000 + 140); /* 5 sigma */
+    assert_int_equal(aft_frame_parse(aft_buffer_bytes(&noted), &frame, &e), AFT_OK);
+    assert_int_equal(aft_decode_impression(frame.body, &arena, &x, &e), AFT_OK);
+    assert_true(x.design.has_pass && x.design.pass == 0.25);
+    aft_client_close(c, 0, NULL);
+    aft_buffer_deinit(&noted);
+    aft_arena_deinit(&arena);
+}
+
 static void
 frames_as_a_registry_wants(void **state)
 {
@@ -218,6 +376,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_apprentice_serves_the_given_order),
         cmocka_unit_test(an_engines_own_draw_is_logged_as_it_says),
+        cmocka_unit_test(a_shadow_is_noted),
+        cmocka_unit_test(a_share_is_logged),
         cmocka_unit_test(frames_as_a_registry_wants),
         cmocka_unit_test(live_is_not_the_engines),
         cmocka_unit_test(wrong_is_said),

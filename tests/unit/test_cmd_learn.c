@@ -4,6 +4,7 @@
 #include "tests/kit.h"
 
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/learn_kit.h"
@@ -105,6 +106,52 @@ test_learn_files_that_must_be_sorted(void **state)
     char digest[65];
     (void)state;
     learn_both(1, digest);
+}
+
+/* The digest that the program says at the end of its words. */
+static void
+learned(const char *arguments, char digest[65])
+{
+    char out[4096] = "";
+    int code = run(arguments, out, sizeof out);
+    const char *at = strstr(out, "digest ");
+    if (code != 0 || !at || strlen(at) < 7 + 64)
+        fail_msg("%s: %s", arguments, out);
+    snprintf(digest, 65, "%.64s", at ? at + 7 : "");
+}
+
+static void
+test_shares_and_their_merge(void **state)
+{
+    static const char sums[] = "--set learner.model=ridge --set learner.reward.scale=1";
+    char want[65], have[65], line[1600];
+    (void)state;
+    for (int swap = 0; swap < 2; swap++) {
+        write_files(swap);
+        for (int shards = 1; shards <= 4; shards++) {
+            snprintf(line, sizeof line, "%s --set learner.shards=%d --snapshot %s %s %s", sums,
+                     shards, path("s.avro"), path("a.avro"), path("b.avro"));
+            learned(line, shards == 1 ? want : have);
+            assert_string_equal(want, shards == 1 ? want : have);
+        }
+        for (int i = 0; i < 2; i++) {
+            snprintf(line, sizeof line,
+                     "%s --set learner.shards=1 --share %d/2 --snapshot %s %s %s", sums, i,
+                     path(i ? "s1.avro" : "s0.avro"), path("a.avro"), path("b.avro"));
+            learned(line, have);
+            assert_string_not_equal(want, have);
+        }
+        snprintf(line, sizeof line, "%s --set learner.shards=1 --snapshot %s --merge %s --merge %s",
+                 sums, path("s.avro"), path("s1.avro"), path("s0.avro"));
+        learned(line, have);
+        assert_string_equal(want, have);
+    }
+    char out[4096];
+    snprintf(line, sizeof line, "--set learner.shards=2 --snapshot %s %s", path("s.avro"),
+             path("a.avro"));
+    int code = run(line, out, sizeof out);
+    assert_int_equal(WEXITSTATUS(code), 3); /* the default model is no sum */
+    assert_non_null(strstr(out, "only sums can be shared"));
 }
 
 static void
@@ -224,6 +271,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_learn_from_files),
         cmocka_unit_test(test_unordered_and_large),
         cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_shares_and_their_merge),
         cmocka_unit_test(test_wrong_arguments),
     };
     if (!mkdtemp(directory))

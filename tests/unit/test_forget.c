@@ -127,6 +127,7 @@ test_age_alone_counts(void **state)
     }
     for (int i = 0; i < DECISIONS; i++)
         want += KIT_SLOTS * pow(2, (1000.0 * i - (double)l->counts[AFTI_FORGOTTEN_TO]) / 100e3);
+    aft_ridge_settle(&l->members[0].ridge);
     assert_true(fabs(l->members[0].ridge.blocks[0].a[0] - s.lambda - want) < 1e-9 * want);
     aft_learner_free(l);
     kit_world_deinit(&w);

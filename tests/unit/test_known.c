@@ -64,12 +64,12 @@ next_example(struct world *w)
         w->revision++;
         renew(w, below(w, ARMS));
     }
-    bool numbers = w->n % 8 > 2; /* the same names, and numbers but rarely 0 or too large */
+    bool numbers = w->n % 8 > 2; /* the same names, and numbers, some of them 0 */
     for (uint32_t j = 0; j < CONTEXT; j++) {
         w->context[j] = feature(w, names[numbers && w->n % 200 > 100 ? CONTEXT - 1 - j : j]);
         if (numbers && w->context[j].type != AFT_FEATURE_NUMBER)
-            w->context[j] = (struct aft_feature){.name = w->context[j].name,
-                                                 .number = 0.1 * (1 + below(w, 30))};
+            w->context[j] = (struct aft_feature){
+                .name = w->context[j].name, .number = below(w, 8) ? 0.1 * (1 + below(w, 30)) : 0};
     }
     for (uint32_t a = 0; a < alive; a++)
         if (below(w, 3)) {

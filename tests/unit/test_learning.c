@@ -236,14 +236,24 @@ undisturbed(void **state)
     school_close(&x);
 }
 
+/* Whoever starts shares the work among as many threads as it likes. */
+static void
+share(struct school *x, bool shares)
+{
+    const char *const shards[] = {"1", "2", "4"};
+    if (!shares)
+        return;
+    world_set(&x->w, "learner.shards", shards[aft_random_below(&x->w.r, 3)]);
+    WORLD_OK(aft_config_check(x->w.config, &world_error));
+}
+
 /* One learner, killed at any step, or two at once: overtaking each other. */
 static void
-killed_and_overtaken(void **state)
+kill_and_overtake(bool shares, uint64_t seed, long rounds)
 {
-    (void)state;
-    uint64_t seed = kit_seed(61), repeated = 0;
+    uint64_t repeated = 0;
     int fenced = 0, kills = 0;
-    for (long k = 0; k < kit_rounds(8); k++) {
+    for (long k = 0; k < rounds; k++) {
         struct school x;
         struct student s[2] = {{0}};
         school_open(&x, seed + (uint64_t)k);
@@ -256,7 +266,7 @@ killed_and_overtaken(void **state)
             if (y < 30)
                 school_step(&x);
             else if (!one->learning && y < 50)
-                student_start(&x.w, one);
+                share(&x, shares), student_start(&x.w, one);
             else if (one->learning && y < 34)
                 student_kill(one), kills++;
             else if (one->learning)
@@ -266,6 +276,7 @@ killed_and_overtaken(void **state)
             if (s[i].learning)
                 student_kill(&s[i]);
         snapshots_left = 1 << 30;
+        share(&x, shares);
         student_start(&x.w, &s[0]);
         check_all(&x.w, &s[0], 10);
         struct published *p = published_of(&x.w);
@@ -281,12 +292,27 @@ killed_and_overtaken(void **state)
     assert_true(kills > 50 && fenced > 20 && repeated > 5);
 }
 
+static void
+killed_and_overtaken(void **state)
+{
+    (void)state;
+    kill_and_overtake(false, kit_seed(61), kit_rounds(8));
+}
+
+static void
+shared_killed_and_overtaken(void **state)
+{
+    (void)state;
+    kill_and_overtake(true, kit_seed(62), kit_rounds(8));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(undisturbed),
         cmocka_unit_test(killed_and_overtaken),
+        cmocka_unit_test(shared_killed_and_overtaken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

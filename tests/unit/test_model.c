@@ -94,17 +94,17 @@ test_digests_are_the_same_everywhere(void **state)
     static const struct {
         const char *model, *scope, *digest;
     } golden[] = {
-        {"ridge", "shared", "2547b55924625ca191376dfc5a332e7bf47a3c0713cc77374968fcef4224cc5d"},
-        {"ridge", "per_arm", "99b04a64e9e9e73adf040ec48e04dd18f35d71140180eab8d6d2a997ecb33c18"},
-        {"flow", "shared", "7c6fabe3b92b81454d717adea89c14129279a7781ed2cde9debe46f87a27c366"},
+        {"ridge", "shared", "988d50b7ade89f846e4b27f4a6a9f3f412fc8040f6a5061e0b1fa8eabbee6c0a"},
+        {"ridge", "per_arm", "8f0ebb69e76f7668fb4b72fd6c711194f824e0f4aa7b430c1470050d0ec10a67"},
+        {"flow", "shared", "fdd24a2bafbbd039c0302a1535245d82716feb9c503b532cf851e3c4cfd692a1"},
         {"flow-squared", "shared",
-         "6724eefa5e1a0017d7d52452ea4a3e64db78780cc46d402532ed353343486a93"},
-        {"vw", "shared", "fcecda81aed49eb3e8282a088685177da7a5c4ebd3bbf6752ab18562561009ac"},
-        {"bayes", "shared", "4794ca5617ec5408a8d99e7ed1332092f07aabf8daa8cb54ea783887801d9126"},
+         "989befa5c7230352ade429e2059e14244e52f24dd296d5ea7f9144c2e960af9f"},
+        {"vw", "shared", "5ad8f6f5541ee7e794620a9fe22850dd63f22f3fcfbfe00fbbda3eefa6e61b29"},
+        {"bayes", "shared", "e6ca870b8ae77636f33b9e449f6876194323ae2855d83e948301ce25a5307d6b"},
         {"bayes-full", "shared",
-         "4c08d2a4239d67cc5250fbbf1edfdc1046eaab096ea930c9b9b69a2445e55103"},
+         "bc20a07e86ae6db5f3550f7bd1f4e11685d329ccfd350cd7494e0a8fd37bfd4c"},
         {"bayes-full", "per_arm",
-         "2131fb07c999e269a40ce10828778348790e5b388a9030574a6caa78580c76c9"},
+         "e43a0f1b7b91ecc86921b4376605bfa13fc229fe3932eda150c7985381a36161"},
     };
     for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         struct aft_learner_settings s;

@@ -183,6 +183,57 @@ test_overflow_is_shared_not_lost(void **state)
     aft_linear_deinit(&m);
 }
 
+/* However seldom A is settled, in blocks that take turns and that grow: each element is the sum in the order of learning, bit for bit. */
+static void
+test_a_is_summed_in_order(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 2, WIDE = 3 * D };
+    struct aft_linear m;
+    struct aft_ridge r = {.n = 0};
+    struct aft_random random;
+    static double want[BLOCKS][WIDE][WIDE];
+    uint32_t d = D;
+    aft_random_init(&random, kit_seed(14), 0);
+    aft_linear_init(&m, 2, 1);
+    for (uint32_t k = 0; k < BLOCKS; k++) {
+        aft_linear_add_block(&m);
+        aft_linear_block_grow(&m, k, D);
+        for (uint32_t i = 0; i < WIDE; i++)
+            want[k][i][i] = 2;
+    }
+    aft_ridge_match(&r, &m);
+    for (int n = 0; n < 3000; n++) {
+        uint32_t block = aft_random_below(&random, 20) == 0, few = aft_random_below(&random, 9);
+        struct aft_sparse x = {.n = 0};
+        double h = 0.2 + aft_random_unit(&random);
+        for (uint32_t i = 0; i < d; i++)
+            if (few || aft_random_below(&random, 4) == 0) {
+                x.column[x.n] = i;
+                x.value[x.n++] = aft_random_normal(&random);
+            }
+        aft_ridge_learn(&r, &m, block, &x, h, aft_random_unit(&random));
+        for (uint32_t i = 0; i < x.n; i++)
+            for (uint32_t j = 0; j <= i; j++)
+                want[block][x.column[i]][x.column[j]] += h * x.value[i] * x.value[j];
+        if (n % 700 == 699) {
+            d += D / 2;
+            for (uint32_t k = 0; k < BLOCKS; k++)
+                aft_linear_block_grow(&m, k, d);
+            aft_ridge_match(&r, &m);
+        }
+        if (aft_random_below(&random, 40))
+            continue;
+        aft_ridge_settle(&r);
+        for (uint32_t k = 0; k < BLOCKS; k++)
+            for (uint32_t i = 0; i < d; i++)
+                for (uint32_t j = 0; j <= i; j++)
+                    assert_true(r.blocks[k].a[i * r.blocks[k].stride + j] == want[k][i][j]);
+    }
+    aft_ridge_deinit(&r);
+    aft_linear_deinit(&m);
+}
+
 int
 main(void)
 {
@@ -190,6 +241,7 @@ main(void)
         cmocka_unit_test(test_equals_a_direct_solve),
         cmocka_unit_test(test_late_credit_equals_waiting),
         cmocka_unit_test(test_overflow_is_shared_not_lost),
+        cmocka_unit_test(test_a_is_summed_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

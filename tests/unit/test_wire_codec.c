@@ -95,8 +95,20 @@ candidates(uint32_t *n)
 static struct aft_design
 design(void)
 {
-    return (struct aft_design){text(1, 12), aft_random_unit(&rng), aft_random_unit(&rng),
-                               (int32_t)any_long(), maybe(0, 12)};
+    struct aft_design v = {.kind = text(1, 12),
+                           .temperature = aft_random_unit(&rng),
+                           .epsilon = aft_random_unit(&rng),
+                           .k = (int32_t)any_long(),
+                           .key = maybe(0, 12)};
+    v.has_pass = below(2);
+    v.pass = v.has_pass ? aft_random_unit(&rng) : 0;
+    v.shadow = maybe(1, 64);
+    v.shadow_n = v.shadow.p ? below(5) : 0;
+    double *p = aft_arena_take(&arena, sizeof *p * (v.shadow_n + 1));
+    for (uint32_t i = 0; i < v.shadow_n; i++)
+        p[i] = aft_random_unit(&rng);
+    v.shadow_p = p;
+    return v;
 }
 
 static struct aft_impression
@@ -249,7 +261,8 @@ fill_manifest(struct aft_manifest *m)
     for (unsigned i = 0; i < 4; i++) {
         parts[i] = digest();
         settings[i] = (struct aft_setting){text(1, 9), text(0, 30)};
-        arms[i] = (struct aft_arm_status){text(1, 9), any_long(), any_long(), any_long(), 1};
+        arms[i] = (struct aft_arm_status){text(1, 9), any_long(), any_long(), any_long(),
+                                          1,          any_long(), any_long()};
         sums[i] = (struct aft_named_sum){text(1, 9), aft_random_normal(&rng)};
         scores[i] = (struct aft_policy_score){text(0, 9), any_long(), any_long(), 0.5,
                                               -1.5,       sums,       below(4)};
@@ -529,6 +542,43 @@ spliced(const struct aft_impression *v, const struct aft_example *x)
     aft_buffer_deinit(&got);
 }
 
+/* A shadow's list in two blocks: not spliced, and decoded into the one form. */
+static void
+a_split_shadow_is_written_anew(void **state)
+{
+    (void)state;
+    const double p[3] = {0.5, 0.25, 0.125};
+    aft_arena_reset(&arena);
+    struct aft_impression v = impression(), decoded;
+    struct aft_buffer one = {0}, two = {0}, spliced_into = {0};
+    struct aft_glance seen;
+    v.has_design = true;
+    v.design.shadow = AFT_LITERAL("0123");
+    v.design.shadow_p = p;
+    v.design.shadow_n = 3;
+    aft_encode_impression(&one, &v);
+    assert_true(aft_glance_impression(aft_buffer_bytes(&one), &seen));
+    aft_put_raw(&two, (struct aft_bytes){one.p, one.n - 26});
+    aft_put_long(&two, 1);
+    aft_put_raw(&two, (struct aft_bytes){one.p + one.n - 25, 8});
+    aft_put_long(&two, 2);
+    aft_put_raw(&two, (struct aft_bytes){one.p + one.n - 17, 16});
+    aft_put_u8(&two, 0);
+    struct aft_item_credit credit[32] = {{0}};
+    struct aft_splice s = {1, AFT_OPEN, 2, AFT_ABSENT, credit, v.slate_n};
+    assert_false(aft_splice_example(&spliced_into, aft_buffer_bytes(&two), &s));
+    assert_false(aft_glance_impression(aft_buffer_bytes(&two), &seen));
+    assert_int_equal(aft_decode_impression(aft_buffer_bytes(&two), &arena, &decoded, &error),
+                     AFT_OK);
+    assert_int_equal(decoded.design.shadow_n, 3);
+    assert_memory_equal(decoded.design.shadow_p, p, sizeof p);
+    assert_memory_equal(decoded.raw_design.p, one.p + one.n - decoded.raw_design.n,
+                        decoded.raw_design.n);
+    aft_buffer_deinit(&one);
+    aft_buffer_deinit(&two);
+    aft_buffer_deinit(&spliced_into);
+}
+
 static void
 examples_are_spliced(void **state)
 {
@@ -567,6 +617,7 @@ main(void)
         cmocka_unit_test(nouns_go_round),
         cmocka_unit_test(raw_parts_are_carried_on),
         cmocka_unit_test(examples_are_spliced),
+        cmocka_unit_test(a_split_shadow_is_written_anew),
         cmocka_unit_test(seals_see_everything_but_themselves),
     };
     return cmocka_run_group_tests_name("wire codec", tests, setup, teardown);

@@ -37,7 +37,9 @@ class Options(c.Structure):
         ("baseline_salt", Text), ("seed", c.POINTER(c.c_uint64)), ("now_ms", NowFunction), ("clock", c.c_void_p),
         ("on_failure", FailureFunction), ("on_failure_context", c.c_void_p), ("mode", c.c_int), ("engine_policy", Text),
         ("spill_file", Text), ("spill_bytes", c.c_uint64), ("spill_impressions", c.c_bool), ("impression_schema", c.c_uint32),
-        ("outcome_schema", c.c_uint32),
+        ("outcome_schema", c.c_uint32), ("history_bytes", c.c_uint64), ("history_short_days", c.c_uint32), ("history_long_days", c.c_uint32),
+        ("history_click", Text), ("history_task", Text), ("history_features", c.c_bool), ("history_file", Text),
+        ("shadow_model", Text), ("impressions_share", c.c_double),
     ]
 
 
@@ -96,6 +98,15 @@ class Info(c.Structure):
         ("snapshot_applied_ms", c.c_int64), ("snapshot_bytes", c.c_uint64), ("snapshot_deltas", c.c_uint64), ("refused_malformed", c.c_uint64),
         ("refused_forged", c.c_uint64), ("refused_torn", c.c_uint64), ("refused_old", c.c_uint64), ("refused_orphan", c.c_uint64),
         ("refused_foreign", c.c_uint64), ("snapshot_pinned", c.c_bool), ("spilled", c.c_uint64), ("spill_waiting", c.c_uint64),
+        ("history_users", c.c_uint64), ("history_forgotten", c.c_uint64),
+        ("passed_over", c.c_uint64), ("shadow_applied", c.c_uint64),
+    ]
+
+
+class History(c.Structure):
+    _fields_ = [
+        ("size", c.c_size_t), ("shown_short", c.c_uint32), ("shown_long", c.c_uint32), ("clicks_short", c.c_uint32), ("clicks_long", c.c_uint32),
+        ("tasks_short", c.c_uint32), ("tasks_long", c.c_uint32), ("task_done", c.c_bool), ("known", c.c_bool),
     ]
 
 
@@ -103,7 +114,7 @@ class Info(c.Structure):
 STRUCTS = {
     "aft_client_error": Error, "aft_client_property": Property, "aft_client_failure": Failure, "aft_client_options": Options,
     "aft_client_feature": Feature, "aft_client_candidate": Candidate, "aft_client_own": Own, "aft_client_request": Request, "aft_client_slot": Slot,
-    "aft_client_slate": Slate, "aft_client_outcome": Outcome, "aft_client_info": Info,
+    "aft_client_slate": Slate, "aft_client_outcome": Outcome, "aft_client_info": Info, "aft_client_history": History,
 }
 
 _P, _E = c.c_void_p, c.POINTER(Error)
@@ -120,6 +131,7 @@ FUNCTIONS = {
     "aft_client_log_outcome": (c.c_int, [_P, c.POINTER(Outcome), _E]),
     "aft_client_poll": (None, [_P, c.c_int32]),
     "aft_client_flush": (c.c_int, [_P, c.c_int32, _E]),
+    "aft_client_history": (c.c_int, [_P, Text, Text, Text, c.c_int64, c.POINTER(History), _E]),
     "aft_client_info": (None, [_P, c.POINTER(Info)]),
     "aft_client_is_baseline": (c.c_bool, [_P, Text]),
     "aft_client_user_hash": (c.c_int, [c.c_char_p, c.c_size_t, Text, c.c_char * 33, _E]),

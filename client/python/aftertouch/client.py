@@ -84,6 +84,23 @@ class Info:
     refused_orphan: int
     refused_foreign: int
     snapshot_pinned: bool
+    history_users: int
+    history_forgotten: int
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What a user was shown, clicked and did in the short (7 days) and the long window (30), as this client logged it; of one arm, or of
+    all. tasks_*: the user's, not an arm's. known: there is anything of this user at all."""
+
+    shown_short: int
+    shown_long: int
+    clicks_short: int
+    clicks_long: int
+    tasks_short: int
+    tasks_long: int
+    task_done: bool
+    known: bool
 
 
 def _text(s: Optional[str]) -> Optional[bytes]:
@@ -251,6 +268,9 @@ class Client:
     properties         librdkafka's own
     public_key         32 bytes, Ed25519: take signed snapshots alone
     seed               of decision and outcome ids; None: the system's entropy
+    history_bytes      for a table of what users were shown and did (see history), 1 MB or more; decisions then get it as features, and log
+                       them as they were used. 0: none is kept
+    history_file       keeps the table over a restart: written by close, read at open
     now_ms             the clock; None: the machine's
     on_failure         called from log_*, poll, flush and close with what could not be delivered. What it raises comes out of that call
 
@@ -261,7 +281,7 @@ class Client:
                  impressions_topic: str = "impressions", outcomes_topic: str = "outcomes", model: Optional[str] = None,
                  properties: Optional[Mapping[str, str]] = None, snapshot_file: Optional[str] = None, public_key: Optional[bytes] = None,
                  wait_ms: int = 0, queue_ms: int = 5000, policy: str = "personalised", baseline: str = "baseline",
-                 baseline_share: float = 0.1, baseline_salt: str = "aftertouch", seed: Optional[int] = None,
+                 baseline_share: float = 0.1, baseline_salt: str = "aftertouch", seed: Optional[int] = None, history_bytes: int = 0, history_file: Optional[str] = None,
                  now_ms: Optional[Callable[[], int]] = None, on_failure: Optional[Callable[[Failure], None]] = None) -> None:
         self._pointer: Optional[c.c_void_p] = None
         self._lock = threading.RLock()
@@ -274,7 +294,8 @@ class Client:
                            impressions_topic=_text(impressions_topic), outcomes_topic=_text(outcomes_topic), model=_text(model),
                            properties=(native.Property * len(pairs))(*pairs), properties_n=len(pairs), snapshot_file=_text(snapshot_file),
                            public_key=public_key, wait_ms=wait_ms, queue_ms=queue_ms, policy=_text(policy), baseline=_text(baseline),
-                           baseline_share=baseline_share, baseline_salt=_text(baseline_salt))
+                           baseline_share=baseline_share, baseline_salt=_text(baseline_salt), history_bytes=history_bytes, history_short_days=7,
+                           history_long_days=30, history_click=b"click", history_task=b"key_task_completed", history_features=True, history_file=_text(history_file))
         if seed is not None:
             o.seed = c.pointer(c.c_uint64(seed))
         if now_ms is not None:
@@ -355,6 +376,12 @@ class Client:
         native.library.aft_client_info(self._open(), x)
         fields: Dict[str, object] = {f.name: getattr(x, f.name) for f in dataclasses.fields(Info)}
         return Info(**{k: v.decode() if isinstance(v, bytes) else v for k, v in fields.items()})  # type: ignore[arg-type]
+
+    def history(self, user_id: str, arm_id: Optional[str] = None, *, subject: Optional[str] = None, time_ms: int = 0) -> History:
+        """What this user met lately: of an arm, or of all. For caps: ask, then mask. subject: whose task is asked about."""
+        x, why = native.History(size=c.sizeof(native.History)), native.Error()
+        self._done(native.library.aft_client_history(self._open(), _text(user_id), _text(arm_id), _text(subject), time_ms, x, why), why)
+        return History(*(getattr(x, f.name) for f in dataclasses.fields(History)))
 
     def is_baseline(self, user_id: str) -> bool:
         """Whether this user's decisions are the randomised baseline's."""

@@ -1,0 +1,409 @@
+/* fold.c - a bilinear model's rows times the context at hand: scores of one item and of many candidates, steps. One thread.
+ *
+ *   fold    a member's row times x, once a decision: fold[], where its stamp says so. Rows of up to NARROW floats are folded four at once
+ *   score   the constant's fold + in eight lanes: the identity's row times x + value x fold over the arm's other terms by their
+ *           positions among them (one without a row adds nothing). Of many candidates at once, those that are known: the same bits
+ *   move    w += u step
+ * Kernels are compiled for the usual widths of a row, so that x stays in registers; lanes and their tree are those of lanes.h, so
+ * neither that nor the vector's width changes a bit.
+ */
+#include "learner/inner.h"
+
+enum { NARROW = 32 };
+
+/* A kernel's body with the stride as a constant where it is a usual one. */
+#define BY_STRIDE(stride, body) \
+    switch (stride) {           \
+    case 8:                     \
+        body(8);                \
+        break;                  \
+    case 16:                    \
+        body(16);               \
+        break;                  \
+    case 24:                    \
+        body(24);               \
+        break;                  \
+    case 32:                    \
+        body(32);               \
+        break;                  \
+    default:                    \
+        body(stride);           \
+    }
+
+static inline __attribute__((always_inline)) void
+add_product(aft_wide_floats *sum, const float *v, const float *w)
+{
+    aft_wide_floats a, b;
+    memcpy(&a, v, sizeof a);
+    memcpy(&b, w, sizeof b);
+    *sum += a * b;
+}
+
+/* n: a multiple of 8; 0: a model that has no column yet, and no memory for one. */
+static inline __attribute__((always_inline)) void
+add_products(aft_wide_floats *sum, const float *v, const float *w, size_t n)
+{
+    if (n == 0)
+        return;
+    add_product(sum, v, w);
+    if (n > 8)
+        add_product(sum, v + 8, w + 8);
+    if (n > 16)
+        add_product(sum, v + 16, w + 16);
+    if (n > 24)
+        add_product(sum, v + 24, w + 24);
+    for (size_t j = 32; j < n; j += 8)
+        add_product(sum, v + j, w + j);
+}
+
+/* ---- folds */
+struct folds { /* of one member */
+    const float *w, *x;
+    struct afti_fold *fold;
+    size_t row, members;
+    uint32_t now, stride;
+};
+
+static inline struct folds
+folds_of(struct afti_table *t, const struct afti_member *m)
+{
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    struct afti_grid *g = &t->grid;
+    return (struct folds){.w = b->w + (size_t)m->index * b->stride,
+                          .x = g->x,
+                          .fold = g->fold + m->index,
+                          .row = (size_t)b->members * b->stride,
+                          .members = b->members,
+                          .now = g->now,
+                          .stride = b->stride};
+}
+
+static inline __attribute__((always_inline)) float
+fold_of(const struct folds *f, uint32_t r, size_t stride)
+{
+    struct afti_fold *fold = &f->fold[r * f->members];
+    if (fold->stamp != f->now) {
+        aft_wide_floats sum = {0};
+        add_products(&sum, f->w + r * f->row, f->x, stride);
+        fold->stamp = f->now;
+        fold->value = aft_lanes_sum(&sum);
+    }
+    return fold->value;
+}
+
+/* The end of the tree, for four at once: (0 + 2) + (1 + 3) of each. */
+static inline __attribute__((always_inline)) aft_floats
+four_sums(const aft_floats *v)
+{
+    aft_floats a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5) +
+                   __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+    aft_floats b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5) +
+                   __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    return __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+}
+
+/* The folds of four rows, or of n < 4 and zeros; 0 of a row that is not there. */
+static inline __attribute__((always_inline)) aft_floats
+four_folds(const struct folds *f, const uint32_t *rows, uint32_t n, size_t stride)
+{
+    aft_floats v[4] = {{0}, {0}, {0}, {0}}, low, high;
+    for (uint32_t k = 0; k < 4; k++) {
+        aft_wide_floats sum = {0};
+        if (k >= n || rows[k] == AFT_NOWHERE)
+            continue;
+        add_products(&sum, f->w + rows[k] * f->row, f->x, stride);
+        memcpy(&low, &sum, sizeof low);
+        memcpy(&high, (const uint8_t *)&sum + sizeof low, sizeof high);
+        v[k] = low + high;
+    }
+    return four_sums(v);
+}
+
+/* As four_folds, and kept. */
+static inline __attribute__((always_inline)) aft_floats
+kept_folds(const struct folds *f, const uint32_t *rows, size_t stride)
+{
+    aft_floats four = four_folds(f, rows, 4, stride);
+    for (uint32_t k = 0; k < 4; k++)
+        if (rows[k] != AFT_NOWHERE) {
+            f->fold[rows[k] * f->members].stamp = f->now;
+            f->fold[rows[k] * f->members].value = four[k];
+        }
+    return four;
+}
+
+/* What one unit at each of a shape's rows is worth now. */
+static inline __attribute__((always_inline)) void
+fill(const struct folds *of, struct afti_shape *shape, size_t stride)
+{
+    const struct folds f = *of;
+    const uint32_t *rows = shape->rows;
+    float *by = shape->by;
+    for (uint32_t j = 0, n = shape->n; j < n; j += 4) {
+        uint32_t first = rows[j];
+        if (stride <= NARROW && first != AFT_NOWHERE && f.fold[first * f.members].stamp != f.now) {
+            aft_floats four = kept_folds(&f, rows + j, stride);
+            memcpy(by + j, &four, sizeof four);
+            continue;
+        }
+        for (uint32_t k = j; k < j + 4; k++)
+            by[k] = rows[k] == AFT_NOWHERE ? 0 : fold_of(&f, rows[k], stride);
+    }
+}
+
+/* ---- the item at hand */
+/* Of a narrow one whose terms have rows, all of them: the other terms four at once. */
+static inline __attribute__((always_inline)) double
+narrow_score(const struct folds *f, const struct afti_grid *g, size_t stride)
+{
+    aft_wide_floats lead = {0}, own = {0};
+    aft_floats rest[2] = {{0}, {0}}, value, low, high;
+    add_products(&lead, f->w + g->at[0] * f->row, f->x, stride);
+    add_products(&own, f->w + g->at[1] * f->row, f->x, stride);
+    for (uint32_t i = 2; i < g->n; i += 4) {
+        aft_floats four = four_folds(f, g->at + i, g->n - i, stride);
+        memcpy(&value, g->value + i, sizeof value);
+        if ((i - 2) % 8 == 0)
+            rest[0] += value * four;
+        else
+            rest[1] += value * four;
+    }
+    memcpy(&low, &own, sizeof low);
+    memcpy(&high, (const uint8_t *)&own + sizeof low, sizeof high);
+    low = (low + rest[0]) + (high + rest[1]);
+    return (double)aft_lanes_sum(&lead) + (double)((low[0] + low[2]) + (low[1] + low[3]));
+}
+
+static inline __attribute__((always_inline)) double
+score_of(const struct folds *f, const struct afti_grid *g, size_t stride)
+{
+    aft_wide_floats own = {0}, rest;
+    float other[8] = {0};
+    double lead = 0;
+    if (stride <= NARROW && g->n > 1 && g->position[g->n - 1] == g->n - 1)
+        return narrow_score(f, g, stride);
+    for (uint32_t i = 0; i < g->n; i++) {
+        uint32_t position = g->position[i];
+        if (position > 1)
+            other[(position - 2) % 8] += g->value[i] * fold_of(f, g->at[i], stride);
+        else if (position == 1)
+            add_products(&own, f->w + g->at[i] * f->row, f->x, stride);
+        else
+            lead = (double)fold_of(f, g->at[i], stride);
+    }
+    memcpy(&rest, other, sizeof rest);
+    own += rest;
+    return lead + (double)aft_lanes_sum(&own);
+}
+
+AFT_WIDE static double
+score(const struct folds *f, const struct afti_grid *g)
+{
+    double out;
+#define SCORE(wide) out = score_of(f, g, wide)
+    BY_STRIDE(f->stride, SCORE)
+#undef SCORE
+    return out;
+}
+
+double
+afti_grid_score(struct afti_table *t, const struct afti_member *m)
+{
+    struct folds f = folds_of(t, m);
+    return score(&f, &t->grid);
+}
+
+/* ---- candidates that are known: constant + identity's row times x + values times what their rows are worth. */
+struct sums {
+    const struct aft_candidate *candidate;
+    struct afti_entry *const *entry; /* by number */
+    struct afti_shape *shapes;
+    struct folds folds;
+    uint32_t n, cap, rows, member;
+    uint64_t epoch;
+};
+
+/* sum + v[] w[] in eight lanes, n a multiple of four, then lanes 0-3 plus lanes 4-7. */
+static inline __attribute__((always_inline)) aft_floats
+four_lanes(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
+{
+    aft_wide_floats rest = {0};
+    aft_floats low, high, a, b;
+    size_t j = 0;
+    for (; j + 8 <= n; j += 8)
+        add_product(&rest, v + j, w + j);
+    memcpy(&low, &rest, sizeof low);
+    memcpy(&high, (const uint8_t *)&rest + sizeof low, sizeof high);
+    if (j < n) {
+        memcpy(&a, v + j, sizeof a);
+        memcpy(&b, w + j, sizeof b);
+        low += a * b;
+    }
+    memcpy(&a, sum, sizeof a);
+    memcpy(&b, (const uint8_t *)sum + sizeof a, sizeof b);
+    return (a + low) + (b + high);
+}
+
+/* The four lanes of candidates i to end, as far as their entries are at hand; returns where it stopped. */
+static inline __attribute__((always_inline)) uint32_t
+lanes_of(const struct sums *all, uint32_t i, uint32_t end, aft_floats *lanes, size_t stride)
+{
+    const struct sums s = *all;
+    const float *by = NULL;
+    uint32_t last = AFT_NOWHERE, n = 0;
+    aft_wide_floats near[NARROW / 8];
+    if (stride) /* 0: nothing was learned yet */
+        memcpy(near, s.folds.x, (stride < NARROW ? stride : NARROW) * sizeof(float));
+    for (; i < end; i++) {
+        uint32_t known = s.candidate[i].known;
+        const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
+        aft_wide_floats own = {0};
+        if (!e || !e->good || (e->missing && e->seen != s.rows))
+            return i;
+        if (e->shape != last) {
+            struct afti_shape *shape = &s.shapes[e->shape];
+            if (shape->epoch != s.epoch || shape->member != s.member)
+                fill(&s.folds, shape, stride);
+            shape->epoch = s.epoch;
+            shape->member = s.member;
+            last = e->shape;
+            by = shape->by;
+            n = shape->n;
+        }
+        if (!e->missing || e->identity != AFT_NOWHERE)
+            add_products(&own, s.folds.w + e->identity * s.folds.row,
+                         stride <= NARROW ? (const float *)near : s.folds.x, stride);
+        *lanes++ = four_lanes(&own, e->value, by, n);
+    }
+    return i;
+}
+
+/* The rest of the tree, of four candidates at once: each by itself, so the bits are those of one. */
+static inline __attribute__((always_inline)) void
+finish(const aft_floats *lanes, uint32_t n, double constant, double *score)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        aft_floats sum = four_sums(lanes + i);
+        aft_wide out = __builtin_convertvector(sum, aft_wide) + constant;
+        memcpy(score + i, &out, sizeof out);
+    }
+    for (; i < n; i++) {
+        const aft_floats a = lanes[i];
+        score[i] = constant + (double)((a[0] + a[2]) + (a[1] + a[3]));
+    }
+}
+
+/* Scores from candidate i on, as far as they can be had; returns where it stopped. */
+AFT_WIDE static uint32_t
+scores(const struct sums *s, uint32_t i, double *score)
+{
+    aft_floats lanes[64];
+    double constant = 0;
+#define CONSTANT(wide) constant = (double)fold_of(&s->folds, 0, wide)
+    if (s->rows)
+        BY_STRIDE(s->folds.stride, CONSTANT)
+#undef CONSTANT
+    for (uint32_t end, stop; i < s->n; i = end) {
+        stop = s->n - i < 64 ? s->n : i + 64;
+#define LANES(wide) end = lanes_of(s, i, stop, lanes, wide)
+        BY_STRIDE(s->folds.stride, LANES)
+#undef LANES
+        finish(lanes, end - i, constant, score + i);
+        if (end < stop)
+            return end;
+    }
+    return i;
+}
+
+/* The rows that will be wanted, from a table that is not near. */
+static void
+fetch_rows(const struct sums *s)
+{
+    for (uint32_t i = 0; s->rows > AFTI_NEAR && i < s->n; i++) {
+        uint32_t known = s->candidate[i].known;
+        const struct afti_entry *e = known < s->cap ? s->entry[known] : NULL;
+        if (!e || e->identity == AFT_NOWHERE)
+            continue;
+        const float *w = s->folds.w + e->identity * s->folds.row;
+        for (uint32_t j = 0; j < s->folds.stride && j < 64; j += 16)
+            __builtin_prefetch(w + j);
+    }
+}
+
+void
+afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
+                     const struct aft_candidate *c, uint32_t n, double *score, bool *scored)
+{
+    const struct afti_catalogue *k = &t->catalogue;
+    struct sums s = {.candidate = c,
+                     .folds = folds_of(t, m),
+                     .n = n,
+                     .rows = t->weights.bilinear.rows.n,
+                     .epoch = t->grid.epoch,
+                     .member = m->index};
+    for (uint32_t i = 0, helped = n; i < n; helped = i) {
+        s.entry = k->v; /* a new entry may have moved them */
+        s.cap = k->live && !t->terms.crosses ? k->cap : 0;
+        s.shapes = k->shapes;
+        if (i == 0)
+            fetch_rows(&s);
+        uint32_t end = scores(&s, i, score);
+        memset(scored + i, true, end - i);
+        i = end;
+        if (i < n && (i == helped || !afti_catalogue_entry(t, &c[i])))
+            scored[i++] = false;
+    }
+}
+
+/* ---- steps */
+static inline __attribute__((always_inline)) void
+add_step(float *w, const float *step, float u, size_t stride)
+{
+    for (size_t j = 0; j < stride; j += 8) {
+        aft_wide_floats a, b;
+        memcpy(&a, w + j, sizeof a);
+        memcpy(&b, step + j, sizeof b);
+        a += u * b;
+        memcpy(w + j, &a, sizeof a);
+    }
+}
+
+struct move { /* of the rows at hand, of one member */
+    float *w;
+    const float *step;
+    const uint32_t *at;
+    struct afti_fold *fold;
+    size_t row, members, stride;
+    uint32_t n;
+};
+
+AFT_WIDE static void
+move(const struct move *all, float u)
+{
+    const struct move v = *all;
+#define MOVE(wide)                                                       \
+    for (uint32_t i = 0; i < v.n; i++) {                                 \
+        add_step(v.w + v.at[i] * v.row, v.step + i * v.stride, u, wide); \
+        v.fold[v.at[i] * v.members].stamp = 0;                           \
+    }
+    BY_STRIDE(v.stride, MOVE)
+#undef MOVE
+}
+
+void
+afti_grid_move(struct afti_table *t, const struct afti_member *m, float u)
+{
+    struct afti_grid *g = &t->grid;
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    struct move v = {.w = b->w + (size_t)m->index * b->stride,
+                     .step = g->step,
+                     .at = g->at,
+                     .fold = g->fold + m->index,
+                     .row = (size_t)b->members * b->stride,
+                     .members = b->members,
+                     .stride = b->stride,
+                     .n = g->n};
+    move(&v, u);
+    g->epoch++;
+}

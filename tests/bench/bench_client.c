@@ -1,0 +1,314 @@
+/* bench_client.c - what an engine waits for: aft_client_decide from request to slate with all probabilities, through the library: 50
+ * candidates, 20 features of context, 80 of each candidate (bilinear models: 20 x 10), K = 3. In microseconds.
+ *
+ *   candidates given each time, or a catalogue; then every explorer by a catalogue
+ *   `swapped`: 8 threads decide while another snapshot comes ten times a second; and how long from a snapshot's last part until it
+ *   serves. Threads that wait for a processor are in the p99 where there are more threads than processors; so is what the
+ *   applying thread takes from them
+ *   the impression's record
+ * usage: bench_client [DECISIONS = 20000 [PART OF A NAME]]
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "client/client.h"
+#include "tests/bench/stream.h"
+
+enum { ARMS = 50, CONTEXT = 20, OWN_MAX = 80, THREADS = 8, ROUNDS = 12, RECORDS_MAX = 64 };
+
+struct setup {
+    const char *name, *model, *explore;
+    uint32_t own;
+    bool catalogue, swapped, history;
+};
+
+struct set { /* the records of one snapshot, framed */
+    struct aft_buffer record[RECORDS_MAX];
+    uint32_t n;
+};
+
+struct bed {
+    const struct setup *s;
+    struct set sets[ROUNDS];
+    atomic_uint given, to_give; /* sets that the transport handed on; shall hand on */
+    struct aft_client *c;
+    struct aft_client_catalogue *k;
+    char ids[ARMS][8], names[OWN_MAX][8], context_names[CONTEXT][8];
+    struct aft_client_feature own[ARMS][OWN_MAX];
+    struct aft_client_candidate arms[ARMS];
+    long decisions;
+};
+
+struct run { /* one thread's */
+    struct bed *b;
+    double *us;
+    uint64_t seed;
+};
+
+/* ---- snapshots */
+static enum aft_err
+keep(void *ctx, struct aft_bytes key, struct aft_bytes body, struct aft_error *e)
+{
+    struct set *s = ctx;
+    (void)key;
+    if (s->n == RECORDS_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT, "a snapshot of many parts");
+    struct aft_buffer *b = &s->record[s->n++];
+    aft_frame_put_single(b, AFT_RECORD_SNAPSHOT);
+    aft_put_raw(b, body);
+    return AFT_OK;
+}
+
+static enum aft_err
+learn(struct bed *b, struct aft_learner *l, struct aft_random *r, int n, struct aft_error *e)
+{
+    struct aft_feature context[CONTEXT], own[OWN_MAX];
+    for (int i = 0; i < n; i++) {
+        uint32_t arm = aft_random_below(r, ARMS);
+        for (uint32_t j = 0; j < CONTEXT; j++)
+            context[j] = (struct aft_feature){.name = aft_text(b->context_names[j]),
+                                              .number = 2 * aft_random_unit(r) - 1};
+        for (uint32_t j = 0; j < b->s->own; j++)
+            own[j] = (struct aft_feature){.name = aft_text(b->names[j]),
+                                          .number = b->own[arm][j].number};
+        struct aft_example_item item = {.arm_id = aft_text(b->ids[arm]),
+                                        .propensity = 1. / ARMS,
+                                        .features = {own, b->s->own},
+                                        .reward_micro = aft_random_below(r, 2) ? AFT_MICRO : 0};
+        struct aft_example x = {.context = {context, CONTEXT}, .items = &item, .items_n = 1};
+        AFT_TRY(aft_learner_learn(l, &x, e));
+    }
+    return AFT_OK;
+}
+
+static enum aft_err
+make_sets(struct bed *b, struct aft_error *e)
+{
+    struct aft_learner_settings set;
+    struct aft_learner *l = NULL;
+    struct aft_random r;
+    bool known;
+    aft_random_init(&r, 7, 0);
+    aft_learner_settings_default(&set);
+    AFT_TRY(aft_learner_set(&set, "learner.model", b->s->model, &known, e));
+    AFT_TRY(aft_learner_set(&set, "policy.explore", b->s->explore, &known, e));
+    AFT_TRY(aft_learner_new(&set, &l, e));
+    for (int i = 0; i < (b->s->swapped ? ROUNDS : 1); i++) {
+        struct aft_publish_spec spec = {.model = AFT_LITERAL("bench"), .round = i + 1};
+        AFT_TRY(learn(b, l, &r, i ? 50 : 3000, e));
+        AFT_TRY(aft_learner_publish(l, &spec, keep, &b->sets[i], e));
+    }
+    aft_learner_free(l);
+    return AFT_OK;
+}
+
+/* ---- the transport: hands on as many sets as it is told */
+static enum aft_err
+append(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
+       struct aft_bytes value, struct aft_error *e)
+{
+    (void)ctx, (void)topic, (void)time_ms, (void)key, (void)value, (void)e;
+    return AFT_OK;
+}
+
+static enum aft_err
+poll_snapshots(void *ctx, int timeout_ms, aft_client_snapshot_sink sink, void *sink_ctx,
+               bool *at_end, struct aft_error *e)
+{
+    struct bed *b = ctx;
+    (void)timeout_ms, (void)e;
+    while (b->given < b->to_give) {
+        struct set *s = &b->sets[b->given++];
+        for (uint32_t i = 0; i < s->n; i++)
+            sink(sink_ctx, AFT_LITERAL("bench/x"), aft_buffer_bytes(&s->record[i]));
+    }
+    *at_end = true;
+    return AFT_OK;
+}
+
+static enum aft_err
+open_bed(struct bed *b, struct aft_error *e)
+{
+    static const uint64_t seed = 1;
+    struct aft_client_transport t = {.ctx = b, .append = append, .poll_snapshots = poll_snapshots};
+    struct aft_client_options o = AFT_CLIENT_OPTIONS;
+    struct aft_random r;
+    struct aft_client_error why;
+    o.seed = &seed;
+    o.baseline_share = 0;
+    o.history_bytes = b->s->history ? 64 << 20 : 0;
+    aft_random_init(&r, 8, 0);
+    for (uint32_t j = 0; j < CONTEXT; j++)
+        snprintf(b->context_names[j], sizeof b->context_names[j], "u%u", j);
+    for (uint32_t j = 0; j < OWN_MAX; j++)
+        snprintf(b->names[j], sizeof b->names[j], "a%u", j);
+    for (uint32_t a = 0; a < ARMS; a++) {
+        snprintf(b->ids[a], sizeof b->ids[a], "arm%u", a);
+        for (uint32_t j = 0; j < b->s->own; j++)
+            b->own[a][j] = (struct aft_client_feature){b->names[j], AFT_CLIENT_NUMBER,
+                                                       2 * aft_random_unit(&r) - 1, NULL};
+        b->arms[a] = (struct aft_client_candidate){
+            .arm_id = b->ids[a], .features = b->own[a], .features_n = b->s->own};
+    }
+    AFT_TRY(make_sets(b, e));
+    b->to_give = 1;
+    AFT_TRY(aft_client_open_over(&o, &t, &b->c, e));
+    if (aft_client_catalogue_new(b->c, b->arms, ARMS, &b->k, &why) != AFT_CLIENT_OK)
+        return AFT_FAIL(e, AFT_E_FAILED, "%s", why.message);
+    return AFT_OK;
+}
+
+/* ---- deciding */
+static void *
+decide_many(void *ctx)
+{
+    struct run *run = ctx;
+    struct bed *b = run->b;
+    struct aft_client_feature context[CONTEXT];
+    struct aft_random r;
+    aft_random_init(&r, run->seed, 0);
+    struct aft_client_request q = AFT_CLIENT_REQUEST;
+    q.user_id = "a user";
+    q.device = "web";
+    q.context = context;
+    q.context_n = CONTEXT;
+    if (b->s->catalogue) {
+        q.catalogue = b->k;
+    } else {
+        q.candidates = b->arms;
+        q.candidates_n = ARMS;
+    }
+    for (long i = -20; i < b->decisions; i++) {
+        struct aft_client_decision *d;
+        for (uint32_t j = 0; j < CONTEXT; j++)
+            context[j] = (struct aft_client_feature){b->context_names[j], AFT_CLIENT_NUMBER,
+                                                     2 * aft_random_unit(&r) - 1, NULL};
+        double from = stream_now();
+        enum aft_client_code code = aft_client_decide(b->c, &q, &d, NULL);
+        double took = stream_now() - from;
+        AFT_ASSERT(code == AFT_CLIENT_OK);
+        if (b->s->history && i < -15) /* three arms each: a dozen are known to the user */
+            AFT_ASSERT(aft_client_log_impression(b->c, d, NULL) == AFT_CLIENT_OK);
+        aft_client_decision_free(b->c, d);
+        if (i >= 0)
+            run->us[i] = took * 1e6;
+    }
+    return NULL;
+}
+
+static int
+ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void
+print(const struct setup *s, double *us, size_t n, const char *rest)
+{
+    qsort(us, n, sizeof *us, ascending);
+    printf("%-48s p50 %7.2f us, p99 %7.2f us%s\n", s->name, us[n / 2], us[n * 99 / 100], rest);
+}
+
+static void
+swap_and_decide(struct bed *b, double *us)
+{
+    pthread_t threads[THREADS];
+    struct run runs[THREADS];
+    double applied[ROUNDS];
+    char rest[80];
+    for (int i = 0; i < THREADS; i++) {
+        runs[i] = (struct run){b, us + (size_t)i * (size_t)b->decisions, (uint64_t)i + 1};
+        int code = pthread_create(&threads[i], NULL, decide_many, &runs[i]);
+        AFT_ASSERT(code == 0);
+    }
+    for (int i = 1; i < ROUNDS; i++) {
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
+        double from = stream_now();
+        b->to_give++;
+        aft_client_poll(b->c, 0);
+        applied[i - 1] = (stream_now() - from) * 1e3;
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    struct aft_client_info info = AFT_CLIENT_INFO;
+    aft_client_info(b->c, &info);
+    AFT_ASSERT(info.snapshots_applied == ROUNDS && info.round == ROUNDS);
+    qsort(applied, ROUNDS - 1, sizeof *applied, ascending);
+    snprintf(rest, sizeof rest, "; snapshot to serving: median %.2f ms, most %.2f ms",
+             applied[ROUNDS / 2], applied[ROUNDS - 2]);
+    print(b->s, us, (size_t)b->decisions * THREADS, rest);
+}
+
+static enum aft_err
+bench(const struct setup *s, long n, struct aft_error *e)
+{
+    struct bed *b = calloc(1, sizeof *b);
+    double *us = calloc((size_t)n * THREADS, sizeof *us);
+    AFT_ASSERT(b && us);
+    b->s = s;
+    b->decisions = n;
+    enum aft_err err = open_bed(b, e);
+    if (err != AFT_OK) {
+        free(us);
+        free(b);
+        return err;
+    }
+    if (s->swapped) {
+        swap_and_decide(b, us);
+    } else {
+        decide_many(&(struct run){b, us, 1});
+        print(s, us, (size_t)n, "");
+    }
+    aft_client_catalogue_free(b->k);
+    aft_client_close(b->c, 0, NULL);
+    for (int i = 0; i < ROUNDS; i++)
+        for (uint32_t j = 0; j < b->sets[i].n; j++)
+            aft_buffer_deinit(&b->sets[i].record[j]);
+    free(us);
+    free(b);
+    return AFT_OK;
+}
+
+#define EACH(explore)                                    \
+    {                                                    \
+        explore, "flow", explore, 10, true, false, false \
+    }
+static const struct setup setups[] = {
+    {"linear, softmax, 20 + 80, candidates each time", "ridge", "softmax", 80, false, false, false},
+    {"linear, softmax, 20 + 80, a catalogue", "ridge", "softmax", 80, true, false, false},
+    {"linear, softmax, 20 + 80, a catalogue, history", "ridge", "softmax", 80, true, false, true},
+    {"linear, greedy, 20 + 80, a catalogue", "ridge", "epsilon_greedy", 80, true, false, false},
+    {"bilinear, softmax, 20 x 10, candidates", "flow", "softmax", 10, false, false, false},
+    {"bilinear, softmax, 20 x 10, a catalogue", "flow", "softmax", 10, true, false, false},
+    EACH("uniform"),
+    EACH("first"),
+    EACH("epsilon"),
+    EACH("squarecb"),
+    EACH("squarecb-elim"),
+    EACH("regcb-elim"),
+    EACH("regcb-opt"),
+    EACH("bagging"),
+    {"cover", "flow-squared", "cover", 10, true, false, false},
+    EACH("ucb"),
+    EACH("linucb"),
+    EACH("thompson"),
+    {"swapped, linear, softmax, a catalogue", "ridge", "softmax", 80, true, true, false},
+    {"swapped, bilinear, softmax, a catalogue", "flow", "softmax", 10, true, true, false},
+};
+
+int
+main(int argc, char **argv)
+{
+    long n = argc > 1 ? strtol(argv[1], NULL, 10) : 20000;
+    for (size_t i = 0; i < sizeof setups / sizeof *setups; i++) {
+        struct aft_error e;
+        if (argc > 2 && !strstr(setups[i].name, argv[2]))
+            continue;
+        if (bench(&setups[i], n, &e) != AFT_OK) {
+            fprintf(stderr, "bench_client: %s\n", e.message);
+            return 1;
+        }
+    }
+    return 0;
+}
