@@ -65,7 +65,7 @@ enum aft_err aft_store_rocksdb_open(const char *directory, struct aft_store **ou
 /* aft_store_rocksdb_open_with: likewise, with RocksDB's own options in its own form, "name=value;name={a=1;b=2};" ("": none), over those
  * that are set here. aft_store_rocksdb_check: AFT_E_CONFIG with RocksDB's words for what it does not know, and for what would change
  * what the state holds. */
-enum aft_err aft_store_rocksdb_open_with(const char *directory, const char *options,
+enum aft_err aft_store_rocksdb_open_with(const char *directory, const char *with,
                                          struct aft_store **out,
                                          struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err aft_store_rocksdb_check(const char *name, const char *value,

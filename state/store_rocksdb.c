@@ -381,18 +381,38 @@ aft_store_rocksdb_look(const char *directory, struct aft_store **out, struct aft
     return store_open(directory, "", true, out, e);
 }
 
+/* One value: no ';' but within braces, which close. Else it could name a second option. */
+static bool
+is_one(const char *value)
+{
+    int depth = 0;
+    for (; *value && depth >= 0; value++) {
+        depth += (*value == '{') - (*value == '}');
+        if (*value == ';' && depth == 0)
+            return false;
+    }
+    return depth == 0;
+}
+
 enum aft_err
 aft_store_rocksdb_check(const char *name, const char *value, struct aft_error *e)
 {
-    static const char *const ours[] = {"comparator",
+    static const char *const ours[] = {"cf_paths",
+                                       "comparator",
                                        "compaction_filter",
-                                       "compaction_style",
                                        "compaction_filter_factory",
+                                       "compaction_style",
                                        "create_if_missing",
+                                       "db_paths",
                                        "error_if_exists",
                                        "info_log_level",
+                                       "inplace_update_support",
+                                       "manual_wal_flush",
                                        "merge_operator",
-                                       "ttl"};
+                                       "persist_stats_to_disk",
+                                       "ttl",
+                                       "wal_dir",
+                                       "wal_recovery_mode"};
     char with[600], *words = NULL;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (strcmp(name, ours[i]) == 0)
@@ -400,6 +420,10 @@ aft_store_rocksdb_check(const char *name, const char *value, struct aft_error *e
                             "rocksdb.%s is not to be set: what the state holds hangs on it", name);
     if (snprintf(with, sizeof with, "%s=%s;", name, value) >= (int)sizeof with)
         return AFT_FAIL(e, AFT_E_CONFIG, "rocksdb.%.60s: the value is too long", name);
+    if (!is_one(value) || strpbrk(name, ";={}"))
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "rocksdb.%.60s=%.60s: one option, one value; a ';' within {} alone", name,
+                        value);
     rocksdb_options_destroy(options_over(options(), with, &words));
     if (!words)
         return AFT_OK;

@@ -257,6 +257,15 @@ options_of_its_own(void **state)
     assert_int_equal(aft_store_rocksdb_check("compaction_style", "kCompactionStyleFIFO", &e),
                      AFT_E_CONFIG);
     assert_non_null(strstr(e.message, "hangs on it"));
+    assert_int_equal(aft_store_rocksdb_check("max_open_files", "9;wal_dir=/tmp", &e), AFT_E_CONFIG);
+    assert_non_null(strstr(e.message, "one option, one value"));
+    assert_int_equal(aft_store_rocksdb_check("max_open_files", "9};wal_dir={/tmp", &e),
+                     AFT_E_CONFIG);
+    assert_int_equal(aft_store_rocksdb_check("a=1;wal_dir", "/tmp", &e), AFT_E_CONFIG);
+    assert_int_equal(aft_store_rocksdb_check("block_based_table_factory",
+                                             "{block_size=8K;cache_index_and_filter_blocks=1;}",
+                                             &e),
+                     AFT_OK);
     assert_int_not_equal(aft_store_rocksdb_open_with(dir, "nonsense=1;", &s, &e), AFT_OK);
 }
 
