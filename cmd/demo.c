@@ -84,7 +84,7 @@ open_tasks(struct embedded *m, struct aft_error *e)
     char path[DEMO_PATH_MAX + 64];
     for (int32_t p = 0; p < m->partitions; p++) {
         snprintf(path, sizeof path, "%s/state-%d", m->o->directory, p);
-        AFT_TRY(aft_store_rocksdb_open(path, &m->stores[p], e));
+        AFT_TRY(aft_store_rocksdb_open_with(path, aft_config_rocksdb(m->config), &m->stores[p], e));
         m->task_logs[p] = aft_log_embedded(m->broker);
         struct aft_task_options o = {.config = m->config,
                                      .log = m->task_logs[p],

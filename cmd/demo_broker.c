@@ -363,7 +363,7 @@ read_state(struct broker *b, int32_t p, struct demo_result *r, struct aft_error 
     struct aft_join_identity identity = {app, p};
     struct aft_join_out out = {NULL, no_example};
     snprintf(path, sizeof path, "%s/%s/%d", aft_config_text(b->config, "state.dir"), app, p);
-    AFT_TRY(aft_store_rocksdb_open(path, &store, e));
+    AFT_TRY(aft_store_rocksdb_open_with(path, aft_config_rocksdb(b->config), &store, e));
     enum aft_err err = aft_joiner_open(aft_config_join(b->config), &identity, store, &out, &j, e);
     if (err == AFT_OK) {
         aft_joiner_counts(j, &counts);

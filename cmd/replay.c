@@ -26,6 +26,8 @@ static const struct cmd_option options[] = {
     {"outcomes", "FILE", "likewise"},
     {"clock", "FILE", "likewise; needed where ticks counted"},
     {"examples", "FILE", "archived examples to compare with, instead of the topics'"},
+    {"rounds", "FILE", "archived rounds: the model is learned again from them and the examples"},
+    {"snapshots", "FILE", "archived snapshots to compare it with (snapshot export)"},
 };
 
 /* ---- arguments */

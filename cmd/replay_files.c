@@ -1,5 +1,5 @@
 /* replay_files.c - what `replay` reads: the topics, or archived container files in their place. In: --impressions, --outcomes, --clock,
- * --examples, the k-th of each being partition k. Out: a log.
+ * --examples, the k-th of each being partition k; --rounds, --snapshots, one of each. Out: a log.
  */
 #include "cmd/replay_files.h"
 
@@ -11,8 +11,10 @@ static const struct {
 } kinds[] = {{"impressions", "topics.impressions", AFT_RECORD_IMPRESSION},
              {"outcomes", "topics.outcomes", AFT_RECORD_OUTCOME},
              {"clock", "topics.clock", AFT_RECORD_CLOCK},
-             {"examples", "topics.examples", AFT_RECORD_EXAMPLE}};
-enum { KINDS_N = sizeof kinds / sizeof kinds[0] };
+             {"examples", "topics.examples", AFT_RECORD_EXAMPLE},
+             {"rounds", "topics.rounds", AFT_RECORD_ROUND},
+             {"snapshots", "topics.snapshots", AFT_RECORD_SNAPSHOT}};
+enum { KINDS_N = sizeof kinds / sizeof kinds[0], ROUNDS = 4, SNAPSHOTS = 5 };
 
 static int32_t
 collect(const struct cmd_line *l, int kind, struct cmd_replay_log *r)
@@ -35,7 +37,11 @@ files_check(const struct cmd_line *l, const int32_t n[KINDS_N], struct aft_error
                         "%d files of impressions, %d of outcomes: want one of each for every "
                         "partition, in their order",
                         n[0], n[1]);
-    for (int k = 2; k < KINDS_N; k++)
+    if (n[ROUNDS] > 1 || n[SNAPSHOTS] > 1 || (n[SNAPSHOTS] && !n[ROUNDS]))
+        return AFT_FAIL(e, AFT_E_USAGE,
+                        "one file of --rounds, and with it one of --snapshots: both topics have "
+                        "one partition, and snapshots come of rounds");
+    for (int k = 2; k < ROUNDS; k++)
         if (n[k] != 0 && n[k] != n[0])
             return AFT_FAIL(e, AFT_E_USAGE, "--%s is given %d times, --impressions %d times",
                             kinds[k].option, n[k], n[0]);

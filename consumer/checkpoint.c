@@ -144,7 +144,7 @@ prove(const struct aft_config *c, int32_t partition, const char *path, struct af
     struct afti_rider rider;
     struct aft_join_identity identity = {aft_config_text(c, "app.id"), partition};
     struct aft_join_out nowhere = {0};
-    AFT_TRY(aft_store_rocksdb_open(path, &store, e));
+    AFT_TRY(aft_store_rocksdb_open_with(path, aft_config_rocksdb(c), &store, e));
     enum aft_err err = aft_joiner_open(aft_config_join(c), &identity, store, &nowhere, &joiner, e);
     if (err == AFT_OK) {
         aft_joiner_resume(joiner, &resume);

@@ -142,6 +142,9 @@ family_put(struct aft_config *c, const char *key, const char *value, const char 
             return AFT_FAIL(e, AFT_E_CONFIG, "%s is a secret: put it in a file and set %s.file",
                             key, key);
         known = property[0] != '\0';
+    } else if (begins(key, "rocksdb.") && key[strlen("rocksdb.")]) {
+        AFT_TRY(aft_store_rocksdb_check(key + strlen("rocksdb."), value, e));
+        known = true;
     } else if (begins(key, "features.") || begins(key, "learner.") || begins(key, "policy.")) {
         AFT_TRY(aft_learner_set(&c->learner, key, value, &known, e));
     }
@@ -228,6 +231,13 @@ aft_config_kafka(const struct aft_config *c)
 {
     AFT_ASSERT(c->checked);
     return &c->kafka;
+}
+
+const char *
+aft_config_rocksdb(const struct aft_config *c)
+{
+    AFT_ASSERT(c->checked);
+    return c->rocksdb;
 }
 
 /* ---- checking */

@@ -30,6 +30,8 @@ const struct aft_join_config *aft_config_join(const struct aft_config *c);
 const struct aft_learner_settings *aft_config_learner(const struct aft_config *c);
 /* aft_config_kafka: options for aft_log_kafka_open from kafka.*; lives as long as the config. */
 const struct aft_kafka_options *aft_config_kafka(const struct aft_config *c);
+/* aft_config_rocksdb: rocksdb.* as aft_store_rocksdb_open_with takes it; likewise. */
+const char *aft_config_rocksdb(const struct aft_config *c);
 
 /* aft_config_each: every key with its value and where it came from ("default", "file:line", "--set"), for `config show`.
  * aft_config_help / aft_config_markdown: the table, for --help and the reference page. */

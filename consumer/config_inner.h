@@ -1,6 +1,6 @@
 /* config_inner.h - what the config_*.c files share: the table's rows, the values, the keys that have no row of their own.
  *
- * A key with a row (config.def) lives in values[row]; one of a family (reward.<kind>.*, features.buckets.*, kafka.*) is kept as
+ * A key with a row (config.def) lives in values[row]; one of a family (reward.<kind>.*, features.buckets.*, kafka.*, rocksdb.*) is kept as
  * text in extras, in the order of first mention. aft_config_check turns both into the typed halves.
  */
 #ifndef AFT_CONSUMER_CONFIG_INNER_H
@@ -49,6 +49,7 @@ struct aft_config {
     struct aft_join_config join;
     struct aft_learner_settings learner;
     struct aft_kafka_options kafka;
+    char *rocksdb;                   /* rocksdb.*: "name=value;..." */
     struct aft_property *properties; /* common, consumer, producer: one array each of extras_n */
     char **secrets;                  /* what was read from kafka.*.file */
     size_t secrets_n;

@@ -1,5 +1,5 @@
-/* config_properties.c - kafka.* keys to the options of aft_log_kafka_open.
- * In: keys as text. Out: config->kafka: what is common, what is for consumers, what is for producers. Secrets are
+/* config_properties.c - kafka.* keys to the options of aft_log_kafka_open, rocksdb.* keys to those of aft_store_rocksdb_open_with.
+ * In: keys as text. Out: config->kafka: what is common, what is for consumers, what is for producers; config->rocksdb. Secrets are
  * read from their files here and nowhere else, and are never shown.
  */
 #include "consumer/config_inner.h"
@@ -35,6 +35,8 @@ afti_properties_free(struct aft_config *c)
         free(c->secrets[i]);
     free(c->secrets);
     free(c->properties);
+    free(c->rocksdb);
+    c->rocksdb = NULL;
     c->secrets = NULL;
     c->secrets_n = 0;
     c->properties = NULL;
@@ -93,10 +95,31 @@ property_add(struct aft_config *c, const struct afti_extra *x, const char *prope
     return AFT_OK;
 }
 
+/* All of rocksdb.*, in RocksDB's own form. */
+static void
+rocksdb_build(struct aft_config *c)
+{
+    static const char prefix[] = "rocksdb.";
+    struct aft_buffer text = {0};
+    for (size_t i = 0; i < c->extras_n; i++) {
+        const struct afti_extra *x = &c->extras[i];
+        if (strncmp(x->key, prefix, sizeof prefix - 1) != 0)
+            continue;
+        aft_put_raw(&text, aft_text(x->key + sizeof prefix - 1));
+        aft_put_u8(&text, '=');
+        aft_put_raw(&text, aft_text(x->value));
+        aft_put_u8(&text, ';');
+    }
+    aft_put_u8(&text, '\0');
+    c->rocksdb = afti_strdup((const char *)text.p);
+    aft_buffer_deinit(&text);
+}
+
 enum aft_err
 afti_properties_build(struct aft_config *c, struct aft_error *e)
 {
     afti_properties_free(c);
+    rocksdb_build(c);
     size_t n = c->extras_n + 1;
     c->properties = calloc(3 * n, sizeof *c->properties);
     c->secrets = calloc(2 * n, sizeof *c->secrets);

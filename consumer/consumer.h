@@ -230,7 +230,7 @@ enum aft_err aft_chores(const struct aft_config *c, struct aft_store *store,
 struct aft_log_file {
     const char *topic, *path;
     int32_t partition;
-    enum aft_record record; /* IMPRESSION, OUTCOME, CLOCK, EXAMPLE */
+    enum aft_record record; /* IMPRESSION, OUTCOME, CLOCK, EXAMPLE, ROUND, SNAPSHOT */
 };
 enum aft_err aft_log_files_open(const struct aft_log_file *v, size_t n, struct aft_log *beneath,
                                 struct aft_log **out, struct aft_error *e) AFT_MUST_CHECK;

@@ -5,6 +5,8 @@
  *   clock                  plain: a record's offset is its place, or its own `epoch` where an EPOCH has one; without any EPOCH all
  *                          ticks count (as `join` reads it)
  *   examples               plain: single examples, in the order of seq; a block each, chained as the joiner chains them
+ *   rounds                 plain: a record's offset is its place; without any EPOCH all rounds count
+ *   snapshots              plain, as `snapshot export` writes them or as the topic held them; their keys are not needed
  *
  * In: files. Out: framed values. Nothing is appended. A file is read once whole when it is opened, for its range and its counts.
  * Thread: the handle's, as of any log.
@@ -14,10 +16,12 @@
 
 #include "consumer/consumer.h"
 
+#define ROUND_BYTES (16u << 20)
+
 struct file {
     const struct aft_log_file *of; /* borrowed, and what it names */
     int64_t begin, end;
-    bool epochs; /* of a clock: it has EPOCH records */
+    bool epochs; /* of a journal: it has EPOCH records */
 };
 
 struct files {
@@ -116,6 +120,23 @@ put_clock(struct aft_log_reader *r, struct aft_bytes body, struct aft_error *e)
 }
 
 static enum aft_err
+put_round(struct aft_log_reader *r, struct aft_bytes body, struct aft_error *e)
+{
+    struct aft_round_record round;
+    struct aft_arena arena;
+    aft_arena_init(&arena, ROUND_BYTES);
+    enum aft_err err = aft_decode_round(body, &arena, &round, e);
+    if (err == AFT_OK) {
+        if (!r->file->epochs)
+            round.epoch = -1; /* as of a clock */
+        aft_frame_put_single(&r->bytes, AFT_RECORD_ROUND);
+        aft_encode_round(&r->bytes, &round);
+    }
+    aft_arena_deinit(&arena);
+    return err;
+}
+
+static enum aft_err
 put_example(struct aft_log_reader *r, struct aft_bytes body, struct aft_error *e)
 {
     int64_t seq;
@@ -139,6 +160,8 @@ put_value(struct aft_log_reader *r, const struct aft_file_record *rec, struct af
 {
     if (r->file->of->record == AFT_RECORD_CLOCK)
         return put_clock(r, rec->body, e);
+    if (r->file->of->record == AFT_RECORD_ROUND)
+        return put_round(r, rec->body, e);
     if (r->file->of->record == AFT_RECORD_EXAMPLE)
         return put_example(r, rec->body, e);
     aft_frame_put_single(&r->bytes, r->file->of->record);
@@ -306,12 +329,29 @@ files_close(struct aft_log *l)
 }
 
 /* ---- open */
+static bool
+is_epoch(const struct file *f, struct aft_bytes body)
+{
+    struct aft_error ignored;
+    struct aft_clock_record c;
+    struct aft_round_record r;
+    if (f->of->record == AFT_RECORD_CLOCK)
+        return aft_decode_clock(body, &c, &ignored) == AFT_OK && c.kind == AFT_CLOCK_EPOCH;
+    if (f->of->record != AFT_RECORD_ROUND)
+        return false;
+    struct aft_arena arena;
+    aft_arena_init(&arena, ROUND_BYTES);
+    bool epoch =
+        aft_decode_round(body, &arena, &r, &ignored) == AFT_OK && r.kind == AFT_ROUND_EPOCH;
+    aft_arena_deinit(&arena);
+    return epoch;
+}
+
 static enum aft_err
 scan(struct aft_log *l, struct file *f, struct aft_error *e)
 {
     struct aft_log_reader *r;
     struct aft_file_record rec;
-    struct aft_clock_record c;
     AFT_TRY(reader_open(l, f->of->topic, f->of->partition, 0, &r, e));
     enum aft_err err = AFT_OK;
     bool first = true;
@@ -319,8 +359,7 @@ scan(struct aft_log *l, struct file *f, struct aft_error *e)
         f->begin = first ? rec.offset : f->begin;
         f->end = rec.offset + 1;
         first = false;
-        if (f->of->record == AFT_RECORD_CLOCK && aft_decode_clock(rec.body, &c, e) == AFT_OK)
-            f->epochs = f->epochs || c.kind == AFT_CLOCK_EPOCH;
+        f->epochs = f->epochs || is_epoch(f, rec.body);
     }
     reader_close(r);
     return err;

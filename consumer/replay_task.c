@@ -157,7 +157,7 @@ store_open(struct afti_replay *r, struct aft_error *e)
     }
     if (snprintf(path, sizeof path, "%s/%d", r->o.into, r->partition) >= (int)sizeof path)
         return AFT_FAIL(e, AFT_E_USAGE, "--into: the directory's name is too long");
-    return aft_store_rocksdb_open(path, &r->store, e);
+    return aft_store_rocksdb_open_with(path, aft_config_rocksdb(r->o.config), &r->store, e);
 }
 
 static enum aft_err

@@ -24,7 +24,7 @@ held_open(struct afti_worker *w, struct afti_held *h, struct aft_error *e)
     AFT_TRY(afti_state_make(c, e));
     AFT_TRY(afti_state_path(c, h->partition, "", path, e));
     if (!h->store)
-        AFT_TRY(aft_store_rocksdb_open(path, &h->store, e));
+        AFT_TRY(aft_store_rocksdb_open_with(path, aft_config_rocksdb(c), &h->store, e));
     struct aft_task_options o = {.config = c,
                                  .log = w->log,
                                  .store = h->store,

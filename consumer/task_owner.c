@@ -74,6 +74,36 @@ afti_end_add(struct aft_task *t, uint64_t seq, struct aft_hash128 hash, struct a
     return AFT_OK;
 }
 
+/* The block that holds the end of our state's chain, or begins there: from that end on its examples must lead to its hash. What our
+ * state computes later is compared too, but a state of other topics may compute nothing before the inputs' next records. */
+static enum aft_err
+block_continues(struct aft_task *t, const struct aft_block *b, struct aft_error *e)
+{
+    uint64_t held = t->resume.next_seq, end = b->first_seq + b->n;
+    struct aft_hash128 hash = t->resume.hash;
+    struct aft_reader r = aft_reader(b->examples);
+    struct aft_example x;
+    if (t->fresh || t->warm || b->first_seq > held || end < held)
+        return AFT_OK;
+    for (uint64_t seq = b->first_seq; seq < end; seq++) {
+        const uint8_t *from = r.p;
+        if (aft_decode_example(&r, &t->arena, &x, e) != AFT_OK)
+            return AFT_FAIL(e, AFT_E_CORRUPT, "%s partition %d: example %llu cannot be read",
+                            t->examples_topic, t->o.partition, (unsigned long long)seq);
+        if (seq >= held)
+            hash = aft_hash128((struct aft_bytes){from, (size_t)(r.p - from)}, hash);
+    }
+    return same_hash(hash, b->hash)
+               ? AFT_OK
+               : AFT_FAIL(e, AFT_E_DIVERGENCE,
+                          "%s partition %d: the published examples (up to %llu) do not go on from "
+                          "the state's chain of %llu; the state is of other topics, or one of the "
+                          "two was changed: restore a checkpoint that fits, or start under a new "
+                          "app.id",
+                          t->examples_topic, t->o.partition, (unsigned long long)end - 1,
+                          (unsigned long long)held);
+}
+
 static enum aft_err
 block_seen(struct aft_task *t, const struct aft_block *b, int64_t offset, struct aft_error *e)
 {
@@ -102,6 +132,7 @@ block_seen(struct aft_task *t, const struct aft_block *b, int64_t offset, struct
     if (!t->published_known || end > t->published.seq)
         t->published = (struct afti_end){end, b->hash};
     t->published_known = true;
+    AFT_TRY(block_continues(t, b, e));
     return afti_end_add(t, end, b->hash, e);
 }
 

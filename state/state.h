@@ -62,6 +62,14 @@ struct aft_store *aft_store_mem_new(void);
 /* aft_store_rocksdb_open creates the directory if need be. AFT_E_IO (also when another process holds it), AFT_E_CORRUPT. */
 enum aft_err aft_store_rocksdb_open(const char *directory, struct aft_store **out,
                                     struct aft_error *e) AFT_MUST_CHECK;
+/* aft_store_rocksdb_open_with: likewise, with RocksDB's own options in its own form, "name=value;name={a=1;b=2};" ("": none), over those
+ * that are set here. aft_store_rocksdb_check: AFT_E_CONFIG with RocksDB's words for what it does not know, and for what would change
+ * what the state holds. */
+enum aft_err aft_store_rocksdb_open_with(const char *directory, const char *with,
+                                         struct aft_store **out,
+                                         struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_store_rocksdb_check(const char *name, const char *value,
+                                     struct aft_error *e) AFT_MUST_CHECK;
 /* aft_store_rocksdb_look opens what is there to be read alone, also beside a process that writes to it: as it stood at that moment.
  * Nothing may be committed, purged or dropped. */
 enum aft_err aft_store_rocksdb_look(const char *directory, struct aft_store **out,

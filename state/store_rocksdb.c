@@ -313,8 +313,19 @@ options(void)
     return o;
 }
 
+/* `with` over `base`, which is freed; words: RocksDB's, when it does not take them (then the base it is). */
+static rocksdb_options_t *
+options_over(rocksdb_options_t *base, const char *with, char **words)
+{
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_get_options_from_string(base, with, o, words);
+    rocksdb_options_destroy(*words ? o : base);
+    return *words ? base : o;
+}
+
 static enum aft_err
-store_open(const char *directory, bool look, struct aft_store **out, struct aft_error *e)
+store_open(const char *directory, const char *with, bool look, struct aft_store **out,
+           struct aft_error *e)
 {
     struct rocks *r = calloc(1, sizeof *r);
     char *words = NULL, doing[300];
@@ -335,8 +346,11 @@ store_open(const char *directory, bool look, struct aft_store **out, struct aft_
     r->bulk = malloc(room);
     AFT_ASSERT(r->bulk != NULL);
     snprintf(r->bulk, room, "%s/step.bulk", directory);
-    r->db = look ? rocksdb_open_for_read_only(r->options, directory, 0, &words)
-                 : rocksdb_open(r->options, directory, &words);
+    if (with[0])
+        r->options = options_over(r->options, with, &words);
+    if (!words)
+        r->db = look ? rocksdb_open_for_read_only(r->options, directory, 0, &words)
+                     : rocksdb_open(r->options, directory, &words);
     if (words) {
         snprintf(doing, sizeof doing, "opening the state in %s", directory);
         enum aft_err failed = told(words, doing, e);
@@ -351,11 +365,72 @@ store_open(const char *directory, bool look, struct aft_store **out, struct aft_
 enum aft_err
 aft_store_rocksdb_open(const char *directory, struct aft_store **out, struct aft_error *e)
 {
-    return store_open(directory, false, out, e);
+    return store_open(directory, "", false, out, e);
+}
+
+enum aft_err
+aft_store_rocksdb_open_with(const char *directory, const char *with, struct aft_store **out,
+                            struct aft_error *e)
+{
+    return store_open(directory, with, false, out, e);
 }
 
 enum aft_err
 aft_store_rocksdb_look(const char *directory, struct aft_store **out, struct aft_error *e)
 {
-    return store_open(directory, true, out, e);
+    return store_open(directory, "", true, out, e);
+}
+
+/* One value: no ';' but within braces, which close. Else it could name a second option. */
+static bool
+is_one(const char *value)
+{
+    int depth = 0;
+    for (; *value && depth >= 0; value++) {
+        depth += (*value == '{') - (*value == '}');
+        if (*value == ';' && depth == 0)
+            return false;
+    }
+    return depth == 0;
+}
+
+enum aft_err
+aft_store_rocksdb_check(const char *name, const char *value, struct aft_error *e)
+{
+    static const char *const ours[] = {"cf_paths",
+                                       "comparator",
+                                       "compaction_filter",
+                                       "compaction_filter_factory",
+                                       "compaction_style",
+                                       "create_if_missing",
+                                       "db_paths",
+                                       "error_if_exists",
+                                       "info_log_level",
+                                       "inplace_update_support",
+                                       "manual_wal_flush",
+                                       "merge_operator",
+                                       "persist_stats_to_disk",
+                                       "ttl",
+                                       "wal_dir",
+                                       "wal_recovery_mode"};
+    char with[600], *words = NULL;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (strcmp(name, ours[i]) == 0)
+            return AFT_FAIL(e, AFT_E_CONFIG,
+                            "rocksdb.%s is not to be set: what the state holds hangs on it", name);
+    if (snprintf(with, sizeof with, "%s=%s;", name, value) >= (int)sizeof with)
+        return AFT_FAIL(e, AFT_E_CONFIG, "rocksdb.%.60s: the value is too long", name);
+    if (!is_one(value) || strpbrk(name, ";={}"))
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "rocksdb.%.60s=%.60s: one option, one value; a ';' within {} alone", name,
+                        value);
+    rocksdb_options_destroy(options_over(options(), with, &words));
+    if (!words)
+        return AFT_OK;
+    AFT_FAIL(e, AFT_E_CONFIG,
+             "rocksdb.%.60s=%.60s: %.200s; its names are those of RocksDB's "
+             "DBOptions and ColumnFamilyOptions",
+             name, value, words);
+    rocksdb_free(words);
+    return e->code;
 }

@@ -211,6 +211,15 @@ files(void **state)
     assert_string_equal(k->common[0].name, "client.rack");
     assert_string_equal(k->consumer[0].name, "fetch.min.bytes");
     assert_string_equal(k->producer[0].value, "3");
+    assert_string_equal(aft_config_rocksdb(c), "");
+    set(c, "rocksdb.write_buffer_size", "64M");
+    set(c, "rocksdb.compression", "kLZ4Compression");
+    assert_int_equal(aft_config_check(c, &err), AFT_OK);
+    assert_string_equal(aft_config_rocksdb(c),
+                        "write_buffer_size=64M;compression=kLZ4Compression;");
+    assert_int_equal(aft_config_set(c, "rocksdb.write_bufer_size", "64M", &err), AFT_E_CONFIG);
+    assert_non_null(strstr(err.message, "rocksdb.write_bufer_size=64M: "));
+    assert_int_equal(aft_config_set(c, "rocksdb.", "1", &err), AFT_E_CONFIG);
     unlink(path);
     write_file(path, "app.id=a\n\napp.id=b\n");
     assert_int_equal(aft_config_load(c, path, &err), AFT_E_CONFIG);

@@ -394,6 +394,70 @@ says_divergence(void **state)
     tampered(FLIPS_A_HASH, seed);
 }
 
+/* ---- a state of other topics */
+/* An owner's life in a world of its own; m->store is what it leaves. Returns how many examples it counts. */
+static uint64_t
+lived(struct world *w, struct machine *m, uint64_t seed, int steps)
+{
+    struct aft_task_status s;
+    world_open(w, seed, 1);
+    machine_open(m, w);
+    machine_start(m, false);
+    for (int i = 0; i < steps + 200; i++) {
+        if (i < steps)
+            world_happen(w, 0);
+        w->now_ms += i < steps ? 0 : 100;
+        WORLD_OK(machine_step(m, &world_error));
+    }
+    WORLD_OK(aft_task_drain(m->task, &world_error));
+    aft_task_status(m->task, false, &s);
+    machine_kill(m);
+    return s.next_seq;
+}
+
+/* Nothing more comes, and nobody tells how far to follow (or it owns): it is told by what is published already. */
+static void
+refuses(struct machine *m, struct aft_store *store, bool follow)
+{
+    enum aft_err err = AFT_OK;
+    struct aft_error e;
+    struct aft_store *own = m->store;
+    m->store = store;
+    machine_start(m, follow);
+    for (int i = 0; i < 100 && err == AFT_OK; i++)
+        err = machine_step(m, &e);
+    assert_true(err == AFT_E_DIVERGENCE || err == AFT_E_GAP);
+    assert_non_null(strstr(e.message, "partition 0"));
+    if (follow)
+        assert_int_equal(m->appends, 0);
+    machine_kill(m);
+    m->store = own;
+}
+
+static void
+refuses_a_state_of_other_topics(void **state)
+{
+    (void)state;
+    uint64_t seed = kit_seed(81);
+    for (long k = 0; k < kit_rounds(12); k++) {
+        struct world w, other;
+        struct machine honest, liar;
+        uint64_t theirs = lived(&other, &liar, seed + (uint64_t)k, 300 + 170 * (int)k);
+        uint64_t ours = lived(&w, &honest, seed + 1000 + (uint64_t)k, 3000);
+        assert_true(theirs > 20 && ours > theirs);
+        refuses(&honest, liar.store, true);
+        refuses(&honest, liar.store, false);
+        machine_start(&honest, true); /* its own is taken */
+        for (int i = 0; i < 100; i++)
+            WORLD_OK(machine_step(&honest, &world_error));
+        assert_true(following(&honest).follows);
+        machine_close(&honest);
+        machine_close(&liar);
+        world_close(&w);
+        world_close(&other);
+    }
+}
+
 int
 main(void)
 {
@@ -402,6 +466,7 @@ main(void)
         cmocka_unit_test(takes_over_at_any_moment),
         cmocka_unit_test(takes_over_with_unpublished_examples),
         cmocka_unit_test(says_divergence),
+        cmocka_unit_test(refuses_a_state_of_other_topics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -224,6 +224,136 @@ damage_is_refused(void **state)
     archive_close(&a);
 }
 
+/* ---- the model, from archived rounds and snapshots */
+struct modelled {
+    struct archive a;
+    struct aft_digest digest;
+    int64_t rounds, snapshots;
+    char path[2][96];
+    struct aft_log_file files[FILES + 2];
+};
+
+static void
+learn(struct modelled *m)
+{
+    struct aft_learning *l;
+    struct aft_learning_status s;
+    bool busy;
+    struct aft_learning_options o = {.config = m->a.w.config,
+                                     .log = m->a.w.log,
+                                     .clock = world_clock(&m->a.w),
+                                     .partitions = PARTITIONS,
+                                     .owner = "a test"};
+    WORLD_OK(aft_learning_open(&o, &l, &world_error));
+    for (int i = 0; i < 40; i++) {
+        m->a.w.now_ms += 700;
+        WORLD_OK(aft_learning_step(l, 0, &busy, &world_error));
+    }
+    WORLD_OK(aft_learning_finish(l, &world_error));
+    aft_learning_status(l, &s);
+    m->digest = s.digest;
+    m->rounds = s.round;
+    m->snapshots = s.snapshots;
+    assert_true(s.learner.learned > 100 && s.round > 1 && s.snapshots > 0);
+    aft_learning_close(l);
+}
+
+struct copying {
+    struct aft_file_writer *out;
+    bool rounds_alone; /* without EPOCH */
+    bool lie;          /* the manifest says another digest */
+};
+
+static void
+copy_record(void *ctx, const struct aft_record_in *in)
+{
+    struct copying *x = ctx;
+    struct aft_round_record r;
+    struct aft_snapshot_record s;
+    struct aft_arena arena;
+    struct aft_buffer body = {0};
+    if (!in->value.p)
+        return;
+    aft_arena_init(&arena, 64 << 20);
+    aft_put_raw(&body, world_body(in));
+    bool leave = false;
+    if (x->rounds_alone) {
+        WORLD_OK(aft_decode_round(world_body(in), &arena, &r, &world_error));
+        leave = r.kind == AFT_ROUND_EPOCH;
+    } else if (x->lie) {
+        WORLD_OK(aft_decode_snapshot(world_body(in), &arena, &s, &world_error));
+        s.manifest.set_digest.b[0] ^= s.has_manifest;
+        aft_buffer_reset(&body);
+        aft_encode_snapshot(&body, &s);
+    }
+    struct aft_file_record rec = {.body = aft_buffer_bytes(&body)};
+    if (!leave)
+        WORLD_OK(aft_file_append(x->out, &rec, &world_error));
+    aft_buffer_deinit(&body);
+    aft_arena_deinit(&arena);
+}
+
+static void
+copy_topic(struct modelled *m, int kind, struct copying x)
+{
+    static const char *const keys[2] = {"topics.rounds", "topics.snapshots"};
+    static const enum aft_record records[2] = {AFT_RECORD_ROUND, AFT_RECORD_SNAPSHOT};
+    snprintf(m->path[kind], sizeof m->path[0], "%s/%d.avro", m->a.directory, kind);
+    unlink(m->path[kind]);
+    WORLD_OK(aft_file_create(m->path[kind], records[kind], false, &x.out, &world_error));
+    world_each(&m->a.w, keys[kind], 0, copy_record, &x);
+    WORLD_OK(aft_file_finish(x.out, &world_error));
+    m->files[FILES + kind] =
+        (struct aft_log_file){.topic = aft_config_text(m->a.w.config, keys[kind]),
+                              .path = m->path[kind],
+                              .record = records[kind]};
+}
+
+static enum aft_err
+replay_model(struct modelled *m, struct aft_replay_result *r, struct aft_error *e)
+{
+    struct aft_log *log;
+    memcpy(m->files, m->a.files, sizeof m->a.files);
+    WORLD_OK(aft_log_files_open(m->files, FILES + 2, NULL, &log, &world_error));
+    struct aft_replay_options o = {.config = m->a.w.config,
+                                   .log = log,
+                                   .clock = world_clock(&m->a.w),
+                                   .from_ms = INT64_MIN,
+                                   .until_ms = INT64_MAX,
+                                   .archived = true,
+                                   .verify = true};
+    enum aft_err err = aft_replay(&o, r, e);
+    log->ops->close(log);
+    free(r->parts);
+    return err;
+}
+
+static void
+the_model_too(void **state)
+{
+    (void)state;
+    struct modelled *m = calloc(1, sizeof *m);
+    struct aft_replay_result r;
+    struct aft_error e;
+    archive_open(&m->a, kit_seed(84));
+    learn(m);
+    for (int alone = 0; alone < 2; alone++) {
+        copy_topic(m, 0, (struct copying){.rounds_alone = alone});
+        copy_topic(m, 1, (struct copying){0});
+        WORLD_OK(replay_model(m, &r, &world_error));
+        assert_true(r.model && r.rounds == m->rounds);
+        assert_true(r.snapshots_published == m->snapshots && r.snapshots_compared == m->snapshots);
+        assert_memory_equal(&r.model_digest, &m->digest, sizeof m->digest);
+    }
+    copy_topic(m, 1, (struct copying){.lie = true});
+    assert_int_equal(replay_model(m, &r, &e), AFT_E_DIVERGENCE);
+    assert_true(r.diverged && r.partition == -1 && strcmp(r.field, "set_digest") == 0);
+    unlink(m->path[0]);
+    unlink(m->path[1]);
+    archive_close(&m->a);
+    free(m);
+}
+
 int
 main(void)
 {
@@ -231,6 +361,7 @@ main(void)
         cmocka_unit_test(files_give_the_same),
         cmocka_unit_test(differences_are_found),
         cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(the_model_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

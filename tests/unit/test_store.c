@@ -230,10 +230,49 @@ teardown(void **state)
     cmocka_unit_test_setup_teardown(test, setup_mem, teardown), \
         cmocka_unit_test_setup_teardown(test, setup_rocksdb, teardown)
 
+/* RocksDB's own options take effect: its OPTIONS file says so; what it does not know is refused in its words. */
+static void
+options_of_its_own(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/aft-test-options-XXXXXX", command[300];
+    struct aft_store *s;
+    struct aft_error e;
+    assert_non_null(mkdtemp(dir));
+    enum aft_err err = aft_store_rocksdb_open_with(
+        dir, "write_buffer_size=1234567;max_background_jobs=3;compression=kNoCompression;", &s, &e);
+    if (err != AFT_OK)
+        fail_msg("%s", e.message);
+    s->ops->close(s);
+    snprintf(command, sizeof command,
+             "grep -q write_buffer_size=1234567 %s/OPTIONS-* && "
+             "grep -q max_background_jobs=3 %s/OPTIONS-* && "
+             "grep -q target_file_size_base=33554432 %s/OPTIONS-* && rm -rf %s",
+             dir, dir, dir, dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(aft_store_rocksdb_check("write_buffer_size", "64M", &e), AFT_OK);
+    assert_int_equal(aft_store_rocksdb_check("write_bufer_size", "64M", &e), AFT_E_CONFIG);
+    assert_non_null(strstr(e.message, "rocksdb.write_bufer_size=64M: Invalid argument"));
+    assert_int_equal(aft_store_rocksdb_check("max_open_files", "many", &e), AFT_E_CONFIG);
+    assert_int_equal(aft_store_rocksdb_check("compaction_style", "kCompactionStyleFIFO", &e),
+                     AFT_E_CONFIG);
+    assert_non_null(strstr(e.message, "hangs on it"));
+    assert_int_equal(aft_store_rocksdb_check("max_open_files", "9;wal_dir=/tmp", &e), AFT_E_CONFIG);
+    assert_non_null(strstr(e.message, "one option, one value"));
+    assert_int_equal(aft_store_rocksdb_check("max_open_files", "9};wal_dir={/tmp", &e),
+                     AFT_E_CONFIG);
+    assert_int_equal(aft_store_rocksdb_check("a=1;wal_dir", "/tmp", &e), AFT_E_CONFIG);
+    assert_int_equal(aft_store_rocksdb_check("block_based_table_factory",
+                                             "{block_size=8K;cache_index_and_filter_blocks=1;}",
+                                             &e),
+                     AFT_OK);
+    assert_int_not_equal(aft_store_rocksdb_open_with(dir, "nonsense=1;", &s, &e), AFT_OK);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {BOTH(empty), BOTH(like_a_map), BOTH(checkpoint),
-                                       BOTH(two_owners)};
+                                       BOTH(two_owners), cmocka_unit_test(options_of_its_own)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
