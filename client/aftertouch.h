@@ -245,13 +245,23 @@ struct aft_client_request {
     const double *propensities;
     enum aft_client_propensity propensities_kind;
     uint32_t epoch;          /* of the key: see aft_client_decision_mask; 0 where draws are not capped by their own exposures */
+    const void *prescored;   /* NULL, or this user's value of the prescored topic: see below */
+    size_t prescored_bytes;
 };
 /* clang-format on */
 #define AFT_CLIENT_REQUEST                                                                        \
     {                                                                                             \
         sizeof(struct aft_client_request), 0, 0, 0, 0, 0, 0, false, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, AFT_CLIENT_EXACT, 0                                                                \
+            0, AFT_CLIENT_EXACT, 0, 0, 0                                                          \
     }
+/* request.prescored: weights that `aftertouch score` made ahead of time (docs/ENGINE.md), as they stand in the topic. The client masks
+ * and draws from them, whatever model it follows; the slate, its snapshot and round, and what is logged are the record's.
+ *   candidates   those of now, in any order; one that was not scored is masked ("not prescored"), one that was masked stays so
+ *   context      the record's: leave context, device, own and recent empty. A candidate's features are the record's where it holds some
+ *   key          NULL: the record's, "<user>/<valid_from>": one draw for the whole window; decision_id NULL: that key too, so that all
+ *                renderings of it are one decision, and count once. Change `epoch` with the masks in between
+ *   moment       outside valid_from .. valid_until: AFT_CLIENT_WRONG; so is another user's record. The baseline's users are drawn
+ *                uniformly among the same candidates */
 
 /* clang-format off */
 struct aft_client_slot {

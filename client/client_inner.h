@@ -6,6 +6,7 @@
  *   catalogue.c        candidates that many decisions share
  *   request.c          public structs -> the house's nouns, copied and checked
  *   decide.c           decide, mask late
+ *   prescored.c        weights that were made before, in the place of the model's
  *   engine_slate.c     what is shown when the model does not decide: apprentice, log-only
  *   impression.c       a decision, an outcome -> records
  *   history.c          what users were shown and did lately: a bounded table
@@ -85,6 +86,9 @@ struct aft_client_decision {
     struct aft_client_catalogue *catalogue; /* held until the decision is freed; or NULL */
     struct aft_bytes user, session;
     struct aft_decision drawn;
+    bool prescored; /* drawn from `given`, made from `scored` */
+    struct aft_prescored scored;
+    struct aft_given given;
     double propensities[AFT_SLATE_MAX]; /* the engine's own, where it gave any */
     enum aft_propensity_kind propensities_kind;
     bool has_propensities;
@@ -206,9 +210,15 @@ struct aft_client {
         passed_over;
 };
 
-/* request.c: fills the decision's request from the public one. AFT_E_VALUE, AFT_E_LIMIT. */
+/* request.c: fills the decision's request from the public one (whose ids a prescored record completes). AFT_E_VALUE, AFT_E_LIMIT. */
 enum aft_err afti_request_take(struct aft_client *c, struct aft_client_decision *d,
-                               const struct aft_client_request *r, struct aft_error *e);
+                               struct aft_client_request *r, struct aft_error *e);
+
+/* prescored.c. take: r->prescored is read and checked; r gets its key and decision id. match: once the candidates are taken, each gets
+ * its weight or a mask. */
+enum aft_err afti_prescored_take(const struct aft_client *c, struct aft_client_decision *d,
+                                 struct aft_client_request *r, struct aft_error *e);
+enum aft_err afti_prescored_match(struct aft_client_decision *d, struct aft_error *e);
 
 /* afti_request_arm_stats: what the model's snapshot knows of the candidates, where it asks for that, beside their own features (an engine's
  * own of the same name stands). AFT_E_LIMIT. */

@@ -45,17 +45,19 @@ show(struct aft_client_decision *d)
     d->view.time_ms = d->time_ms;
 }
 
-/* By the model that is held, or as the engine had it. */
+/* By the model that is held, by weights that were given, or as the engine had it. */
 static enum aft_err
 draw(struct aft_client *c, struct aft_client_decision *d, struct aft_error *e)
 {
     if (c->options.mode != AFT_CLIENT_LIVE)
         return afti_engine_slate(c, d, e);
+    if (d->prescored && !d->request.baseline)
+        return aft_decide_given(&d->given, d->scratch, &d->request, &d->drawn, e);
     return aft_decide(c->cell.slots[d->slot].model, d->scratch, &d->request, &d->drawn, e);
 }
 
 static enum aft_err
-decide(struct aft_client *c, struct aft_client_decision *d, const struct aft_client_request *r,
+decide(struct aft_client *c, struct aft_client_decision *d, struct aft_client_request *r,
        struct aft_error *e)
 {
     AFT_TRY(afti_request_take(c, d, r, e));
@@ -63,9 +65,11 @@ decide(struct aft_client *c, struct aft_client_decision *d, const struct aft_cli
     d->holds = true;
     const struct aft_model *m = c->cell.slots[d->slot].model;
     bool live = c->options.mode == AFT_CLIENT_LIVE;
-    AFT_TRY(afti_request_arm_stats(d, m, e));
+    if (!d->prescored) /* they were scored with those of then */
+        AFT_TRY(afti_request_arm_stats(d, m, e));
     AFT_TRY(draw(c, d, e));
-    struct aft_bytes snapshot = aft_model_snapshot_id(m);
+    struct aft_bytes snapshot = d->prescored ? d->scored.snapshot : aft_model_snapshot_id(m);
+    int64_t round = d->prescored ? d->scored.round : aft_model_round(m);
     bool chosen = live && snapshot.p && !d->request.baseline;
     d->view.snapshot_id = NULL;
     if (chosen) {
@@ -76,7 +80,7 @@ decide(struct aft_client *c, struct aft_client_decision *d, const struct aft_cli
         text[snapshot.n] = '\0';
         d->view.snapshot_id = text;
     }
-    d->view.round = chosen ? aft_model_round(m) : 0;
+    d->view.round = chosen ? round : 0;
     d->view.baseline = d->request.baseline;
     d->view.policy = !live                 ? c->options.engine_policy
                      : d->request.baseline ? c->options.baseline

@@ -413,9 +413,23 @@ afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
     return AFT_OK;
 }
 
+static enum aft_err
+take_rest(struct aft_client *c, struct aft_client_decision *d, const struct aft_client_request *r,
+          struct aft_error *e)
+{
+    struct aft_client_request more = *r;
+    if (!d->prescored) /* with what is known of the user; a record's context is of then */
+        AFT_TRY(afti_history_extend(c, d, &more, e));
+    AFT_TRY(take_context(&d->arena, &more, &d->request.context, e));
+    AFT_TRY(take_candidates(c, d, &more, e));
+    if (d->prescored)
+        AFT_TRY(afti_prescored_match(d, e));
+    return take_propensities(c, d, r, e);
+}
+
 enum aft_err
-afti_request_take(struct aft_client *c, struct aft_client_decision *d,
-                  const struct aft_client_request *r, struct aft_error *e)
+afti_request_take(struct aft_client *c, struct aft_client_decision *d, struct aft_client_request *r,
+                  struct aft_error *e)
 {
     char made[33];
     struct aft_arena *a = &d->arena;
@@ -423,6 +437,9 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d,
     aft_arena_reset(a);
     if (r->k < 1 || r->k > AFT_SLATE_MAX)
         return AFT_FAIL(e, AFT_E_VALUE, "k is %u; give 1 to %u", r->k, AFT_SLATE_MAX);
+    d->prescored = r->prescored != NULL;
+    if (d->prescored)
+        AFT_TRY(afti_prescored_take(c, d, r, e));
     AFT_TRY(take_id(a, r->user_id, "user_id", &d->user, e));
     AFT_TRY(take_text(a, r->session_id, AFT_ID_BYTES_MAX, "session_id", &d->session, e));
     if (!r->decision_id)
@@ -433,11 +450,7 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d,
     d->request = (struct aft_request){.k = r->k};
     AFT_TRY(take_key(d, r, id, e));
     d->time_ms = r->time_ms ? r->time_ms : afti_client_now(c);
-    struct aft_client_request more = *r; /* with what is known of the user */
-    AFT_TRY(afti_history_extend(c, d, &more, e));
-    AFT_TRY(take_context(a, &more, &d->request.context, e));
-    AFT_TRY(take_candidates(c, d, &more, e));
-    AFT_TRY(take_propensities(c, d, r, e));
+    AFT_TRY(take_rest(c, d, r, e));
     d->request.baseline =
         c->options.mode == AFT_CLIENT_LIVE &&
         afti_on_baseline(c->options.baseline_share, c->options.baseline_salt, d->user);

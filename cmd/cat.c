@@ -30,6 +30,7 @@ static const struct {
     {"topics.examples", AFT_RECORD_EXAMPLE_BLOCK},
     {"topics.rounds", AFT_RECORD_ROUND},
     {"topics.snapshots", AFT_RECORD_SNAPSHOT},
+    {"topics.prescored", AFT_RECORD_PRESCORED},
 };
 
 struct cat {

@@ -173,6 +173,32 @@ aft_decide(const struct aft_model *m, struct aft_scratch *s, const struct aft_re
     return AFT_OK;
 }
 
+enum aft_err
+aft_decide_given(const struct aft_given *g, struct aft_scratch *s, const struct aft_request *r,
+                 struct aft_decision *out, struct aft_error *e)
+{
+    uint32_t n = 0;
+    AFT_TRY(eligible(s, r, &n, e));
+    struct drawn d = {.k = r->k < n ? r->k : n};
+    for (uint32_t i = 0; i < r->candidates_n; i++)
+        s->out[i] = -INFINITY;
+    for (uint32_t i = 0; i < n; i++) {
+        float w = g->log_weights[s->index[i]];
+        if (!(fabs((double)w) < 1e30))
+            return AFT_FAIL(e, AFT_E_VALUE, "candidate %u has no weight; mask it", s->index[i]);
+        s->out[s->index[i]] = w;
+        s->log_w[i] = (double)w;
+    }
+    out->design = g->design;
+    out->design.k = (int32_t)r->k;
+    out->design.key = r->key;
+    draw_plain(s, n, &out->design, &d);
+    report(s, &d, out);
+    out->propensity_kind = g->propensity_kind;
+    out->log_weights = s->out;
+    return AFT_OK;
+}
+
 /* Where slate[l] stands among the eligible, which are in ascending order. */
 static bool
 positions_of(const struct aft_scratch *s, uint32_t n, const uint32_t *slate, uint32_t k,

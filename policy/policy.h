@@ -165,6 +165,17 @@ enum aft_err aft_decide(const struct aft_model *m, struct aft_scratch *s,
                         const struct aft_request *r, struct aft_decision *out,
                         struct aft_error *e) AFT_MUST_CHECK;
 
+/* aft_decide_given: as aft_decide, from weights that a model gave before (its log_weights and its design, of kind "plackett_luce" or
+ * "uniform"; a "diverse" slate has no weights of its own). With the masks, k and key of then it is the decision of then, bit by bit;
+ * with others it is exactly the draw among those that are eligible now. r: `baseline` and the features are not read. */
+struct aft_given {
+    const float *log_weights; /* candidates_n of them; of the eligible: finite */
+    struct aft_design design;
+    enum aft_propensity_kind propensity_kind;
+};
+enum aft_err aft_decide_given(const struct aft_given *g, struct aft_scratch *s,
+                              const struct aft_request *r, struct aft_decision *out,
+                              struct aft_error *e) AFT_MUST_CHECK;
 /* aft_shadow: what this model would have made of a slate that something else chose: p[l] is its probability of slate[l] (indices into the
  * request's candidates, all eligible), given those above. As aft_decide; r->k changes nothing, the key only Thompson's draws. */
 enum aft_err aft_shadow(const struct aft_model *m, struct aft_scratch *s,

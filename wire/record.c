@@ -1,4 +1,4 @@
-/* record.c - our seven records: name, schema text, fingerprint. Any thread. */
+/* record.c - our records: name, schema text, fingerprint. Any thread. */
 #include "wire/fingerprints.h"
 #include "wire/schema_texts.h"
 #include "wire/wire.h"
@@ -14,9 +14,11 @@ struct record_row {
     [AFT_RECORD_##upper] = {#lower, aft_schema_##lower, &aft_schema_##lower##_size, \
                             AFTI_FINGERPRINT_##upper}
 static const struct record_row rows[AFT_RECORD_COUNT] = {
-    ROW(IMPRESSION, impression),       ROW(OUTCOME, outcome), ROW(EXAMPLE, example),
-    ROW(EXAMPLE_BLOCK, example_block), ROW(CLOCK, clock),     ROW(ROUND, round),
-    ROW(SNAPSHOT, snapshot),
+    ROW(IMPRESSION, impression), ROW(OUTCOME, outcome),
+    ROW(EXAMPLE, example),       ROW(EXAMPLE_BLOCK, example_block),
+    ROW(CLOCK, clock),           ROW(ROUND, round),
+    ROW(SNAPSHOT, snapshot),     ROW(SCORE_REQUEST, score_request),
+    ROW(PRESCORED, prescored),
 };
 #undef ROW
 

@@ -12,6 +12,8 @@ AFT_SCHEMA_TEXT(example_block)
 AFT_SCHEMA_TEXT(clock)
 AFT_SCHEMA_TEXT(round)
 AFT_SCHEMA_TEXT(snapshot)
+AFT_SCHEMA_TEXT(score_request)
+AFT_SCHEMA_TEXT(prescored)
 #undef AFT_SCHEMA_TEXT
 
 #endif

@@ -23,6 +23,8 @@ enum aft_record {
     AFT_RECORD_CLOCK,
     AFT_RECORD_ROUND,
     AFT_RECORD_SNAPSHOT,
+    AFT_RECORD_SCORE_REQUEST,
+    AFT_RECORD_PRESCORED,
     AFT_RECORD_COUNT
 };
 
@@ -142,6 +144,37 @@ struct aft_snapshot_record {
     struct aft_bytes note;
 };
 
+/* ---- batch scoring */
+struct aft_score_request {
+    struct aft_bytes user_id;
+    struct aft_features context;
+    struct aft_bytes device; /* nullable */
+    int32_t k;
+    const struct aft_candidate *candidates; /* 0 of them: a catalogue's */
+    uint32_t candidates_n;
+    const struct aft_setting *masks; /* arm, reason */
+    uint32_t masks_n;
+};
+struct aft_prescored_candidate {
+    struct aft_bytes arm_id;
+    struct aft_features features;
+    float log_weight; /* valid when has_log_weight; else it was not eligible */
+    bool has_log_weight;
+    struct aft_bytes mask;   /* nullable */
+    const double *marginals; /* of slot 0, 1, .. */
+    uint32_t marginals_n;
+};
+struct aft_prescored {
+    struct aft_bytes user_id, snapshot; /* snapshot: nullable */
+    int64_t round;
+    enum aft_propensity_kind propensity_kind;
+    int64_t valid_from_ms, valid_until_ms;
+    struct aft_features context;
+    const struct aft_prescored_candidate *candidates;
+    uint32_t candidates_n;
+    struct aft_design design;
+};
+
 /* ---- codecs. decode: body -> noun; slices borrow from body, arrays from the arena; AFT_E_MALFORMED, AFT_E_LIMIT or
  * AFT_E_VALUE name the field. Whole body must be used up. encode: appends the canonical body (no frame).
  * Values checked on decode: ids not empty and within bounds; propensity and marginal in (0, 1] (an UNKNOWN propensity_kind may
@@ -177,6 +210,11 @@ enum aft_err aft_decode_round(struct aft_bytes body, struct aft_arena *a,
 enum aft_err aft_decode_snapshot(struct aft_bytes body, struct aft_arena *a,
                                  struct aft_snapshot_record *out,
                                  struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_decode_score_request(struct aft_bytes body, struct aft_arena *a,
+                                      struct aft_score_request *out,
+                                      struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_decode_prescored(struct aft_bytes body, struct aft_arena *a,
+                                  struct aft_prescored *out, struct aft_error *e) AFT_MUST_CHECK;
 
 /* aft_snapshot_front: the body of the snapshot record at the front of *r, which goes behind it (container files hold many). */
 enum aft_err aft_snapshot_front(struct aft_reader *r, struct aft_arena *a, struct aft_bytes *body,
@@ -216,6 +254,8 @@ void aft_encode_block(struct aft_buffer *b, const struct aft_block *v);
 void aft_encode_clock(struct aft_buffer *b, const struct aft_clock_record *v);
 void aft_encode_round(struct aft_buffer *b, const struct aft_round_record *v);
 void aft_encode_snapshot(struct aft_buffer *b, const struct aft_snapshot_record *v);
+void aft_encode_score_request(struct aft_buffer *b, const struct aft_score_request *v);
+void aft_encode_prescored(struct aft_buffer *b, const struct aft_prescored *v);
 /* aft_manifest_seal computes set_digest: BLAKE2b-256 over the encoded record with set_digest zeroed and no signature. */
 void aft_manifest_seal(const struct aft_snapshot_record *v, struct aft_digest *out);
 

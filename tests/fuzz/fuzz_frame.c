@@ -20,6 +20,8 @@ again(enum aft_record r, struct aft_bytes body, struct aft_arena *a, struct aft_
         struct aft_clock_record clock;
         struct aft_round_record round;
         struct aft_snapshot_record snapshot;
+        struct aft_score_request request;
+        struct aft_prescored prescored;
     } v;
     switch (r) {
     case AFT_RECORD_IMPRESSION:
@@ -45,6 +47,14 @@ again(enum aft_record r, struct aft_bytes body, struct aft_arena *a, struct aft_
     case AFT_RECORD_ROUND:
         AFT_TRY(aft_decode_round(body, a, &v.round, &e));
         aft_encode_round(b, &v.round);
+        return AFT_OK;
+    case AFT_RECORD_SCORE_REQUEST:
+        AFT_TRY(aft_decode_score_request(body, a, &v.request, &e));
+        aft_encode_score_request(b, &v.request);
+        return AFT_OK;
+    case AFT_RECORD_PRESCORED:
+        AFT_TRY(aft_decode_prescored(body, a, &v.prescored, &e));
+        aft_encode_prescored(b, &v.prescored);
         return AFT_OK;
     default:
         AFT_TRY(aft_decode_snapshot(body, a, &v.snapshot, &e));

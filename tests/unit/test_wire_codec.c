@@ -310,6 +310,53 @@ block_record(void)
     return v;
 }
 
+static struct aft_score_request
+score_request(void)
+{
+    struct aft_score_request v = {.user_id = text(1, 40),
+                                  .context = features(),
+                                  .device = maybe(0, 9),
+                                  .k = (int32_t)below(9),
+                                  .masks_n = below(4)};
+    struct aft_setting *m = aft_arena_take(&arena, (v.masks_n + 1) * sizeof *m);
+    for (uint32_t i = 0; i < v.masks_n; i++)
+        m[i] = (struct aft_setting){text(1, 9), text(0, 9)};
+    v.masks = m;
+    v.candidates = candidates(&v.candidates_n);
+    return v;
+}
+
+static struct aft_prescored
+prescored(void)
+{
+    struct aft_prescored v = {.user_id = text(1, 40),
+                              .snapshot = maybe(1, 64),
+                              .round = any_long(),
+                              .propensity_kind = (enum aft_propensity_kind)below(4),
+                              .valid_from_ms = 1700000000000,
+                              .valid_until_ms = 1700000000000 + below(100000),
+                              .context = features(),
+                              .candidates_n = below(5),
+                              .design = {text(1, 12), aft_random_unit(&rng), aft_random_unit(&rng),
+                                         (int32_t)below(9), text(0, 12)}};
+    struct aft_prescored_candidate *c = aft_arena_take(&arena, (v.candidates_n + 1) * sizeof *c);
+    for (uint32_t i = 0; i < v.candidates_n; i++) {
+        double *p = aft_arena_take(&arena, AFT_SLATE_MAX * sizeof *p);
+        c[i] = (struct aft_prescored_candidate){.arm_id = text(1, 9),
+                                                .features = features(),
+                                                .has_log_weight = below(2),
+                                                .mask = maybe(0, 8),
+                                                .marginals = p,
+                                                .marginals_n = below(AFT_SLATE_MAX + 1)};
+        if (c[i].has_log_weight)
+            c[i].log_weight = (float)aft_random_normal(&rng);
+        for (uint32_t l = 0; l < c[i].marginals_n; l++)
+            p[l] = aft_random_unit(&rng);
+    }
+    v.candidates = c;
+    return v;
+}
+
 /* again decodes body as record r and appends its encoding. */
 static enum aft_err
 again(enum aft_record r, struct aft_bytes body, struct aft_buffer *b)
@@ -321,6 +368,8 @@ again(enum aft_record r, struct aft_bytes body, struct aft_buffer *b)
     struct aft_clock_record clock_v;
     struct aft_round_record round_v;
     struct aft_snapshot_record snapshot_v;
+    struct aft_score_request request_v;
+    struct aft_prescored prescored_v;
     struct aft_reader reader = aft_reader(body);
     switch (r) {
     case AFT_RECORD_IMPRESSION:
@@ -354,6 +403,14 @@ again(enum aft_record r, struct aft_bytes body, struct aft_buffer *b)
         AFT_TRY(aft_decode_snapshot(body, &arena, &snapshot_v, &error));
         aft_encode_snapshot(b, &snapshot_v);
         return AFT_OK;
+    case AFT_RECORD_SCORE_REQUEST:
+        AFT_TRY(aft_decode_score_request(body, &arena, &request_v, &error));
+        aft_encode_score_request(b, &request_v);
+        return AFT_OK;
+    case AFT_RECORD_PRESCORED:
+        AFT_TRY(aft_decode_prescored(body, &arena, &prescored_v, &error));
+        aft_encode_prescored(b, &prescored_v);
+        return AFT_OK;
     case AFT_RECORD_COUNT:
         break;
     }
@@ -370,6 +427,8 @@ encode_random(enum aft_record r, struct aft_buffer *b)
     struct aft_clock_record clock_v = clock_record();
     struct aft_round_record round_v = round_record();
     struct aft_snapshot_record snapshot_v = snapshot_record();
+    struct aft_score_request request_v = score_request();
+    struct aft_prescored prescored_v = prescored();
     if (r == AFT_RECORD_IMPRESSION)
         aft_encode_impression(b, &impression_v);
     else if (r == AFT_RECORD_OUTCOME)
@@ -382,8 +441,12 @@ encode_random(enum aft_record r, struct aft_buffer *b)
         aft_encode_clock(b, &clock_v);
     else if (r == AFT_RECORD_ROUND)
         aft_encode_round(b, &round_v);
-    else
+    else if (r == AFT_RECORD_SNAPSHOT)
         aft_encode_snapshot(b, &snapshot_v);
+    else if (r == AFT_RECORD_SCORE_REQUEST)
+        aft_encode_score_request(b, &request_v);
+    else
+        aft_encode_prescored(b, &prescored_v);
 }
 
 /* The bytes in a block of their own, so that asan sees a read past their end. */

@@ -64,7 +64,7 @@ class Request(c.Structure):
         ("time_ms", c.c_int64), ("deferred", c.c_bool), ("k", c.c_uint32), ("context", c.POINTER(Feature)), ("context_n", c.c_uint32),
         ("candidates", c.POINTER(Candidate)), ("candidates_n", c.c_uint32), ("catalogue", c.c_void_p), ("masks", c.POINTER(Text)),
         ("recent", c.POINTER(c.c_float)), ("own", c.POINTER(Own)), ("own_n", c.c_uint32), ("propensities", c.POINTER(c.c_double)),
-        ("propensities_kind", c.c_int), ("epoch", c.c_uint32),
+        ("propensities_kind", c.c_int), ("epoch", c.c_uint32), ("prescored", c.c_char_p), ("prescored_bytes", c.c_size_t),
     ]
 
 

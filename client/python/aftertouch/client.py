@@ -326,9 +326,12 @@ class Client:
 
     def decide(self, user_id: str, candidates: Union[Catalogue, Sequence[Candidate]], *, context: Optional[Features] = None, k: int = 3,
                device: Optional[str] = None, session_id: Optional[str] = None, decision_id: Optional[str] = None, key: Optional[str] = None,
-               time_ms: int = 0, deferred: bool = False, mask: Optional[Mapping[Union[int, str], str]] = None) -> Decision:
+               time_ms: int = 0, deferred: bool = False, mask: Optional[Mapping[Union[int, str], str]] = None, epoch: int = 0,
+               prescored: Optional[bytes] = None) -> Decision:
         """Draws a slate of k among the candidates that are eligible. mask: {arm id or place: reason} for this decision alone.
-        user_id is logged and keyed as it is: use user_hash where it would be a person's identifier."""
+        user_id is logged and keyed as it is: use user_hash where it would be a person's identifier. epoch: of the key, to be counted up
+        when a cap that this key's own exposures reached changes the mask. prescored: this user's value of the prescored topic
+        (`aftertouch score`); the context is then the record's, and so is the key where none is given."""
         catalogue = candidates if isinstance(candidates, Catalogue) else Catalogue(candidates)
         if not 0 <= k < 2**32:
             raise WrongArgument(f"k is {k}; give 1 to 8")
@@ -336,7 +339,8 @@ class Client:
         array = catalogue.masked(mask or {})
         r = native.Request(size=c.sizeof(native.Request), user_id=_text(user_id), session_id=_text(session_id), decision_id=_text(decision_id),
                            key=_text(key), device=_text(device), time_ms=time_ms, deferred=deferred, k=k, context=features,
-                           context_n=len(features), candidates=array, candidates_n=len(array))
+                           context_n=len(features), candidates=array, candidates_n=len(array), epoch=epoch, prescored=prescored,
+                           prescored_bytes=len(prescored or b""))
         pointer, why = c.c_void_p(), native.Error()
         code = native.library.aft_client_decide(self._open(), r, pointer, why)
         decision = Decision(self, pointer, catalogue) if code == 0 else None  # owned before anything is raised
