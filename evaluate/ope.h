@@ -21,7 +21,8 @@ struct aft_ope {
     double dr_os;     /* ratio shrunk to lambda ratio / (ratio^2 + lambda) */
     double effective_n, mean_ratio, max_ratio;
 };
-/* aft_ope: n > 0 rows; snips is 0 where no row has support. */
+/* aft_ope: n > 0 rows; snips is 0 where no row has support. Rows count alike: where design.pass is not the same for all, these are
+ * estimates for what was logged, not for the whole. */
 void aft_ope(const struct aft_ope_row *rows, uint32_t n, double tau, double lambda,
              struct aft_ope *out);
 

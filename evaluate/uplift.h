@@ -8,6 +8,7 @@
  *
  * and log(R_a / R_b) is taken as normal: the interval of the uplift R_a / R_b - 1 is exp(log(R_a/R_b) -+ z * s) - 1 with
  * s^2 = Var(R_a)/R_a^2 + Var(R_b)/R_b^2, the two policies having different users.
+ * A decision that was logged with probability q (design.pass) is added to his y and his d times 1/q.
  */
 #ifndef AFT_EVALUATE_UPLIFT_H
 #define AFT_EVALUATE_UPLIFT_H

@@ -1,6 +1,7 @@
 /* arms.c - which arms have been seen, and what came of them. Arms come and go; nothing has to be declared. One thread.
  * exposures at OPEN; reward at OPEN and REVISE; settled, and clicks (the component named "click"), at SETTLE, when they are final;
- * first and last seen: the impressions' own times. */
+ * first and last seen: the impressions' own times. What was logged with probability q counts W times (pass.c), so these are estimates of
+ * all that was shown, not of what was logged. */
 #include <stdlib.h>
 
 #include "learner/inner.h"

@@ -21,6 +21,7 @@
  *   pace      a model whose rates do not fall as 1 / n is where what opens too low and what comes late hold each other in balance: a late
  *             reward stands for what is missing from the impressions that open now. Where fewer open than in the day of its
  *             impression, it counts by that ratio; so a stream that dwindles or stops leaves the model where it was.
+ *   pass      an item of an impression that was logged with probability q is counted W times, and its x weighs 1/q (pass.c)
  * Invariants: I1 applied[] is what b holds of forecasts, up to rounding; I2 history of a cohort that is not wholly settled is in no V.
  * An erased impression never settles: a cohort that is two days older than one that has settled is dropped, and not learned from.
  */
@@ -243,17 +244,18 @@ count(struct afti_cohort *c, const struct aft_example *x, const struct aft_examp
 {
     struct afti_history *h = &c->history;
     int age = age_of(x->fire_ms - c->hour * HOUR_MS);
+    int64_t whole = afti_whole(x);
     if (from == NOWHERE) {
-        c->left++;
-        h->opened[age][to]++;
+        c->left += whole;
+        h->opened[age][to] += whole;
     } else if (to == NOWHERE) {
-        c->left--;
-        c->settled++;
-        h->ended++;
-        h->ended_ms += x->fire_ms - c->hour * HOUR_MS;
+        c->left -= whole;
+        c->settled += whole;
+        h->ended += whole;
+        h->ended_ms += (x->fire_ms - c->hour * HOUR_MS) * whole;
     } else {
-        h->gained[age][from] += item->delta_micro;
-        h->moved[age][from][to] += from != to;
+        h->gained[age][from] += item->delta_micro * whole;
+        h->moved[age][from][to] += from != to ? whole : 0;
     }
 }
 
@@ -295,7 +297,7 @@ afti_forecast_item(struct aft_learner *l, const struct aft_example *x,
     int to = settles ? NOWHERE : level_of(l, item->reward_micro);
     count(c, x, item, from, to);
     for (uint32_t m = 0; m < l->members_n && from != to; m++)
-        move(l, c, m, w->side[m] * afti_age(l, x->timestamp_ms), from, to);
+        move(l, c, m, w->side[m] * (afti_age(l, x->timestamp_ms) * w->stands), from, to);
 }
 
 /* Items that opened in the day from that hour on. */

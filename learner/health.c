@@ -1,8 +1,8 @@
 /* health.c - what is counted of weights, rewards, weights' drift; the learner's state of health as numbers. One thread.
  *
  * Histograms are by powers of two: bucket 0 is up to 2^-8 (of rewards: up to 0), bucket i up to 2^(i - 8), the last what is above. Weights
- * are h = 1 / (p m) as they came, before any cap: their mean is near 1 where the logged propensities are right. Rewards are an item's at
- * SETTLE, in units of learner.reward.scale.
+ * are h = 1 / (p m) as they came, before any cap and 1/q (pass.c): their mean is near 1 where the logged propensities are right. Rewards
+ * are an item's at SETTLE, in units of learner.reward.scale.
  * Drift: |w - w'| / |w'| of the serving member's weights from the end of one round to the next. It is measured, not learned: no part of
  * the state, so the first round after a start has none.
  */
@@ -37,8 +37,9 @@ afti_health_learned(struct aft_learner *l, const struct afti_weight *w)
 {
     uint32_t side = l->design.sides - 1; /* of two, the one that is weighted */
     l->counts[AFTI_LEARNED]++;
-    l->sums[AFTI_WEIGHT] += w->side[side];
-    l->sums[AFTI_WEIGHT2] += w->side[side] * w->side[side];
+    double used = w->side[side] * w->stands;
+    l->sums[AFTI_WEIGHT] += used;
+    l->sums[AFTI_WEIGHT2] += used * used;
     if (!(w->raw > 0))
         return;
     l->counts[AFTI_SUPPORTED]++;

@@ -1,6 +1,7 @@
 /* inner.h - what the files of learner/ share. Not for other folders.
  *
  *   settings.c    text <-> settings, their digest      reduction.c   an item -> weight, or why it is refused
+ *   pass.c        of how many decisions a logged one speaks
  *   table.c       the example at hand -> terms; what the members share
  *   grid.c        terms -> rows and columns of a bilinear model       linear.c   terms -> columns and block of a linear one
  *   fold.c        its rows times the context: scores, steps
@@ -238,7 +239,13 @@ struct afti_weight { /* of an item */
     double left;     /* arms that were left for its slot */
     double raw;      /* 1 / (p left); 0: p is not known */
     double side[2];  /* by the weighting of each side */
+    double stands;   /* for so many decisions: what a step weighs is side x stands */
 };
+
+/* ---- pass.c. afti_stands_for: 1 / design.pass; 0: without support. afti_whole: the same as a whole number, right on average. */
+#define AFTI_PASS_LEAST 0.001
+double afti_stands_for(const struct aft_example *x);
+int64_t afti_whole(const struct aft_example *x);
 
 /* ---- forecast.c: learner.forecast=on */
 enum { AFTI_AGES = 11, AFTI_LEVELS = 4 };
@@ -312,6 +319,7 @@ struct aft_learner {
     struct afti_forecast *forecast; /* or NULL */
     /* of the example at hand */
     uint32_t greedy;
+    double stands;                 /* of a judged one: for so many decisions */
     uint32_t shown[AFT_SHOWN_MAX]; /* the candidate of each item, or AFT_NOWHERE */
     double score[2][AFT_CANDIDATES_MAX],
         spare[AFT_CANDIDATES_MAX]; /* of each side, summed over its voters */

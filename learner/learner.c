@@ -128,8 +128,8 @@ open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_e
     uint32_t arm = afti_arms_of(&l->arms, i->arm_id, true, x->timestamp_ms);
     if (arm != AFT_NOWHERE) {
         struct afti_arm *a = &l->arms.v[arm];
-        a->exposures++;
-        a->reward_micro += i->reward_micro;
+        a->exposures += afti_whole(x);
+        a->reward_micro += afti_whole(x) * i->reward_micro;
         if (x->timestamp_ms > a->last_seen_ms)
             a->last_seen_ms = x->timestamp_ms;
     }
@@ -141,7 +141,7 @@ revise_item(struct aft_learner *l, const struct aft_example *x, const struct aft
 {
     uint32_t arm = afti_arms_of(&l->arms, i->arm_id, true, x->timestamp_ms);
     if (arm != AFT_NOWHERE)
-        l->arms.v[arm].reward_micro += i->delta_micro;
+        l->arms.v[arm].reward_micro += afti_whole(x) * i->delta_micro;
     learn_item(l, x, i);
 }
 
@@ -163,6 +163,7 @@ settle_item(struct aft_learner *l, const struct aft_example *x, const struct aft
 static void
 settle(struct aft_learner *l, const struct aft_example *x)
 {
+    int64_t whole = afti_whole(x);
     l->counts[AFTI_SETTLED]++;
     afti_scoreboard_settle(&l->scoreboard, x);
     for (uint32_t i = 0; i < x->items_n; i++) {
@@ -170,10 +171,10 @@ settle(struct aft_learner *l, const struct aft_example *x)
         afti_health_settled(l, item);
         uint32_t arm = afti_arms_of(&l->arms, item->arm_id, true, x->timestamp_ms);
         if (arm != AFT_NOWHERE)
-            l->arms.v[arm].settled++;
+            l->arms.v[arm].settled += whole;
         for (uint32_t j = 0; j < item->components_n && arm != AFT_NOWHERE; j++)
             if (aft_same(item->components[j].kind, AFT_LITERAL("click")))
-                l->arms.v[arm].clicks += item->components[j].micro / AFT_MICRO;
+                l->arms.v[arm].clicks += whole * (item->components[j].micro / AFT_MICRO);
     }
 }
 
@@ -268,7 +269,7 @@ aft_learner_treatment(struct aft_learner *l, const struct aft_example *x, uint32
     *out = (struct aft_treatment){.refused = refused_name(why),
                                   .left = w.left,
                                   .raw = w.raw,
-                                  .weight = {w.side[0], w.side[1]},
+                                  .weight = {w.side[0] * w.stands, w.side[1] * w.stands},
                                   .sides = d->sides,
                                   .voters = d->voters};
     AFT_ASSERT(d->voters <= sizeof out->copies / sizeof *out->copies);

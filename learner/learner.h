@@ -55,7 +55,8 @@ enum aft_err aft_learner_new(const struct aft_learner_settings *s, struct aft_le
 void aft_learner_free(struct aft_learner *l);
 
 /* aft_learner_learn: the next example in the canonical order of its round: (fire, partition, seq). What must not be learned
- * (non-finite, out of range, without support) is counted by reason and is no error.
+ * (non-finite, out of range, without support) is counted by reason and is no error. An example whose design.pass is q in [0.001, 1] stands
+ * for 1/q decisions, in the model and in every estimate (docs/MODELS.md); another q is without support.
  * Candidates that are known (base/event.h) are read once; the results are the same. All numbers that a learner is given come from one
  * who numbers: one roster, or the caller. */
 enum aft_err aft_learner_learn(struct aft_learner *l, const struct aft_example *x,
@@ -107,7 +108,7 @@ struct aft_learner_stats {
     int64_t learned, revised, settled, erased;
     int64_t refused_support, refused_weight, refused_reward, refused_feature;
     double mean_weight; /* of h: near 1 where the logged propensities are right */
-    double mean_used;   /* after cap or root */
+    double mean_used;   /* after cap or root, times 1 / design.pass */
     double effective_n,
         capped_mass; /* (sum w)^2 / sum w^2 of what was used; share of h that the cap took */
     double progressive_ips, progressive_snips, progressive_dr;
@@ -132,7 +133,7 @@ bool aft_learner_arm(const struct aft_learner *l, uint32_t i, struct aft_arm_sta
 struct aft_treatment {
     const char *refused; /* "support", "weight", "reward", "feature"; NULL: it is learned */
     double left, raw;    /* arms that were left for the slot; h = 1 / (p left), 0: p is not known */
-    double weight[2];    /* of each side, after cap or root */
+    double weight[2];    /* of each side, after cap or root, times 1 / design.pass */
     uint32_t sides, voters;
     uint32_t copies[32]; /* of bagging: how often each voter learns the decision; else 1 each */
 };

@@ -3,6 +3,7 @@
  * Each side names its greedy arm for the top slot (over an ensemble: by the mean of its members' scores). At OPEN, over the decisions with
  * candidates and support, with p the propensity of what was shown and r its reward so far: IPS, SNIPS and DR of the serving side's greedy
  * arm (an estimate of what greedy serving would earn early, not in the end), and the squared error of the prediction for what was shown.
+ * A decision that was logged with probability q counts W times in these (pass.c); in auto's S its d, early and late, is times 1/q.
  *
  * Auto: both sides' DR with one q, side 0's, so that their difference is 0 where they agree:
  *     d = q(g1) - q(g0) + ([g1 shown] - [g0 shown]) / p (r - q(shown))
@@ -158,7 +159,7 @@ compare(struct aft_learner *l, uint32_t shown, double w, double reward, bool lat
         d = predicted(l, 0, l->top[1]) - predicted(l, 0, l->top[0]);
     if (!late && hit != 0)
         reward -= predicted(l, 0, shown);
-    choose(l, d + hit * w * reward);
+    choose(l, l->stands * (d + hit * w * reward));
 }
 
 uint32_t
@@ -171,7 +172,8 @@ afti_serving(const struct aft_learner *l)
 static bool
 judged(struct aft_learner *l, const struct aft_example *x, uint32_t at)
 {
-    return at != AFT_NOWHERE && x->items[at].propensity > 0 &&
+    l->stands = afti_stands_for(x);
+    return at != AFT_NOWHERE && x->items[at].propensity > 0 && l->stands > 0 &&
            x->propensity_kind != AFT_PROPENSITY_UNKNOWN && x->candidates_n <= AFT_CANDIDATES_MAX &&
            afti_take_slot(&l->table, 0) && greedy(l, x);
 }
@@ -190,13 +192,15 @@ afti_progressive(struct aft_learner *l, const struct aft_example *x)
     double best = predicted(l, serving, l->greedy);
     double guess = has_shown ? predicted(l, serving, shown) : 0;
     double w = l->greedy == shown ? 1 / p : 0;
-    l->counts[AFTI_PROGRESSIVE]++;
-    l->sums[AFTI_IPS] += w * reward;
-    l->sums[AFTI_IPS_W] += w;
-    l->sums[AFTI_DR] += best + w * (reward - guess);
+    int64_t whole = afti_whole(x);
+    double by = (double)whole;
+    l->counts[AFTI_PROGRESSIVE] += whole;
+    l->sums[AFTI_IPS] += by * (w * reward);
+    l->sums[AFTI_IPS_W] += by * w;
+    l->sums[AFTI_DR] += by * (best + w * (reward - guess));
     if (has_shown) {
-        l->counts[AFTI_GUESSED]++;
-        l->sums[AFTI_LOSS] += (reward - guess) * (reward - guess);
+        l->counts[AFTI_GUESSED] += whole;
+        l->sums[AFTI_LOSS] += by * ((reward - guess) * (reward - guess));
     }
     compare(l, shown, 1 / p, reward, false);
 }

@@ -14,8 +14,10 @@
  * min(e / m, e / sqrt(t m)), e = 0.05, t items learned so far, norm = p_min m + sum over those members of what they raise above p_min.
  * Late credit is revised with the same weights: for ips and dr the label of what was shown moves by m h times the change; what the
  * regressor thought of the others when it was opened stays.
- * Refused: no support (propensity 0, or of unknown kind, where it is divided by; no candidates where all are learned); a weight that is
- * not finite or above 1e6.
+ * Of impressions logged with probability q (design.pass) each stands for 1/q decisions: every weight above, times 1/q, after cap or root
+ * (which are for the policy's choice; q is not the policy's), whatever the reduction and the weighting; made-up rewards are not.
+ * Refused: no support (q no probability or below 0.001; propensity 0, or of unknown kind, where it is divided by; no candidates where all
+ * are learned); a weight that is not finite or above 1e6, its 1/q included.
  */
 #include <math.h>
 
@@ -79,7 +81,9 @@ afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
 {
     const struct afti_design *d = &l->design;
     bool known = item->propensity > 0 && x->propensity_kind != AFT_PROPENSITY_UNKNOWN;
-    *w = (struct afti_weight){.left = 1, .side = {1, 1}};
+    *w = (struct afti_weight){.left = 1, .side = {1, 1}, .stands = afti_stands_for(x)};
+    if (!(w->stands > 0))
+        return AFTI_REFUSED_SUPPORT;
     if (!known)
         return d->support ? AFTI_REFUSED_SUPPORT : AFTI_COUNTS;
     if (d->everything && l->shown[item - x->items] == AFT_NOWHERE)
@@ -88,7 +92,7 @@ afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
     w->raw = 1 / (item->propensity * w->left);
     for (uint32_t i = 0; i < d->sides; i++) {
         w->side[i] = weigh(l, d->weighting[i], w->raw);
-        if (!(w->side[i] <= 1e6))
+        if (!(w->side[i] * w->stands <= 1e6))
             return AFTI_REFUSED_WEIGHT;
     }
     return AFTI_COUNTS;
@@ -117,7 +121,8 @@ struct task { /* of one item */
     const struct aft_example *x;
     const struct aft_example_item *item;
     const struct afti_weight *w;
-    double age, now, before; /* labels */
+    double age;         /* what every weight is times: forgetting, and 1/q */
+    double now, before; /* labels */
     bool revise;
     bool predicted; /* learner.regressed[] holds what the regressor says of the candidates */
 };
@@ -312,7 +317,7 @@ afti_item_learn(struct aft_learner *l, const struct aft_example *x,
         .x = x,
         .item = item,
         .w = w,
-        .age = afti_age(l, x->timestamp_ms),
+        .age = afti_age(l, x->timestamp_ms) * w->stands,
         .now = with_more((double)item->reward_micro, more[1], unit, top),
         .before = with_more((double)(item->reward_micro - item->delta_micro), more[0], unit, top),
         .revise = x->phase != AFT_OPEN};

@@ -4,6 +4,8 @@
  * its items.
  * Kept: decisions, items, clicks, value and the sums of c*c "clicks2", v*v "value2", c*v "clicks_value", i*i "items2", c*i
  * "clicks_items", v*i "value_items". CTR = clicks / items; its variance by the delta method needs just these. One thread.
+ * A decision that was logged with probability q is one unit W times as large (pass.c): c, v, i and the decision are W times what they
+ * are, the products W*W times. So all are estimates of the whole, and the variance is right with the sampling in it.
  */
 #include <stdlib.h>
 
@@ -42,8 +44,8 @@ afti_scoreboard_of(struct afti_scoreboard *s, struct aft_bytes name)
 void
 afti_scoreboard_settle(struct afti_scoreboard *s, const struct aft_example *x)
 {
-    struct afti_policy *p = afti_scoreboard_of(s, x->policy);
-    int64_t clicks = 0, value = 0;
+    int64_t clicks = 0, value = 0, whole = afti_whole(x);
+    struct afti_policy *p = whole ? afti_scoreboard_of(s, x->policy) : NULL;
     if (!p)
         return;
     for (uint32_t i = 0; i < x->items_n; i++) {
@@ -52,9 +54,10 @@ afti_scoreboard_settle(struct afti_scoreboard *s, const struct aft_example *x)
             if (aft_same(x->items[i].components[j].kind, AFT_LITERAL("click")))
                 clicks += x->items[i].components[j].micro;
     }
-    double c = (double)clicks / AFT_MICRO, v = (double)value / AFT_MICRO, n = x->items_n;
-    p->decisions++;
-    p->items += x->items_n;
+    double by = (double)whole, n = by * x->items_n;
+    double c = by * ((double)clicks / AFT_MICRO), v = by * ((double)value / AFT_MICRO);
+    p->decisions += whole;
+    p->items += whole * x->items_n;
     p->clicks += c;
     p->value += v;
     const double products[AFTI_CROSS] = {c * c, c * n, c * v, n * n, v * v, v * n};
