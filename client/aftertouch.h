@@ -146,8 +146,8 @@ struct aft_client_options {
      * probability of every item shown, given those above (design.shadow), by which its worth can be estimated before it serves. In any
      * mode. aft_client_log_impression takes a scoring longer; deciding takes no longer. */
     const char *shadow_model;
-    /* Of decisions, the share (0..1] whose impressions are logged, chosen by a hash of the decision id: 1; 0 is 1. The record carries it
-     * (design.pass): an estimator that adds up must weigh by 1 / pass; rates under one share need no weight. What is passed over
+    /* Of decisions, the share (0.001..1) whose impressions are logged, chosen by a hash of the decision id: 1; 0 is 1. The record carries it
+     * (design.pass): who adds up must weigh by 1 / pass, as the learner does; rates under one share need no weight. What is passed over
      * cannot earn credit: its outcomes end as orphans, or as the credit of another impression of the same subject. */
     double impressions_share;
 };

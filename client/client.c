@@ -112,11 +112,13 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     if (!(o->baseline_share >= 0 && o->baseline_share <= 1))
         return AFT_FAIL(e, AFT_E_CONFIG, "options.baseline_share is %g; give 0 to 1",
                         o->baseline_share);
-    if (!(o->impressions_share >= 0 && o->impressions_share <= 1))
-        return AFT_FAIL(e, AFT_E_CONFIG, "options.impressions_share is %g; give 0 to 1",
-                        o->impressions_share);
     if (o->impressions_share == 0)
         o->impressions_share = 1;
+    if (!(o->impressions_share >= AFT_PASS_LEAST && o->impressions_share <= 1))
+        return AFT_FAIL(
+            e, AFT_E_CONFIG,
+            "options.impressions_share is %g; give %g to 1: of less nothing can be learned",
+            o->impressions_share, AFT_PASS_LEAST);
     if (o->wait_ms < 0 || o->queue_ms < 0)
         return AFT_FAIL(e, AFT_E_CONFIG, "options.wait_ms and .queue_ms must not be negative");
     if (o->public_key) {

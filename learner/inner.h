@@ -243,7 +243,6 @@ struct afti_weight { /* of an item */
 };
 
 /* ---- pass.c. afti_stands_for: 1 / design.pass; 0: without support. afti_whole: the same as a whole number, right on average. */
-#define AFTI_PASS_LEAST 0.001
 double afti_stands_for(const struct aft_example *x);
 int64_t afti_whole(const struct aft_example *x);
 

@@ -6,7 +6,7 @@
  *   W     what is counted of the whole: 1/q, rounded up or down by a draw that is keyed by the decision, so that its mean is 1/q and
  *         counts stay counts. All of a decision's examples have the same W. The draw is not the one by which clients pass a decision
  *         over (client/ids.c): of what was logged, that one is known to be low.
- * Both are 1 where all is logged. Both are 0, and the example is without support, where q is no probability or below AFTI_PASS_LEAST:
+ * Both are 1 where all is logged. Both are 0, and the example is without support, where q is no probability or below AFT_PASS_LEAST:
  * so no decision speaks for more than a thousand.
  */
 #include <math.h>
@@ -19,7 +19,7 @@ afti_stands_for(const struct aft_example *x)
     if (!x->has_design || !x->design.has_pass)
         return 1;
     double q = x->design.pass;
-    return q >= AFTI_PASS_LEAST && q <= 1 ? 1 / q : 0; /* not a number: neither */
+    return q >= AFT_PASS_LEAST && q <= 1 ? 1 / q : 0; /* not a number: neither */
 }
 
 int64_t

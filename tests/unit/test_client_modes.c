@@ -271,6 +271,8 @@ a_share_is_logged(void **state)
     o.seed = &seed;
     o.impressions_share = 1.5;
     assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_E_CONFIG);
+    o.impressions_share = 0.0005; /* the learner would refuse it */
+    assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_E_CONFIG);
     o.impressions_share = 0.25;
     assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_OK);
     for (int i = 0; i < 4000; i++) {
