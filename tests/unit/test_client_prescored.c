@@ -42,16 +42,19 @@ make_record(struct aft_buffer *out)
         c[i] = (struct aft_prescored_candidate){
             .arm_id = aft_text(arms[i]), .has_log_weight = i != 3, .log_weight = weights[i]};
     c[3].mask = AFT_LITERAL("plan");
-    struct aft_prescored p = {
-        .user_id = AFT_LITERAL("user"),
-        .snapshot = AFT_LITERAL("0123456789abcdef"),
-        .round = 7,
-        .valid_from_ms = FROM,
-        .valid_until_ms = UNTIL,
-        .context = {&hour, 1},
-        .candidates = c,
-        .candidates_n = ARMS,
-        .design = {AFT_LITERAL("plackett_luce"), 0.1, 0.05, 3, AFT_LITERAL("user/1000000")}};
+    struct aft_prescored p = {.user_id = AFT_LITERAL("user"),
+                              .snapshot = AFT_LITERAL("0123456789abcdef"),
+                              .round = 7,
+                              .valid_from_ms = FROM,
+                              .valid_until_ms = UNTIL,
+                              .context = {&hour, 1},
+                              .candidates = c,
+                              .candidates_n = ARMS,
+                              .design = {.kind = AFT_LITERAL("plackett_luce"),
+                                         .temperature = 0.1,
+                                         .epsilon = 0.05,
+                                         .k = 3,
+                                         .key = AFT_LITERAL("user/1000000")}};
     aft_buffer_reset(out);
     aft_frame_put_single(out, AFT_RECORD_PRESCORED);
     aft_encode_prescored(out, &p);

@@ -390,7 +390,7 @@ static void
 test_what_is_no_share_is_refused(void **state)
 {
     (void)state;
-    const double bad[] = {0, -0.5, 1.0000001, 2, 0.000999, NAN, INFINITY, -INFINITY};
+    const double bad[] = {0, -0.5, 1.0000001, 2, 0.000999, (double)NAN, HUGE_VAL, -HUGE_VAL};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct aft_learner *l = learner_of("flow", "iwr", "auto", "on");
         struct aft_learner_stats stats;

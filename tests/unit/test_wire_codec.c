@@ -337,8 +337,11 @@ prescored(void)
                               .valid_until_ms = 1700000000000 + below(100000),
                               .context = features(),
                               .candidates_n = below(5),
-                              .design = {text(1, 12), aft_random_unit(&rng), aft_random_unit(&rng),
-                                         (int32_t)below(9), text(0, 12)}};
+                              .design = {.kind = text(1, 12),
+                                         .temperature = aft_random_unit(&rng),
+                                         .epsilon = aft_random_unit(&rng),
+                                         .k = (int32_t)below(9),
+                                         .key = text(0, 12)}};
     struct aft_prescored_candidate *c = aft_arena_take(&arena, (v.candidates_n + 1) * sizeof *c);
     for (uint32_t i = 0; i < v.candidates_n; i++) {
         double *p = aft_arena_take(&arena, AFT_SLATE_MAX * sizeof *p);
