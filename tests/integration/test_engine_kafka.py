@@ -131,7 +131,7 @@ class Browser(threading.Thread):
 
     def page(self, page):
         chance, (name, profile) = self.chance, self.person(page)
-        device, session = chance.choice(["web", "web", "app"]), f"s{page // 5}"
+        device, session = chance.choice(["web", "web", "app"]), f"s{page // 2}"
         path = f"/slate?user={name}&device={device}&session={session}"
         if chance.random() < 0.1:  # the context in the address, nothing done
             slate = self.ask("GET", path + "".join(f"&{k}={json.dumps(v)}" for k, v in profile["context"].items()))
@@ -290,7 +290,7 @@ def normal_score(shown, claims):
 
 def check_claims(impressions):
     """E3, second half; E4."""
-    seen, scores = set(), []
+    seen, scores, planted = set(), [], []
     shown, claims, moved = ([[] for _ in range(3)] for _ in range(3))
     for v in impressions:
         p = conditionals(v)
@@ -301,13 +301,14 @@ def check_claims(impressions):
         seen.add(v["design"]["key"])
         for slot, (s, q) in enumerate(zip(v["slate"], p)):
             shown[slot].append(s["arm_id"])
-            moved[slot].append(min(q) if len(seen) % 3 == 0 else s["arm_id"])
+            moved[slot].append(min(q) if len(seen) % 2 == 0 else s["arm_id"])
             claims[slot].append(q)
     for slot in range(3):
         scores.append(normal_score(shown[slot], claims[slot]))
         assert scores[-1] < 5, f"slot {slot}: score {scores[-1]}: shown {collections.Counter(shown[slot])}"
-        assert normal_score(moved[slot], claims[slot]) > 5, "the check would not find a third of the draws moved"
-    return {"draws": len(seen), "scores": [round(s, 2) for s in scores]}
+        planted.append(normal_score(moved[slot], claims[slot]))
+        assert planted[-1] > 5, "the check would not find half of the draws moved"
+    return {"draws": len(seen), "scores": [round(s, 2) for s in scores], "half moved": [round(s, 1) for s in planted]}
 
 
 def rule_mask(m, v, context):
