@@ -169,6 +169,8 @@ take_back(struct aft_joiner *j, uint64_t outcome, struct aft_error *e)
         struct afti_credit c = j->taken_back.credit[i];
         c.unit = (int64_t)(0 - (uint64_t)c.unit);
         c.micro = (int64_t)(0 - (uint64_t)c.micro);
+        if (!aft_index_find(&j->index, c.decision, &c.touch)) /* who has the id now */
+            c.touch = AFTI_NO_TOUCH;
         j->counts.counts.credit_ppm -= c.ppm;
         *afti_ledger_add(&j->ledger) = c;
     }

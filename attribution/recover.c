@@ -238,7 +238,7 @@ again_segment(struct aft_joiner *j, uint64_t number, struct reading *at_hand,
 {
     struct ready ahead[AHEAD];
     size_t at = AFT_SEGMENT_HEAD, end = 0;
-    if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS1", 4) != 0)
+    if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS2", 4) != 0)
         return damaged(number, "has a wrong head", e);
     uint64_t touch = aft_load_le64(value.p + 4), outcome = aft_load_le64(value.p + 12);
     if (!at_hand->begun)

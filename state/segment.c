@@ -122,7 +122,7 @@ open_segment(struct aft_segments *s, const struct aft_segment_record *a)
     seg->committed = false;
     seg->dirty = true;
     seg->b = room_for_segment(s);
-    aft_put_raw(&seg->b, AFT_LITERAL("AFS1"));
+    aft_put_raw(&seg->b, AFT_LITERAL("AFS2"));
     aft_put_le64(&seg->b, a->first_touch);
     aft_put_le64(&seg->b, a->first_outcome);
     s->fresh += AFT_SEGMENT_HEAD;

@@ -1,7 +1,7 @@
 /* segment.h - the canonical log of the open window, in segments: what is appended, read again, wiped, and put into the store.
  *
  * Key:     be64(segment) | 2                      segments are numbered from 1 without gaps
- * Value:   0 "AFS1" | 4 le64 first touch | 12 le64 first outcome | 20 records back to back
+ * Value:   0 "AFS2" | 4 le64 first touch | 12 le64 first outcome | 20 records back to back
  * Record:  0 kind u8 | 1 pad u8 | 2 size le32 | 6 e le64 | 14 offset le64 | 22 payload of `size` bytes, the last `pad` are zero
  * first touch and first outcome are the numbers that the segment's first IMPRESSION (or ERASED) and first new outcome have.
  *

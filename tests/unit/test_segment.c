@@ -108,7 +108,7 @@ damaged_segments(void **state)
     struct aft_segments s;
     struct aft_redo_record rec;
     struct aft_error e;
-    uint8_t key[AFT_KEY_BYTES], value[60] = "AFS1";
+    uint8_t key[AFT_KEY_BYTES], value[60] = "AFS2";
     aft_key_make(key, 4, AFT_KEY_SEGMENT);
     value[20] = AFT_REDO_OUTCOME;
     aft_store_le32(value + 22, 1000); /* longer than what follows */
