@@ -9,8 +9,15 @@ struct aft_place
 afti_append(struct aft_joiner *j, enum aft_redo kind, const struct afti_event *v,
             struct aft_bytes head, struct aft_bytes tail)
 {
-    struct aft_segment_record a = {kind, v->e,          v->offset,         head,
-                                   tail, j->index.tail, j->index.seen_tail};
+    struct aft_segment_record a = {.kind = kind,
+                                   .e = v->e,
+                                   .offset = v->offset,
+                                   .head = head,
+                                   .tail = tail,
+                                   .first_touch = j->index.tail,
+                                   .first_outcome = j->index.seen_tail};
+    if (kind == AFT_REDO_IMPRESSION)
+        a.note = (uint8_t)(v->items | (v->deferred ? AFT_NOTE_DEFERRED : 0));
     AFT_ASSERT(!j->replaying);
     return aft_segments_append(&j->segments, &a);
 }
