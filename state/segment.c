@@ -9,7 +9,7 @@
 
 #include "state/state.h"
 
-enum { CACHE = 1024, SPARES = 512, ROOM = AFT_SEGMENT_BYTES + (2 << 10), KIND = 7, KIND_BITS = 3 };
+enum { CACHE = 2048, SPARES = 512, ROOM = AFT_SEGMENT_BYTES + (2 << 10), KIND = 7, KIND_BITS = 3 };
 _Static_assert(AFT_ERASED_BYTES < 32 && (int)AFT_REDO_STALE <= (int)KIND,
                "pad and kind fit into a byte");
 

@@ -38,7 +38,7 @@ enum {
     AFT_ERASED_BYTES = 25,
     AFT_NOTE_DEFERRED = 128,
     AFT_SEGMENT_BYTES =
-        16 << 10, /* a segment is closed once it is longer; what one look at an old touch reads */
+        8 << 10, /* a segment is closed once it is longer; what one look at an old touch reads */
     AFT_KEY_BYTES = 9,
     AFT_KEY_SEGMENT = 2,
     AFT_KEY_COMMIT = 3

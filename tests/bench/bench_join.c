@@ -4,8 +4,8 @@
  *       default 400000 40000 40000 30: last touch in 14 days + 1 h, 30 % of the records up to 5 s out of order, disorder 10 s, a commit
  *       each 4 MB; ONLY one run, for a profile: rewarded, all, rocksdb (all, in DIR, if given, which is left
  *       there), rewarded-rocksdb
- *   bench_join recover DIR [TIMES]
- *       coming back alone, from what `rocksdb DIR` left
+ *   bench_join recover DIR [TIMES [ONLY]]
+ *       coming back alone, from what ONLY (rocksdb) left in DIR
  * Events are made from a seed a block at a time, between the stages, so that memory holds the joiner's alone.
  * Seconds are CPU of this thread. Stages: decode+order = take; index+credit = run without examples (emit=rewarded); encode = what run
  * costs more with all examples; commit = cut + commit into memory, or RocksDB (its own threads not counted).
@@ -270,7 +270,7 @@ open_rocksdb(const char *dir)
 }
 
 static void
-recovery(const struct bench *b, const char *dir)
+recovery(const struct bench *b, bool all, const char *dir)
 {
     struct result ignored = {0};
     struct aft_join_counts counts;
@@ -279,7 +279,7 @@ recovery(const struct bench *b, const char *dir)
     double store_open = wall() - from;
     from = wall();
     double cpu = seconds();
-    struct aft_joiner *j = open_joiner(b, true, store, &ignored);
+    struct aft_joiner *j = open_joiner(b, all, store, &ignored);
     double took = wall() - from, worked = seconds() - cpu;
     aft_joiner_counts(j, &counts);
     printf("recovery of %lld open impressions  %.3f s index (%.3f s CPU)  %.3f s RocksDB  memory "
@@ -324,9 +324,9 @@ static void
 only(struct bench *b, const char *which, const char *dir, bool keep)
 {
     struct result r;
-    bool disk = strstr(which, "rocksdb") != NULL;
+    bool disk = strstr(which, "rocksdb") != NULL, all = strncmp(which, "rewarded", 8) != 0;
     struct aft_store *store = disk ? open_rocksdb(dir) : aft_store_mem_new();
-    join(b, strncmp(which, "rewarded", 8) != 0, store, &r);
+    join(b, all, store, &r);
     store->ops->close(store);
     double us = 1e6 / (double)(b->log[0].all + b->log[1].all);
     printf("%s: take %.3f run %.3f commit %.3f us an event, %llu examples, %016llx\n", which,
@@ -337,7 +337,7 @@ only(struct bench *b, const char *which, const char *dir, bool keep)
            (unsigned long long)r.open, (double)r.parts.touches / (double)r.open,
            (double)r.disk / (double)r.open, r.stall * 1e3);
     if (disk)
-        recovery(b, dir);
+        recovery(b, all, dir);
     if (disk && !keep)
         remove_dir(dir);
 }
@@ -358,7 +358,7 @@ compare(struct bench *b, const char *dir)
     if (all.hash != disk.hash)
         die("the two stores gave different examples");
     report(b, &lean, &all, &disk);
-    recovery(b, dir);
+    recovery(b, true, dir);
     remove_dir(dir);
 }
 
@@ -386,7 +386,7 @@ main(int argc, char **argv)
     struct bench b = {.config = rules()};
     if (argc > 2 && strcmp(argv[1], "recover") == 0) {
         for (long n = argc > 3 ? strtol(argv[3], NULL, 10) : 1; n > 0; n--)
-            recovery(&b, argv[2]);
+            recovery(&b, argc < 5 || strncmp(argv[4], "rewarded", 8) != 0, argv[2]);
         return 0;
     }
     for (int i = 1; i < argc && i <= 4; i++)
