@@ -165,6 +165,9 @@ int afti_kind(const struct aft_join_config *c, struct aft_bytes name);
 /* machine.c */
 enum aft_err afti_impression(struct aft_joiner *j, const struct afti_event *v,
                              struct aft_error *e) AFT_MUST_CHECK;
+/* afti_open_max: may so many more be open? */
+enum aft_err afti_open_max(const struct aft_joiner *j, uint64_t more,
+                           struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_outcome(struct aft_joiner *j, const struct afti_event *v,
                           struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_erase(struct aft_joiner *j, const struct afti_event *v,

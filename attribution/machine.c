@@ -90,6 +90,16 @@ resolve_all(struct aft_joiner *j, const struct afti_event *v, struct aft_error *
 }
 
 /* ---- impressions */
+enum aft_err
+afti_open_max(const struct aft_joiner *j, uint64_t more, struct aft_error *e)
+{
+    if (j->index.live + more <= j->config.open_max)
+        return AFT_OK;
+    return AFT_FAIL(e, AFT_E_CONFIG,
+                    "%llu impressions are open, and join.max.open allows %llu: raise it (at most "
+                    "85 bytes of memory each), or shorten join.window",
+                    (unsigned long long)j->index.live, (unsigned long long)j->config.open_max);
+}
 
 enum aft_err
 afti_impression(struct aft_joiner *j, const struct afti_event *v, struct aft_error *e)
@@ -103,12 +113,7 @@ afti_impression(struct aft_joiner *j, const struct afti_event *v, struct aft_err
         j->counts.counts.expired_impression++;
         return AFT_OK;
     }
-    if (j->index.live >= j->config.open_max)
-        return AFT_FAIL(
-            e, AFT_E_CONFIG,
-            "%llu impressions are open, as many as join.max.open allows: raise it (at most "
-            "85 bytes of memory each), or shorten join.window",
-            (unsigned long long)j->index.live);
+    AFT_TRY(afti_open_max(j, 1, e));
     struct aft_place at = afti_append(j, AFT_REDO_IMPRESSION, v, v->body, AFT_ABSENT);
     struct aft_touch t =
         aft_touch_make(v->id, v->ts, v->e,

@@ -360,6 +360,7 @@ rebuild(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_erro
     AFT_TRY(afti_timers_run(j, c->fired_ms, e));
     if (j->index.gather && !aft_index_gathered(&j->index, false))
         return damaged(c->last_segment, twice, e);
+    AFT_TRY(afti_open_max(j, 0, e));
     j->replaying = false;
     memcpy(&j->counts, c->counts, sizeof j->counts);
     return AFT_OK;

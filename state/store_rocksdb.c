@@ -329,6 +329,7 @@ options(void)
     rocksdb_options_set_max_write_buffer_number(o, 3);
     rocksdb_options_set_target_file_size_base(o, 32 << 20);
     rocksdb_options_set_allow_mmap_reads(o, 1);
+    rocksdb_options_set_advise_random_on_open(o, 0); /* else a cold file comes a page at a time */
     rocksdb_options_set_max_open_files(o, files_at_most());
     rocksdb_options_set_keep_log_file_num(o, 4);
     /* nothing but its heading: where the disk is full, a second line would end the process (an assertion of 7.8.3 in Debian) */
