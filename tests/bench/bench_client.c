@@ -218,13 +218,21 @@ print(const struct bed *b, double *us, size_t n, const char *rest)
            sum / (double)n, rest);
 }
 
+static double
+cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 static void
 swap_and_decide(struct bed *b, double *us)
 {
     pthread_t threads[THREADS];
     struct run runs[THREADS];
-    double applied[ROUNDS];
-    char rest[80];
+    double applied[ROUNDS], work = 0;
+    char rest[120];
     for (int i = 0; i < THREADS; i++) {
         runs[i] = (struct run){b, us + (size_t)i * (size_t)b->decisions, (uint64_t)i + 1};
         int code = pthread_create(&threads[i], NULL, decide_many, &runs[i]);
@@ -232,10 +240,11 @@ swap_and_decide(struct bed *b, double *us)
     }
     for (int i = 1; i < ROUNDS; i++) {
         nanosleep(&(struct timespec){0, 100000000}, NULL);
-        double from = stream_now();
+        double from = stream_now(), cpu = cpu_now();
         b->to_give++;
         aft_client_poll(b->c, 0);
         applied[i - 1] = (stream_now() - from) * 1e3;
+        work += (cpu_now() - cpu) * 1e3 / (ROUNDS - 1);
     }
     b->enough = true;
     for (int i = 0; i < THREADS; i++)
@@ -244,8 +253,8 @@ swap_and_decide(struct bed *b, double *us)
     aft_client_info(b->c, &info);
     AFT_ASSERT(info.snapshots_applied == ROUNDS && info.round == ROUNDS);
     qsort(applied, ROUNDS - 1, sizeof *applied, ascending);
-    snprintf(rest, sizeof rest, "; snapshot to serving: median %.2f ms, most %.2f ms",
-             applied[ROUNDS / 2], applied[ROUNDS - 2]);
+    snprintf(rest, sizeof rest, "; snapshot to serving: median %.2f ms, most %.2f ms, CPU %.2f ms",
+             applied[ROUNDS / 2], applied[ROUNDS - 2], work);
     print(b, us, (size_t)b->decisions * THREADS, rest);
 }
 
