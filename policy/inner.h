@@ -40,7 +40,7 @@ struct aft_model {
     int64_t round;
     char id[65]; /* "" for the uniform one */
     struct aft_weights weights;
-    float quantiles[4096];      /* the normal law at (i + 1/2) / 4096, for Thompson's draws */
+    float quantiles[4096];      /* the normal law at (i + 1/2) / 4096; for Thompson alone */
     struct aft_digest identity; /* of the set: settings and weights */
     float *forms;               /* a small per-arm model's blocks: quadratic.c; or NULL */
 };
