@@ -163,6 +163,11 @@ bool afti_plain_resolved(const struct aft_model *m, struct aft_scratch *s,
                          const struct aft_request *r);
 uint32_t afti_plain_own(const struct aft_model *m, struct aft_scratch *s,
                         const struct aft_request *r, uint32_t candidate, double *unknown);
+/* afti_plain_directions: for Thompson, s->direction and s->variance (what is a candidate's own), as score.c lays them from places; by
+ * revision, without features of the request's own. false: take the long way. afti_directions_room: room for so many. */
+bool afti_plain_directions(const struct aft_model *m, struct aft_scratch *s,
+                           const struct aft_request *r, uint32_t n, struct afti_unknown unknown);
+void afti_directions_room(struct aft_scratch *s, uint32_t n, uint32_t directions);
 bool afti_plain_variances(const struct aft_model *m, struct aft_scratch *s,
                           const struct aft_request *r, uint32_t n, struct afti_unknown unknown);
 
@@ -222,7 +227,10 @@ void afti_sequence_conditionals(const struct afti_sequence *q, const uint32_t *s
 /* By enumeration: how many of the k slots got theirs. */
 uint32_t afti_sequence_marginals(const struct afti_sequence *q, const uint32_t *slate, uint32_t k,
                                  double *marginal);
-/* slate.c: the exponential variable of candidate `index` in the race named by `key`. */
+/* slate.c: the exponential variable of candidate `index` in the race named by `key`. afti_races: the bits behind those of candidates
+ * 2 pair .. 2 pair + 7. */
+enum { AFTI_RACES = 8 };
+void afti_races(uint64_t key, uint32_t pair, uint64_t out[AFTI_RACES]);
 double afti_race(uint64_t key, uint32_t index);
 
 #endif

@@ -269,6 +269,13 @@ bilinear_gram(struct aft_scratch *s, uint32_t n)
     }
 }
 
+void
+afti_directions_room(struct aft_scratch *s, uint32_t n, uint32_t directions)
+{
+    size_t size = (size_t)directions * (n + (8 - n % 8) % 8);
+    s->direction = grown(s->direction, &s->direction_cap, size + 1, sizeof *s->direction);
+}
+
 /* The same joint law without n^2: a normal for each row that several candidates share, and one for what is a candidate's own.
  * false: too many rows. From here s->variance[] is what is their own. */
 static bool
@@ -281,7 +288,7 @@ bilinear_directions(struct aft_scratch *s, uint32_t n)
     bool good = s->directions <= AFTI_DIRECTIONS;
     size_t size = (size_t)s->directions * stride;
     if (good) {
-        s->direction = grown(s->direction, &s->direction_cap, size + 1, sizeof *s->direction);
+        afti_directions_room(s, n, s->directions);
         memset(s->direction, 0, size * sizeof *s->direction);
     }
     s->directions = 0;
@@ -381,6 +388,10 @@ bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct 
         start = afti_fold(b, s, 0, unknown, want.variance)->mean;
     struct afti_unknown beyond = {unknown, prior};
     if (!want.gram && (!want.variance || afti_plain_variances(m, s, r, n, beyond)) &&
+        afti_plain_means(m, s, r, n, start))
+        return AFT_OK;
+    s->joint = false;
+    if (want.gram && afti_plain_directions(m, s, r, n, beyond) &&
         afti_plain_means(m, s, r, n, start))
         return AFT_OK;
     AFT_TRY(bilinear_own(m, s, r, n, want, beyond, e));

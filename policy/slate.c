@@ -22,16 +22,31 @@ aft_pl_weights(const double *log_w, uint32_t n, double epsilon, double *w)
         w[i] = w[i] * scale + floor;
 }
 
-/* The 52 bits of candidates 2 pair and 2 pair + 1 in the race named by `key`: half a Philox block each. */
-static void
-race_pair(uint64_t key, uint32_t pair, uint64_t out[2])
+/* ---- the race: 52 bits a candidate, half a Philox block (base/random.h) each: candidates 2 pair and 2 pair + 1 share one */
+typedef uint64_t words __attribute__((vector_size(32)));
+#define LOW ((words){0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff})
+#define ALL(x) ((words){(x), (x), (x), (x)})
+
+/* The bits of candidates 2 pair .. 2 pair + 7: four blocks side by side, the words of aft_philox. */
+AFT_WIDE void
+afti_races(uint64_t key, uint32_t pair, uint64_t out[AFTI_RACES])
 {
-    const uint32_t k[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
-    const uint32_t counter[4] = {pair, 0, 1, 0};
-    uint32_t u[4];
-    aft_philox(k, counter, u);
-    for (int h = 0; h < 2; h++)
-        out[h] = ((uint64_t)u[2 * h] << 32 | u[2 * h + 1]) >> 12;
+    words k0 = ALL(key & 0xffffffff), k1 = ALL(key >> 32);
+    words c0 = {pair, pair + 1, pair + 2, pair + 3}, c1 = {0}, c2 = ALL(1), c3 = {0};
+    for (int round = 0; round < 10; round++) {
+        words p0 = c0 * ALL(0xd2511f53u), p1 = c2 * ALL(0xcd9e8d57u);
+        c0 = (p1 >> 32) ^ c1 ^ k0;
+        c2 = (p0 >> 32) ^ c3 ^ k1;
+        c1 = p1 & LOW;
+        c3 = p0 & LOW;
+        k0 = (k0 + ALL(0x9e3779b9u)) & LOW;
+        k1 = (k1 + ALL(0xbb67ae85u)) & LOW;
+    }
+    words even = (c0 << 32 | c1) >> 12, odd = (c2 << 32 | c3) >> 12;
+    for (int h = 0; h < 4; h++) {
+        out[2 * h] = even[h];
+        out[2 * h + 1] = odd[h];
+    }
 }
 
 static double
@@ -43,9 +58,9 @@ exponential(uint64_t bits)
 double
 afti_race(uint64_t key, uint32_t index)
 {
-    uint64_t pair[2];
-    race_pair(key, index / 2, pair);
-    return exponential(pair[index & 1]);
+    uint64_t bits[AFTI_RACES];
+    afti_races(key, index / 2, bits);
+    return exponential(bits[index & 1]);
 }
 
 /* Most candidates lose by far: -log u > 1 - u, so no logarithm is needed to see it. The margin is far above all rounding. */
@@ -61,15 +76,17 @@ aft_pl_draw(const double *w, const uint32_t *index, uint32_t n, uint64_t key, ui
             uint32_t *slate)
 {
     double best[AFT_SLATE_MAX];
-    uint64_t pair[2] = {0, 0};
-    uint32_t have = 0, at = UINT32_MAX;
+    uint64_t bits[AFTI_RACES] = {0};
+    uint32_t have = 0, from = 0,
+             known = 0; /* bits are those of candidates from .. from + known - 1 */
     AFT_ASSERT(k > 0 && k <= n && k <= AFT_SLATE_MAX);
     for (uint32_t i = 0; i < n; i++) {
-        if (index[i] / 2 != at) {
-            at = index[i] / 2;
-            race_pair(key, at, pair);
+        if (index[i] - from >= known) {
+            from = index[i] & ~1u;
+            known = AFTI_RACES;
+            afti_races(key, from / 2, bits);
         }
-        uint64_t half = pair[index[i] & 1];
+        uint64_t half = bits[index[i] - from];
         if (have == k && too_late(half, w[i], best[k - 1]))
             continue;
         double time = w[i] > 0 ? exponential(half) / w[i] : 1e308;
@@ -111,19 +128,20 @@ aft_pl_conditionals(const double *w, uint32_t n, const uint32_t *slate, uint32_t
     }
 }
 
+/* From both ends at once: neither sum waits for the other. */
 void
 aft_pl_rests(const double *w, uint32_t n, double *rest)
 {
-    double sum = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        rest[i] = sum;
-        sum += w[i];
+    double before = 0, behind = 0, after[AFT_CANDIDATES_MAX];
+    AFT_ASSERT(n <= AFT_CANDIDATES_MAX);
+    for (uint32_t i = 0, j = n; i < n; i++) {
+        rest[i] = before;
+        before += w[i];
+        after[--j] = behind;
+        behind += w[j];
     }
-    sum = 0;
-    for (uint32_t i = n; i-- > 0;) {
-        rest[i] += sum;
-        sum += w[i];
-    }
+    for (uint32_t i = 0; i < n; i++)
+        rest[i] += after[i];
 }
 
 /* Slot 1: w_i * sum over who may stand first. */
@@ -150,8 +168,11 @@ static void
 swap_in(struct others *o, uint32_t to)
 {
     uint32_t best = to;
-    for (uint32_t j = to + 1; j < o->n; j++)
-        best = o->w[j] > o->w[best] ? j : best;
+    double top = o->w[to];
+    for (uint32_t j = to + 1; j < o->n; j++) {
+        best = o->w[j] > top ? j : best;
+        top = o->w[j] > top ? o->w[j] : top;
+    }
     double w = o->w[to], rest = o->rest[to];
     o->w[to] = o->w[best];
     o->rest[to] = o->rest[best];
@@ -159,7 +180,7 @@ swap_in(struct others *o, uint32_t to)
     o->rest[best] = rest;
 }
 
-/* All that may stand above i, the two largest first; four beyond the last weigh nothing. */
+/* All that may stand above i, the two largest first; eight beyond the last weigh nothing. */
 static void
 others_of(const double *w, const double *rest, uint32_t n, uint32_t i, struct others *o)
 {
@@ -171,12 +192,16 @@ others_of(const double *w, const double *rest, uint32_t n, uint32_t i, struct ot
         }
     for (uint32_t to = 0; to < 2 && to < o->n; to++)
         swap_in(o, to);
-    for (uint32_t j = 0; j < 4; j++) {
+    for (uint32_t j = 0; j < 8; j++) {
         o->w[o->n + j] = 0;
         o->rest[o->n + j] = 1;
     }
-    for (uint32_t j = 0; j < o->n + 4; j++)
-        o->inverse[j] = 1 / o->rest[j];
+    for (uint32_t j = 0; j < o->n + 4; j += 4) {
+        aft_wide rest4;
+        memcpy(&rest4, o->rest + j, sizeof rest4);
+        rest4 = (aft_wide){1, 1, 1, 1} / rest4;
+        memcpy(o->inverse + j, &rest4, sizeof rest4);
+    }
 }
 
 typedef int64_t choice __attribute__((vector_size(32)));
