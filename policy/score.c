@@ -198,20 +198,25 @@ linear_per_arm(const struct aft_model *m, struct aft_scratch *s, const struct af
     return AFT_OK;
 }
 
-static enum aft_err
-linear_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-               uint32_t n, struct afti_want want, struct aft_error *e)
+static void
+linear_context(const struct aft_model *m, struct aft_scratch *s)
 {
     uint32_t t = aft_terms_shared(&m->plan, &s->context, 0, s->terms);
     s->shared.n = 0;
     s->shared.unknown = 0;
     aft_linear_resolve(&m->weights.linear, s->terms, t, &s->shared);
+}
+
+static enum aft_err
+linear_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+               uint32_t n, struct afti_want want, struct aft_error *e)
+{
     return m->plan.settings.scope == AFT_SCOPE_PER_ARM ? linear_per_arm(m, s, r, n, want, e)
                                                        : linear_shared(m, s, r, n, want, e);
 }
 
 /* ---- bilinear: every row is folded with the context at most once a decision */
-static double
+static void
 bilinear_context(const struct aft_model *m, struct aft_scratch *s)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
@@ -231,7 +236,7 @@ bilinear_context(const struct aft_model *m, struct aft_scratch *s)
     }
     for (uint32_t i = 0; i < b->stride; i++)
         s->x2[i] = s->x[i] * s->x[i];
-    return unknown;
+    s->unknown = unknown;
 }
 
 struct afti_fold *
@@ -380,7 +385,7 @@ bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct 
                  uint32_t n, struct afti_want want, struct aft_error *e)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
-    double unknown = bilinear_context(m, s), prior = unknown, start = 0;
+    double unknown = s->unknown, prior = unknown, start = 0;
     bilinear_begin(b, s);
     for (uint32_t i = 0; i < b->stride; i++)
         prior += (double)s->x2[i];
@@ -415,8 +420,8 @@ remember(const struct aft_model *m, struct aft_scratch *s)
 }
 
 enum aft_err
-afti_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-             uint32_t n, struct afti_want want, struct aft_error *e)
+afti_moments_again(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+                   uint32_t n, struct afti_want want, struct aft_error *e)
 {
     bool flow = aft_model_traits(m->weights.kind)->bilinear;
     /* per arm, a linear model's arms vary by themselves */
@@ -427,12 +432,23 @@ afti_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_
     s->places_n = 0;
     s->directions = 0;
     s->joint = want.gram && !flow;
-    remember(m, s);
-    AFT_TRY(aft_encode_context_known(&m->plan, s->context_names, r->context, &s->context, e));
     AFT_TRY(flow ? bilinear_moments(m, s, r, n, want, e) : linear_moments(m, s, r, n, want, e));
     for (uint32_t i = 0; i < n; i++)
         if (!(fabs(s->mean[i]) < 1e30) || (want.variance && !(s->variance[i] < 1e60)))
             return AFT_FAIL(e, AFT_E_VALUE, "candidate %u scores %g: a feature is far too large",
                             s->index[i], s->mean[i]);
     return AFT_OK;
+}
+
+enum aft_err
+afti_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+             uint32_t n, struct afti_want want, struct aft_error *e)
+{
+    remember(m, s);
+    AFT_TRY(aft_encode_context_known(&m->plan, s->context_names, r->context, &s->context, e));
+    if (aft_model_traits(m->weights.kind)->bilinear)
+        bilinear_context(m, s);
+    else
+        linear_context(m, s);
+    return afti_moments_again(m, s, r, n, want, e);
 }

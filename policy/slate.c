@@ -1,8 +1,8 @@
-/* slate.c - Plackett-Luce slates: weights, draw, conditional and marginal probabilities. Pure. Any thread.
+/* slate.c - Plackett-Luce slates: weights, conditional and marginal probabilities (the draw: race.c). Pure. Any thread.
  *
  * Why this law: taking ineligible items away leaves the same law over the rest, before and after the draw, so eligibility rules
  * and frequency caps keep the logged probabilities exact. Checked against enumeration in tests/unit/test_slate.c.
- * Invariants: I1 weights are positive and sum to 1 (to rounding); I2 a slate holds no item twice.
+ * Invariant: I1 weights are positive and sum to 1 (to rounding).
  */
 #include "policy/inner.h"
 
@@ -20,86 +20,6 @@ aft_pl_weights(const double *log_w, uint32_t n, double epsilon, double *w)
     double scale = (1 - epsilon) / sum, floor = epsilon / n;
     for (uint32_t i = 0; i < n; i++)
         w[i] = w[i] * scale + floor;
-}
-
-/* ---- the race: 52 bits a candidate, half a Philox block (base/random.h) each: candidates 2 pair and 2 pair + 1 share one */
-typedef uint64_t words __attribute__((vector_size(32)));
-#define LOW ((words){0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff})
-#define ALL(x) ((words){(x), (x), (x), (x)})
-
-/* The bits of candidates 2 pair .. 2 pair + 7: four blocks side by side, the words of aft_philox. */
-AFT_WIDE void
-afti_races(uint64_t key, uint32_t pair, uint64_t out[AFTI_RACES])
-{
-    words k0 = ALL(key & 0xffffffff), k1 = ALL(key >> 32);
-    words c0 = {pair, pair + 1, pair + 2, pair + 3}, c1 = {0}, c2 = ALL(1), c3 = {0};
-    for (int round = 0; round < 10; round++) {
-        words p0 = c0 * ALL(0xd2511f53u), p1 = c2 * ALL(0xcd9e8d57u);
-        c0 = (p1 >> 32) ^ c1 ^ k0;
-        c2 = (p0 >> 32) ^ c3 ^ k1;
-        c1 = p1 & LOW;
-        c3 = p0 & LOW;
-        k0 = (k0 + ALL(0x9e3779b9u)) & LOW;
-        k1 = (k1 + ALL(0xbb67ae85u)) & LOW;
-    }
-    words even = (c0 << 32 | c1) >> 12, odd = (c2 << 32 | c3) >> 12;
-    for (int h = 0; h < 4; h++) {
-        out[2 * h] = even[h];
-        out[2 * h + 1] = odd[h];
-    }
-}
-
-static double
-exponential(uint64_t bits)
-{
-    return -aft_log(((double)bits + 0.5) * 0x1p-52);
-}
-
-double
-afti_race(uint64_t key, uint32_t index)
-{
-    uint64_t bits[AFTI_RACES];
-    afti_races(key, index / 2, bits);
-    return exponential(bits[index & 1]);
-}
-
-/* Most candidates lose by far: -log u > 1 - u, so no logarithm is needed to see it. The margin is far above all rounding. */
-static bool
-too_late(uint64_t bits, double w, double bar)
-{
-    double u = ((double)bits + 0.5) * 0x1p-52;
-    return w <= 0 ? bar < 1e308 : (1 - u) * 0.999999 > bar * w;
-}
-
-void
-aft_pl_draw(const double *w, const uint32_t *index, uint32_t n, uint64_t key, uint32_t k,
-            uint32_t *slate)
-{
-    double best[AFT_SLATE_MAX];
-    uint64_t bits[AFTI_RACES] = {0};
-    uint32_t have = 0, from = 0,
-             known = 0; /* bits are those of candidates from .. from + known - 1 */
-    AFT_ASSERT(k > 0 && k <= n && k <= AFT_SLATE_MAX);
-    for (uint32_t i = 0; i < n; i++) {
-        if (index[i] - from >= known) {
-            from = index[i] & ~1u;
-            known = AFTI_RACES;
-            afti_races(key, from / 2, bits);
-        }
-        uint64_t half = bits[index[i] - from];
-        if (have == k && too_late(half, w[i], best[k - 1]))
-            continue;
-        double time = w[i] > 0 ? exponential(half) / w[i] : 1e308;
-        if (have == k && time >= best[k - 1])
-            continue;
-        uint32_t j = have < k ? have++ : k - 1;
-        for (; j > 0 && best[j - 1] > time; j--) {
-            best[j] = best[j - 1];
-            slate[j] = slate[j - 1];
-        }
-        best[j] = time;
-        slate[j] = i;
-    }
 }
 
 /* Four lanes, so that no addition waits for the one before; w[n ..] up to a multiple of 4: zero. */
@@ -185,11 +105,11 @@ static void
 others_of(const double *w, const double *rest, uint32_t n, uint32_t i, struct others *o)
 {
     o->n = 0;
-    for (uint32_t j = 0; j < n; j++)
-        if (j != i && w[j] > 0) {
-            o->w[o->n] = w[j];
-            o->rest[o->n++] = rest[j];
-        }
+    for (uint32_t j = 0; j < n; j++) { /* without a jump that depends on the weights */
+        o->w[o->n] = w[j];
+        o->rest[o->n] = rest[j];
+        o->n += j != i && w[j] > 0;
+    }
     for (uint32_t to = 0; to < 2 && to < o->n; to++)
         swap_in(o, to);
     for (uint32_t j = 0; j < 8; j++) {
