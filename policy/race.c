@@ -5,9 +5,6 @@
  * 1 - u < -log u < (1 - u) / u: so the times are bounded first, four at a time, and only those that may win have a logarithm.
  * Invariants: I1 a slate holds no item twice; I2 whoever is left out by its bounds is not among the first k.
  */
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 #include <math.h>
 
 #include "policy/inner.h"
@@ -18,14 +15,15 @@ typedef uint64_t two __attribute__((vector_size(16)));
 #define LOW ((two){0xffffffff, 0xffffffff})
 #define BOTH(x) ((two){(x), (x)})
 
-/* a x k, both below 2^32. */
+/* a x k, both below 2^32: one instruction, which gcc does not find by itself. */
 static inline two
 times(two a, uint32_t k)
 {
-#ifdef __SSE2__
-    return (two)_mm_mul_epu32((__m128i)a, (__m128i)BOTH(k));
+#if defined(__SSE2__) && !defined(__clang__)
+    typedef int ints __attribute__((vector_size(16)));
+    return (two)__builtin_ia32_pmuludq128((ints)a, (ints)BOTH(k));
 #else
-    return a * BOTH(k);
+    return (a & LOW) * BOTH(k);
 #endif
 }
 
