@@ -413,7 +413,6 @@ static void
 share_rows(const struct aft_scratch *s, uint32_t n, struct sharing *h)
 {
     const struct afti_catalogue *c = &s->catalogue;
-    h->shared = 0;
     for (uint32_t j = 0; j < c->rows; j++) {
         const double *row = c->value + (size_t)j * c->stride;
         uint8_t by = 0;
@@ -461,7 +460,7 @@ afti_plain_directions(const struct aft_model *m, struct aft_scratch *s, const st
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
     const struct afti_catalogue *c = &s->catalogue;
-    struct sharing h;
+    struct sharing h = {0};
     if (r->fresh || !afti_plain_resolved(m, s, r))
         return false;
     share_rows(s, n, &h);

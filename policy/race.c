@@ -150,6 +150,7 @@ contenders(const double *w, const uint64_t *bits, uint32_t n, uint32_t k, uint32
     memset(weight + n, 0, (whole - n) * sizeof *w); /* never first */
     afti_race_bounds(weight, bits, whole, low, least);
     double bar = bar_of(least, k);
+    memset(hit, 0, k * sizeof *hit);
     for (uint32_t i = 0; i < n; i++) {
         hit[hits] = i;
         hits += low[i] <= bar;
