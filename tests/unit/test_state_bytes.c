@@ -139,7 +139,7 @@ value_of(struct aft_store *store, uint64_t segment, uint8_t type, struct aft_buf
 static void
 expect_bytes(struct aft_bytes got, const char *want)
 {
-    char hex[4096];
+    char hex[4096] = "";
     size_t n = 0;
     assert_true(got.n * 2 < sizeof hex);
     for (size_t i = 0; i < got.n; i++)
