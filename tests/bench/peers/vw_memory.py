@@ -28,8 +28,8 @@ BATCH = 10
 COMMON = "-q UA -b 18 --quiet"
 RANGE = "--cb_min_cost -1 --cb_max_cost 0"
 ROWS = {  # name: VW's options, bench_learn's way, our decisions for each of VW's
-    "mtr; ours flow": ("--cb_adf --cb_type mtr -l 0.05", 0, 10),
-    "mtr; ours VW's rule, iwr": ("--cb_adf --cb_type mtr -l 0.05", 2, 10),
+    "mtr, ours flow": ("--cb_adf --cb_type mtr -l 0.05", 0, 10),
+    "mtr, ours VW's rule (iwr)": ("--cb_adf --cb_type mtr -l 0.05", 2, 10),
     "ips": ("--cb_adf --cb_type ips -l 0.05", 3, 4),
     "dr": ("--cb_adf --cb_type dr -l 0.05", 4, 4),
     "bag 5": ("--cb_explore_adf --cb_type mtr -l 0.05 --bag 5", 10, 4),
