@@ -297,6 +297,7 @@ everything(struct task *t)
     uint32_t shown = l->shown[t->item - t->x->items], regressor = l->design.regressor;
     if (l->design.ensemble == AFT_ENSEMBLE_COVER && !t->revise)
         pick(t, &p);
+    l->table.calm = 1 / sqrt(t->w->left);
     t->predicted =
         regressor != AFT_NOWHERE && !t->revise && t->x->candidates_n <= AFT_CANDIDATES_MAX;
     if (t->predicted)
@@ -305,6 +306,7 @@ everything(struct task *t)
         teach_others(t, &p);
     if ((t->revise || left(t, shown)) && take(t, shown, true))
         teach_candidate(t, &p, shown);
+    l->table.calm = 1;
 }
 
 /* A reward with what is forecast beside it, as a label; not above the largest. */
