@@ -215,8 +215,10 @@ bench_explorer(const struct way *w, long n, uint64_t seed)
     stream_init(&s, seed);
     for (long at = 0; good && at < n; at += CHUNK) {
         long m = n - at < CHUNK ? n - at : CHUNK;
-        if (at % SNAPSHOT == 0 && !publish(&server, l, at / SNAPSHOT + 1))
-            return false;
+        if (at % SNAPSHOT == 0)
+            good = publish(&server, l, at / SNAPSHOT + 1);
+        if (!good)
+            break;
         fill(c, &s, m);
         double decided = decide_chunk(&server, c, m), learned = learn_chunk(l, c, m);
         good = decided >= 0 && learned >= 0;
