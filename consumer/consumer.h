@@ -241,6 +241,14 @@ struct aft_replay_start { /* where a partition's inputs are read from */
     int32_t partition;
     int64_t offset[2];
 };
+enum aft_replay_held {                /* the state of a partition that was there beforehand */
+                       AFT_HELD_NONE, /* there is none, or nobody asked */
+                       AFT_HELD_SAME,
+                       AFT_HELD_DIFFERS,
+                       AFT_HELD_BUSY, /* a process works on it: not compared */
+                       AFT_HELD_EARLY, /* as of a time before which the inputs that are read do not tell everything: not compared */
+                       AFT_HELD_LATE /* as of a time behind `until`: not compared */
+};
 struct aft_replay_part { /* of one partition: how far it is, and in the end what came of it */
     int32_t partition;
     int64_t records, records_n; /* of both inputs; how many there are to read */
@@ -249,6 +257,10 @@ struct aft_replay_part { /* of one partition: how far it is, and in the end what
     int64_t examples, compared;
     struct aft_join_counts counts;
     struct aft_digest state; /* at the end */
+    enum aft_replay_held held;
+    int64_t
+        held_ms; /* how far the state had gone that this was compared with; INT64_MIN: nowhere */
+    int64_t held_decisions, held_outcomes; /* compared with it, and the same */
 };
 struct aft_replay_result {
     struct aft_replay_part *parts; /* the caller's to free */
@@ -261,6 +273,9 @@ struct aft_replay_result {
     int32_t partition; /* of the examples; -1: of the snapshots, whose round is seq */
     uint64_t seq;
     char decision_id[AFT_ID_BYTES_MAX + 1], field[64];
+    bool of_state; /* it is the state's: seq means nothing, and `state` says more */
+    char outcome_id[AFT_ID_BYTES_MAX + 1]; /* of the state's; "": of none */
+    struct aft_join_difference state;      /* value[0]: computed again */
 };
 struct aft_replay_options {
     const struct aft_config *config; /* all borrowed */
@@ -276,7 +291,12 @@ struct aft_replay_options {
                        * checkpoint; NULL: nowhere. Only from the inputs' beginnings. The service must not run. */
     bool
         archived; /* the inputs are files: nothing comes behind their last records, so every tick there counts */
-    bool verify; /* each example is compared with the published one, each snapshot's digest too */
+    bool
+        verify; /* each example is compared with the published one, each snapshot's digest too, and the state */
+    const char *
+        state; /* with verify, without into: compared with the states DIR/<partition>, as of their last commit (P3 of replay_inner.h), and
+                * again at the end, when they have gone on from there; NULL: with those of state.dir that nobody works on (not where
+                * archived). They are only read. */
     /* progress: after every batch; part NULL: the model. */
     void (*progress)(void *ctx, const struct aft_replay_result *so_far,
                      const struct aft_replay_part *part);
