@@ -12,6 +12,16 @@
 #include "cmd/verbs.def"
 #undef X
 
+/* The topics whose values are ours, by their keys of the configuration. */
+#define CMD_TOPICS(X)                              \
+    X("topics.impressions", AFT_RECORD_IMPRESSION) \
+    X("topics.outcomes", AFT_RECORD_OUTCOME)       \
+    X("topics.clock", AFT_RECORD_CLOCK)            \
+    X("topics.examples", AFT_RECORD_EXAMPLE_BLOCK) \
+    X("topics.rounds", AFT_RECORD_ROUND)           \
+    X("topics.snapshots", AFT_RECORD_SNAPSHOT)     \
+    X("topics.prescored", AFT_RECORD_PRESCORED)
+
 /* An option of a verb: `--name VALUE` when value is not NULL (repeatable: see cmd_option_next), `--name` otherwise. */
 struct cmd_option {
     const char *name;  /* without the dashes */

@@ -268,16 +268,6 @@ print_text(const struct aft_replay_result *r, bool verify)
 
 /* ---- */
 static enum aft_err
-registry_open(const struct aft_config *c, struct aft_registry **out, struct aft_error *e)
-{
-    struct aft_registry_options o = {.url = aft_config_text(c, "schema.registry.url"),
-                                     .user = aft_config_text(c, "schema.registry.user"),
-                                     .password_file =
-                                         aft_config_text(c, "schema.registry.password.file")};
-    return o.url[0] ? aft_registry_open(&o, out, e) : AFT_OK;
-}
-
-static enum aft_err
 work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error *e)
 {
     struct aft_replay_result result = {0};
@@ -300,10 +290,9 @@ work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error
     o.log = log.log;
     o.archived = log.files_n > 0;
     if (err == AFT_OK)
-        err = registry_open(l->config, &registry, e);
+        err = aft_registry_of(l->config, &registry, e);
     if (err == AFT_OK) {
-        if (registry)
-            o.schemas = aft_registry_port(registry);
+        o.schemas = aft_registry_port(registry);
         err = aft_replay(&o, &result, e);
     }
     if (p.shown)

@@ -167,8 +167,25 @@ struct aft_registry_options {
 };
 enum aft_err aft_registry_open(const struct aft_registry_options *o, struct aft_registry **out,
                                struct aft_error *e) AFT_MUST_CHECK;
+/* aft_registry_of: the configured one; *out = NULL where none is. aft_registry_port: NULL knows nobody. */
+enum aft_err aft_registry_of(const struct aft_config *c, struct aft_registry **out,
+                             struct aft_error *e) AFT_MUST_CHECK;
 struct aft_schema_port aft_registry_port(struct aft_registry *r);
 void aft_registry_close(struct aft_registry *r);
+/* Subjects. push: our schema is registered under a subject, unless it is already: its id and version. AFT_E_SCHEMA with the registry's
+ * words where it refuses it (incompatible with what stands there, under the compatibility that the subject demands). latest: what stands
+ * there; id -1: nothing. compatible: what the registry says of our schema beside the latest one; *good false: why. */
+struct aft_registered {
+    int64_t id, version;
+};
+enum aft_err aft_registry_push(struct aft_registry *r, const char *subject, struct aft_bytes schema,
+                               struct aft_registered *out, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_registry_latest(struct aft_registry *r, const char *subject,
+                                 struct aft_registered *out, struct aft_buffer *schema,
+                                 struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_registry_compatible(struct aft_registry *r, const char *subject,
+                                     struct aft_bytes schema, bool *good, char why[300],
+                                     struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- topics: what the configuration asks for, created or checked. check: AFT_E_CONFIG says what is wrong and how to mend it. */
 enum aft_err aft_topics_create(const struct aft_config *c, struct aft_log *log,

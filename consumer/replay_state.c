@@ -117,6 +117,18 @@ afti_beside_done(struct afti_replay *r)
     b->task = NULL;
 }
 
+/* A handle reads a partition once at a time (log.h): who is done makes room for the next. */
+static void
+readers_close(struct aft_task *t)
+{
+    struct aft_log_reader **readers[] = {&t->in[0].reader, &t->in[1].reader, &t->clock};
+    for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++) {
+        if (*readers[i])
+            t->o.log->ops->reader_close(*readers[i]);
+        *readers[i] = NULL;
+    }
+}
+
 /* ---- the first difference */
 /* The state knows outcomes by the hash of their ids: which record of the topic has it? "" when none that can be read. */
 static void
@@ -146,6 +158,8 @@ outcome_find(struct afti_replay *r, struct aft_hash128 hash)
     struct aft_error untold;
     int64_t next = r->begin[AFT_OUTCOMES];
     bool at_end = false;
+    readers_close(r->task);
+    readers_close(r->beside[r->partition].task);
     if (r->log->ops->reader_open(r->log, r->task->in[AFT_OUTCOMES].topic, r->partition, next,
                                  &reader, &untold) != AFT_OK)
         return;
@@ -239,6 +253,7 @@ go_on(struct afti_replay *r, struct aft_error *e)
     struct aft_task *t = r->beside[r->partition].task;
     uint64_t seq;
     int still = 0;
+    readers_close(r->task);
     AFT_TRY(afti_replay_clock(t, t->rider.clock_offset, e));
     AFT_TRY(afti_inputs_open(t, e));
     while (!afti_replay_read(t, r->end)) {

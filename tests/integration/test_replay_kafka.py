@@ -66,11 +66,11 @@ def restored_while_running(where, world, process):
     world.happen(200)
 
 
-def held_same(done):
+def held_same(done, least):
     """C6."""
     for p in done["partitions"]:
         held = p["compared_state"]
-        assert held["held"] == "same" and held["decisions"] > 0 and held["time"] > 0, held
+        assert held["held"] == "same" and held["decisions"] >= least and held["time"] > 0, held
 
 
 def explained(process, what, name):
@@ -151,7 +151,7 @@ def story(where):
         world.happen(300)
         restored_while_running(where, world, process)
         live = replayed(process, "--state", str(where / "checkpoint"))  # C2: it runs, and more comes in
-        held_same(live)  # C6
+        held_same(live, 1)  # C6
         assert sum(p["compared"] for p in live["partitions"]) > 300, live
         explain_live(world, process)
         examples, twice = settled(world, process)
@@ -159,7 +159,7 @@ def story(where):
         process.stop()
         before = ends()
         whole = replayed(process)
-        held_same(whole)
+        held_same(whole, 0)  # all is settled
         assert ends() == before, "a replay wrote to a topic"
         examples, _, _ = read_examples()
         assert sum(p["compared"] for p in whole["partitions"]) == len(examples), whole
