@@ -356,7 +356,8 @@ named(void **state)
 static void
 any_byte(struct spoil *s, struct aft_bytes key, struct aft_buffer *value)
 {
-    if (s->hits || key.p[8] != AFT_KEY_SEGMENT || aft_load_be64(key.p) < s->pick >> 32)
+    if (s->hits || value->n == 0 || key.p[8] != AFT_KEY_SEGMENT ||
+        aft_load_be64(key.p) < s->pick >> 32)
         return;
     value->p[(s->pick & UINT32_MAX) % value->n] ^= 1;
     s->hits++;
