@@ -91,7 +91,10 @@ enum aft_err afti_diverged(struct afti_replay *r, uint64_t seq, struct aft_bytes
 /* ---- replay_task.c */
 enum aft_err afti_replay_partition(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
 
-/* afti_replay_clock: the clock topic from this offset to its end. afti_replay_inputs: whether both inputs were read to theirs. */
+/* afti_replay_clock: the clock topic from this offset to its end. afti_replay_step: a batch of an input; AFT_E_TIMEOUT when none came for half a
+ * minute; *still counts, from 0. afti_replay_read: all was read that can be processed. */
+enum aft_err afti_replay_step(struct afti_replay *r, struct aft_task *t, int *still,
+                              struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_replay_clock(struct aft_task *t, int64_t from,
                                struct aft_error *e) AFT_MUST_CHECK;
 bool afti_replay_read(const struct aft_task *t, const int64_t end[2]);

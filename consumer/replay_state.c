@@ -257,15 +257,8 @@ go_on(struct afti_replay *r, struct aft_error *e)
     AFT_TRY(afti_replay_clock(t, t->rider.clock_offset, e));
     AFT_TRY(afti_inputs_open(t, e));
     while (!afti_replay_read(t, r->end)) {
-        bool busy = false;
-        AFT_TRY(afti_inputs_step(t, STEP_MS, &busy, e));
+        AFT_TRY(afti_replay_step(r, t, &still, e));
         AFT_TRY(aft_joiner_run(t->joiner, e));
-        r->log->ops->poll(r->log, 0);
-        still = busy ? 0 : still + 1;
-        if (still == STILL_STEPS)
-            return AFT_FAIL(e, AFT_E_TIMEOUT,
-                            "partition %d: no more records come; is the broker there?",
-                            r->partition);
     }
     for (int log = 0; r->o.archived && log < 2; log++)
         aft_joiner_reached(t->joiner, (enum aft_log_kind)log, INT64_MAX);

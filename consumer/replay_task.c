@@ -7,10 +7,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "consumer/replay_inner.h"
 
 enum { STEP_MS = 200, STILL_STEPS = 150, NEAR_RECORDS = 64, LOOSE_COMMIT_BYTES = 16 << 20 };
+enum { PAUSE_MS = 2, PAUSES_MAX = 15000 };
 
 /* ---- the journal */
 enum aft_err
@@ -108,15 +110,40 @@ tell(struct afti_replay *r)
         r->o.progress(r->o.ctx, r->result, part);
 }
 
+static bool
+input_read(const struct afti_input *in, int64_t end)
+{
+    return in->batch_i == in->batch_n && (in->next_offset >= end || in->at_end);
+}
+
+/* Or: the log that is behind holds no more, and the other one is read as far ahead as any task reads it: nothing more can be processed. */
 bool
 afti_replay_read(const struct aft_task *t, const int64_t end[2])
 {
-    for (int log = 0; log < 2; log++) {
-        const struct afti_input *in = &t->in[log];
-        if (in->batch_i < in->batch_n || (in->next_offset < end[log] && !in->at_end))
-            return false;
-    }
-    return true;
+    int behind = (int)aft_joiner_behind(t->joiner), ahead = 1 - behind;
+    if (!input_read(&t->in[behind], end[behind]))
+        return false;
+    return input_read(&t->in[ahead], end[ahead]) ||
+           aft_joiner_waiting(t->joiner, (enum aft_log_kind)ahead) >= AFTI_WAITING_MAX;
+}
+
+/* Where the log that is behind has ended, a step does not wait for the other one: the pause does. */
+enum aft_err
+afti_replay_step(struct afti_replay *r, struct aft_task *t, int *still, struct aft_error *e)
+{
+    const struct timespec pause = {0, PAUSE_MS * 1000000L};
+    bool busy = false;
+    AFT_TRY(afti_inputs_step(t, 0, &busy, e));
+    t->o.log->ops->poll(t->o.log, 0);
+    *still = busy ? 0 : *still + 1;
+    if (*still == PAUSES_MAX)
+        return AFT_FAIL(e, AFT_E_TIMEOUT,
+                        "partition %d: no more records come, at %lld of %lld; is the broker "
+                        "there, and the registry?",
+                        r->partition, (long long)read_so_far(r), (long long)r->part->records_n);
+    if (*still)
+        nanosleep(&pause, NULL);
+    return AFT_OK;
 }
 
 static enum aft_err
@@ -132,18 +159,10 @@ inputs_whole(struct afti_replay *r, struct aft_error *e)
     struct aft_task *t = r->task;
     int still = 0;
     while (!afti_replay_read(t, r->end)) {
-        bool busy = false;
-        AFT_TRY(afti_inputs_step(t, STEP_MS, &busy, e));
+        AFT_TRY(afti_replay_step(r, t, &still, e));
         AFT_TRY(run(r, e));
-        t->o.log->ops->poll(t->o.log, 0);
         AFT_TRY(commit_step(r, false, e));
         tell(r);
-        still = busy ? 0 : still + 1;
-        if (still == STILL_STEPS)
-            return AFT_FAIL(e, AFT_E_TIMEOUT,
-                            "partition %d: no more records come, at %lld of %lld; is the broker "
-                            "there, and the registry?",
-                            r->partition, (long long)read_so_far(r), (long long)r->part->records_n);
     }
     AFT_TRY(run(r, e));
     AFT_TRY(commit_step(r, true, e));

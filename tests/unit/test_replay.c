@@ -383,6 +383,27 @@ from_the_middle(void **state)
     life_close(&x);
 }
 
+/* More impressions behind the last outcome than are ever read ahead: no task can have gone on to them, and a replay does not wait for it. */
+static void
+more_than_is_read_ahead(void **state)
+{
+    (void)state;
+    struct life x = {0};
+    struct aft_replay_result r;
+    life_open(&x, kit_seed(10));
+    life_live(&x, 800, 0);
+    life_end(&x);
+    for (int i = 0; i < 21000; i++) {
+        x.w.now_ms += 5;
+        world_impression(&x.w, 0);
+    }
+    struct aft_replay_options o = options(&x.w, x.w.log);
+    WORLD_OK(aft_replay(&o, &r, &world_error));
+    assert_true(r.parts[0].compared > 100 && r.parts[0].records < r.parts[0].records_n);
+    free(r.parts);
+    life_close(&x);
+}
+
 /* ---- into a directory */
 static char root[64];
 
@@ -457,6 +478,7 @@ main(void)
         cmocka_unit_test(one_block_missing),
         cmocka_unit_test(other_losses),
         cmocka_unit_test(from_the_middle),
+        cmocka_unit_test(more_than_is_read_ahead),
         cmocka_unit_test_setup_teardown(gone_on_from, root_make, root_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
