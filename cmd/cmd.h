@@ -43,6 +43,14 @@ struct cmd_line {
 /* cmd_parse: shared and own options. Returns -1 to go on, else the exit code to leave with (0 after --help, 2 usage, 3 configuration). */
 int cmd_parse(int argc, char **argv, const struct cmd_option *own, int own_n, struct cmd_line *out);
 void cmd_line_free(struct cmd_line *l);
+/* cmd_either: the whole of a verb that takes one of two words, and behind it `more` arguments: parses, works, prints what failed. */
+struct cmd_either {
+    const char *words[2];
+    int more;
+    const char *want; /* "create or check" */
+    enum aft_err (*work)(const struct cmd_line *l, int which, struct aft_error *e);
+};
+int cmd_either(int argc, char **argv, const struct cmd_either *v);
 /* cmd_given: the value of an option (a flag: ""), or NULL. i counts repeats from 0. */
 const char *cmd_given(const struct cmd_line *l, const char *name, int i);
 /* cmd_verb_row: the arguments and the purpose of a verb, from its row ("" for one that is not there). */

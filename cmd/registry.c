@@ -130,7 +130,7 @@ check(struct aft_registry *r, const struct aft_config *c, json_t *all, struct af
 }
 
 static enum aft_err
-work(const struct cmd_line *l, bool pushes, struct aft_error *e)
+work(const struct cmd_line *l, int which, struct aft_error *e)
 {
     struct aft_registry *r;
     AFT_TRY(aft_config_check(l->config, e));
@@ -140,7 +140,7 @@ work(const struct cmd_line *l, bool pushes, struct aft_error *e)
                         "schema.registry.url is not set: which registry? (--set "
                         "schema.registry.url=http://host:8081)");
     json_t *all = l->json ? json_array() : NULL;
-    enum aft_err err = pushes ? push(r, l->config, all, e) : check(r, l->config, all, e);
+    enum aft_err err = which == 0 ? push(r, l->config, all, e) : check(r, l->config, all, e);
     if (all) {
         json_t *o = json_pack("{s:b, s:o}", "ok", err == AFT_OK, "subjects", all);
         if (err != AFT_OK)
@@ -153,23 +153,10 @@ work(const struct cmd_line *l, bool pushes, struct aft_error *e)
     return err;
 }
 
+static const struct cmd_either either = {{"push", "check"}, 0, "push or check", work};
+
 int
 cmd_registry(int argc, char **argv)
 {
-    struct cmd_line l;
-    struct aft_error e;
-    int code = cmd_parse(argc, argv, NULL, 0, &l);
-    if (code >= 0)
-        return code;
-    const char *what = l.positional_n == 1 ? l.positional[0] : "";
-    bool pushes = strcmp(what, "push") == 0;
-    code = 0;
-    if (!pushes && strcmp(what, "check") != 0) {
-        fputs("aftertouch registry: want push or check\n", stderr);
-        code = 2;
-    } else if (work(&l, pushes, &e) != AFT_OK) {
-        code = cmd_fail(argv[0], &e);
-    }
-    cmd_line_free(&l);
-    return code;
+    return cmd_either(argc, argv, &either);
 }
