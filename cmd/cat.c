@@ -31,6 +31,7 @@ static const struct {
     {"topics.rounds", AFT_RECORD_ROUND},
     {"topics.snapshots", AFT_RECORD_SNAPSHOT},
     {"topics.prescored", AFT_RECORD_PRESCORED},
+    {"topics.history", AFT_RECORD_HISTORY},
 };
 
 struct cat {
