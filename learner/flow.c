@@ -13,7 +13,8 @@
  * step that was missing, bounded like any step, and nothing where the label did not change.
  * flow-squared is the same with squared loss: labels are any number, f' = t + (f - t) e^-length (one half of the exponent 2 of
  * aft_squared_flow), alpha = 1.5 T / Q, phi = max(1, (t - f)^2) / 2: label-free while labels keep to a range of 1; a made-up reward that
- * lies far off is taken as noisy as it is far, and a late one adds what it would have added.
+ * lies far off is taken as noisy as it is far, and a late one adds what it would have added. Made-up rewards of m arms at once (ips, dr)
+ * deviate by sqrt(m) times what the reward does: G follows what is seen, not what is noise, so alpha is divided by sqrt(m) there (calm).
  * float32 state, fixed eight lanes; Q and T are a member's state, G its plane (grid.c).
  */
 #include <math.h>
@@ -147,7 +148,7 @@ flown(const struct afti_table *t, double score, double label, double a)
 static double
 length(const struct afti_table *t, const struct afti_member *m, double weight, float q)
 {
-    double first = t->weights.kind == AFT_MODEL_FLOW ? 6 : first_squared;
+    double first = t->weights.kind == AFT_MODEL_FLOW ? 6 : first_squared * t->calm;
     return first * m->t / m->q * weight * (double)q;
 }
 

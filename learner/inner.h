@@ -179,6 +179,7 @@ struct afti_table {
     double lambda; /* of the settings: a bilinear model does not carry it */
     double rate;   /* vw */
     double memory; /* bayes-full: half is forgotten in so many examples; 0: nothing */
+    double calm;   /* flow-squared: the rate's factor for the labels at hand, 1 or less */
     struct afti_catalogue catalogue;
     const struct afti_entry_terms *known; /* whose terms stand for terms.own[], or NULL */
     int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */

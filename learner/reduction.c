@@ -281,6 +281,7 @@ everything(struct task *t)
     uint32_t shown = l->shown[t->item - t->x->items], regressor = l->design.regressor;
     if (l->design.ensemble == AFT_ENSEMBLE_COVER && !t->revise)
         pick(t, &p);
+    l->table.calm = 1 / sqrt(t->w->left);
     t->predicted =
         regressor != AFT_NOWHERE && !t->revise && t->x->candidates_n <= AFT_CANDIDATES_MAX;
     if (t->predicted)
@@ -288,6 +289,7 @@ everything(struct task *t)
     for (uint32_t i = 0; i < t->x->candidates_n; i++)
         if ((t->revise ? i == shown : left(t, i)) && take(t, i, true))
             teach_candidate(t, &p, i);
+    l->table.calm = 1;
 }
 
 /* A reward with what is forecast beside it, as a label; not above the largest. */

@@ -15,6 +15,7 @@ afti_table_init(struct afti_table *t, const struct aft_learner_settings *s, uint
     t->lambda = s->lambda;
     t->rate = s->rate;
     t->memory = s->memory;
+    t->calm = 1;
     aft_features_plan_init(&t->terms.plan, &s->policy);
     t->terms.plain = aft_features_plain(&t->terms.plan, !bilinear);
     t->terms.crosses = !bilinear;

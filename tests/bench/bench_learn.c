@@ -8,9 +8,10 @@
  *   ridge: rank-one updates at d = 50, and late credits, per CPU-second.
  * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for
  * peers: syn.vw (Vowpal Wabbit's text, cost = -click), truth.f32 (50 true chances a decision) and, for `aftertouch learn`, syn.avro.
- * A number in its place: that way alone (0 is flow), over all decisions; or: ridge, alone.
+ * SEED: or the name of a law of laws.h, for those files. A number in the folder's place: that way alone (0 is flow), over all decisions;
+ * or: ridge, alone.
  */
-#include "tests/bench/stream.h"
+#include "tests/bench/laws.h"
 #include "wire/wire_avro.h"
 
 enum { CHUNK = 50, D = 50, RIDGE_ROWS = 1000, RIDGE_TURNS = 100, RIDGE_TIMES = 500 };
@@ -216,18 +217,22 @@ bench_ridge(void)
     aft_linear_deinit(&m);
 }
 
-/* A number of hundredths as short as it can be: .1, -.25, 1. */
+/* A number of thousandths as short as it can be: .1, -.25, 1. */
 static void
-put_hundredths(FILE *f, double v)
+put_thousandths(FILE *f, double v)
 {
     char text[16];
-    snprintf(text, sizeof text, "%.2f", v);
+    snprintf(text, sizeof text, "%.3f", v);
+    for (char *z = text + strlen(text) - 1; *z == '0'; z--)
+        *z = 0;
+    if (text[strlen(text) - 1] == '.')
+        text[strlen(text) - 1] = 0;
     char *p = text, *sign = text + (text[0] == '-');
     if (sign[0] == '0') { /* no leading zero */
         memmove(sign, sign + 1, strlen(sign));
         p = text;
     }
-    fputs(p, f);
+    fputs(sign[0] ? p : "0", f);
 }
 
 static void
@@ -236,7 +241,7 @@ export_one(const struct stream_decision *d, FILE *text, FILE *truth)
     fputs("shared |U", text);
     for (int i = 0; i < STREAM_CONTEXT; i++) {
         fprintf(text, " %c:", 'a' + i);
-        put_hundredths(text, d->context[i].number);
+        put_thousandths(text, d->context[i].number);
     }
     for (uint32_t k = 0; k < STREAM_OFFERED; k++) {
         const struct aft_candidate *c = &d->candidates[k];
@@ -246,7 +251,7 @@ export_one(const struct stream_decision *d, FILE *text, FILE *truth)
         fprintf(text, "|A %.*s", (int)c->arm_id.n, (const char *)c->arm_id.p);
         for (uint32_t j = 0; j < STREAM_ARM; j++) {
             fprintf(text, " %c:", 'a' + (int)j);
-            put_hundredths(text, c->features.v[j].number);
+            put_thousandths(text, c->features.v[j].number);
         }
         float t = (float)d->truth[k];
         fwrite(&t, sizeof t, 1, truth);
@@ -270,7 +275,7 @@ export_example(struct aft_file_writer *out, struct aft_buffer *b, const struct s
 }
 
 static bool
-export_to(const char *folder, long n, uint64_t seed)
+export_to(const char *folder, long n, const struct stream_law *law)
 {
     struct aft_file_writer *out = NULL;
     struct aft_buffer b = {0};
@@ -283,7 +288,7 @@ export_to(const char *folder, long n, uint64_t seed)
     snprintf(path, sizeof path, "%s/truth.f32", folder);
     FILE *truth = fopen(path, "wb");
     snprintf(path, sizeof path, "%s/syn.avro", folder);
-    stream_init(&s, seed);
+    stream_init_as(&s, law, n);
     bool good =
         text && truth && aft_file_create(path, AFT_RECORD_EXAMPLE, false, &out, &e) == AFT_OK;
     for (long i = 0; good && i < n; i++) {
@@ -297,6 +302,15 @@ export_to(const char *folder, long n, uint64_t seed)
     return (!truth || fclose(truth) == 0) && good;
 }
 
+static struct stream_law
+law_of(const char *name)
+{
+    for (int i = 0; i < LAWS; i++)
+        if (strcmp(name, laws[i].name) == 0)
+            return laws[i];
+    return (struct stream_law){.seed = strtoull(name, NULL, 10)};
+}
+
 int
 main(int argc, char **argv)
 {
@@ -308,8 +322,9 @@ main(int argc, char **argv)
     }
     if (argc > 3 && argv[3][0] >= '0' && argv[3][0] < '0' + WAYS && !argv[3][1])
         return bench_way(&ways[argv[3][0] - '0'], n, seed) ? 0 : 1;
+    struct stream_law law = law_of(argc > 2 ? argv[2] : "base");
     if (argc > 3)
-        return export_to(argv[3], n, seed) ? 0 : 1;
+        return export_to(argv[3], n, &law) ? 0 : 1;
     bool good = true;
     for (int i = 0; i < WAYS; i++)
         good &= bench_way(&ways[i], i ? n / 10 : n, seed);
