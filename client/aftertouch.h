@@ -374,7 +374,8 @@ AFT_CLIENT_API enum aft_client_code aft_client_flush(struct aft_client *client, 
  * impression's arms (a deferred one's too), clicks by their arm_id, tasks done by their subject; an outcome that is logged again (the
  * same id) is not counted again, and one that is taken back (retracts) counts no more, while this client still has its own events by
  * their ids (an eighth of the table: 40 bytes each, the newest). A window of 7 days is the UTC day of the decision and the six before it.
- * An entry is a day's: at most 512 are kept of a user, the oldest give way. It is a function of what was logged, in its order, and of the times given; nothing is read from the clock.
+ * An entry is a day's: at most 512 are kept of a user, the oldest give way. It is a function of what was logged, in its order, and of the
+ * times given; nothing is read from the clock.
  *
  * With options.history_features (and a table) each decision gets, and logs as they were used,
  *      in the context       user.shown.7d  user.shown.30d  user.clicks.7d  user.clicks.30d  user.tasks.30d

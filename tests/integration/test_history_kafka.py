@@ -165,11 +165,11 @@ def story(where, seed):
     world, took = World(engines, seed), {}
     try:
         for turn in range(ROUNDS):
-            if turn == KILLED:
-                service.kill()
             if turn == AWAY:
                 subprocess.run(os.environ["AFT_KAFKA_PAUSE"], shell=True, check=True)
             for user in users():
+                if turn == KILLED and user == users()[USERS // 2]:
+                    service.kill()
                 for _ in range(3 if turn == AWAY else 1):
                     world.visit(engines[turn % 2], user, turn != AWAY)
             if turn == AWAY:
