@@ -12,7 +12,7 @@
 
 #include "client/client_inner.h"
 
-enum { TOPICS = 2, ERROR_BYTES = 300, PURGE_MS = 1000, METADATA_MS = 2000 };
+enum { TOPICS = 2, ERROR_BYTES = 300, PURGE_MS = 1000, METADATA_MS = 2000, HISTORY_TURN = 1000 };
 
 struct kafka {
     rd_kafka_t *producer, *consumer, *histories;
@@ -295,7 +295,10 @@ kafka_poll_history(void *ctx, int timeout_ms, aft_client_snapshot_sink sink, voi
     struct kafka *k = ctx;
     if (!k->history_assigned)
         AFT_TRY(history_assign(k, e));
-    for (rd_kafka_message_t *m; (m = rd_kafka_consumer_poll(k->histories, timeout_ms)) != NULL;) {
+    for (int i = 0; i < HISTORY_TURN; i++) { /* then it is seen whether the client closes */
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(k->histories, i == 0 ? timeout_ms : 0);
+        if (!m)
+            return AFT_OK;
         rd_kafka_resp_err_t err = m->err;
         history_take(k, m, sink, sink_ctx);
         rd_kafka_message_destroy(m);
