@@ -335,8 +335,8 @@ afti_fold_load(struct afti_fold *f, struct aft_bytes user, const struct aft_hist
 {
     uint32_t at = user_at(f, user, true); /* may move the users */
     struct user *u = &f->users[at];
-    bool less = x->to[0] < u->to[0] || x->to[1] < u->to[1],
-         more = x->to[0] > u->to[0] || x->to[1] > u->to[1];
+    bool less =
+        x->to[0] < u->to[0] || x->to[1]<u->to[1], more = x->to[0]> u->to[0] || x->to[1] > u->to[1];
     if (less)
         soil(f, at);
     else
@@ -399,8 +399,11 @@ encode(const struct afti_fold *f, const struct user *u, struct aft_buffer *b)
         ids[i] = v->id;
         if (i == 0 || v->what != sorted[i - 1].v->what || v->name != sorted[i - 1].v->name ||
             v->day != sorted[i - 1].v->day)
-            entries[x.entries_n++] = (struct aft_history_entry){(enum aft_history_what)v->what,
-                                                                sorted[i].name, v->day, &ids[i], 0};
+            entries[x.entries_n++] =
+                (struct aft_history_entry){.name = sorted[i].name,
+                                           .ids = &ids[i],
+                                           .what = (enum aft_history_what)v->what,
+                                           .day = v->day};
         entries[x.entries_n - 1].ids_n++;
     }
     x.entries = entries;

@@ -185,11 +185,11 @@ enum aft_history_what {
 };
 #define AFT_HISTORY_ID_MAX ((UINT64_C(1) << 48) - 1)
 struct aft_history_entry {
-    enum aft_history_what what;
     struct aft_bytes name; /* the arm, or the subject that is done; nullable */
-    uint16_t day;          /* since 1970, UTC */
     const uint64_t *ids;   /* ascending; how many there are is how often */
     uint32_t ids_n;
+    enum aft_history_what what;
+    uint16_t day; /* since 1970, UTC */
 };
 struct aft_history {
     struct aft_bytes user_id; /* empty: how far a partition is published */
