@@ -73,12 +73,23 @@ struct aft_client_catalogue {
 };
 void afti_catalogue_hold(const struct aft_client_catalogue *k);
 
+/* ---- names of a context, as this decision's place in the pool had them last: an engine's requests have mostly the same, in the same
+ * order, and what is compared need not be copied again, nor be told apart from the others. A name is at v[i], with its NUL.
+ * I1 the first n differ from each other. */
+enum { AFTI_NAMES_KEPT = 64, AFTI_NAME_KEPT = 32 };
+struct afti_names {
+    uint32_t n;
+    uint8_t bytes[AFTI_NAMES_KEPT]; /* without the NUL */
+    char v[AFTI_NAMES_KEPT][AFTI_NAME_KEPT];
+};
+
 /* ---- a decision */
 struct aft_client_decision {
     struct aft_client_slate view;
     struct aft_client_slot slots[AFT_SLATE_MAX];
     struct aft_scratch *scratch;
     struct aft_arena arena; /* what the request was, copied */
+    struct afti_names names;
     struct aft_buffer record;
     struct aft_request request;
     struct aft_candidate *candidates; /* = request.candidates, ours to mark */

@@ -134,22 +134,55 @@ take_features(struct aft_arena *a, const struct aft_client_feature *f, uint32_t 
     return take_like(a, f, n, like, v, e);
 }
 
+/* ---- the context */
+/* The name at i, where it is the one that stood there last, without a copy; else copied. */
+static enum aft_err
+take_known(struct aft_client_decision *d, uint32_t i, const struct aft_client_feature *f,
+           struct aft_feature *out, struct aft_error *e)
+{
+    const struct afti_names *k = &d->names;
+    if (i >= k->n || !f->name || strcmp(f->name, k->v[i]) != 0)
+        return take_feature(&d->arena, f, out, e);
+    out->name = (struct aft_bytes){(const uint8_t *)k->v[i], k->bytes[i]};
+    return take_value(&d->arena, f, out, e);
+}
+
+/* These differ from each other: what fits is kept, up to the first that does not. Those that were kept at their place stay there. */
+static void
+keep_names(struct afti_names *k, const struct aft_feature *v, uint32_t n)
+{
+    k->n = 0;
+    for (; k->n < n && k->n < AFTI_NAMES_KEPT && v[k->n].name.n < AFTI_NAME_KEPT; k->n++) {
+        const struct aft_bytes name = v[k->n].name;
+        if ((const char *)name.p != k->v[k->n])
+            memcpy(k->v[k->n], name.p, name.n + 1);
+        k->bytes[k->n] = (uint8_t)name.n;
+    }
+}
+
 /* device: one more text feature at the end, or NULL. */
 static enum aft_err
-take_context(struct aft_arena *a, const struct aft_client_request *r, struct aft_features *out,
-             struct aft_error *e)
+take_context(struct aft_client_decision *d, const struct aft_client_request *r,
+             struct aft_features *out, struct aft_error *e)
 {
     struct aft_feature *v;
-    uint32_t n = r->context_n;
-    AFT_TRY(room_for(a, n, &v, e));
+    uint32_t n = r->context_n, known = 0;
+    AFT_TRY(room_for(&d->arena, n, &v, e));
     for (uint32_t i = 0; i < n; i++)
-        AFT_TRY(take_feature(a, &r->context[i], &v[i], e));
+        AFT_TRY(take_known(d, i, &r->context[i], &v[i], e));
     if (r->device) {
         struct aft_client_feature extra = {"device", AFT_CLIENT_TEXT, 0, r->device};
-        AFT_TRY(take_feature(a, &extra, &v[n++], e));
+        AFT_TRY(take_known(d, n, &extra, &v[n], e));
+        n++;
     }
     *out = (struct aft_features){v, n};
-    return each_once(v, n, e);
+    while (known < n && known < d->names.n && (const char *)v[known].name.p == d->names.v[known])
+        known++;
+    if (known == n) /* I1 */
+        return AFT_OK;
+    AFT_TRY(each_once(v, n, e));
+    keep_names(&d->names, v, n);
+    return AFT_OK;
 }
 
 /* No arm twice: an open table of the arms' hashes, half full at most. */
@@ -420,7 +453,7 @@ take_rest(struct aft_client *c, struct aft_client_decision *d, const struct aft_
     struct aft_client_request more = *r;
     if (!d->prescored) /* with what is known of the user; a record's context is of then */
         AFT_TRY(afti_history_extend(c, d, &more, e));
-    AFT_TRY(take_context(&d->arena, &more, &d->request.context, e));
+    AFT_TRY(take_context(d, &more, &d->request.context, e));
     AFT_TRY(take_candidates(c, d, &more, e));
     if (d->prescored)
         AFT_TRY(afti_prescored_match(d, e));

@@ -1,7 +1,8 @@
 /* demo_examples.c - the examples topic read back: what the learner saw, and what each policy got of it.
  *
  * I1 the examples of a partition are taken once each, in order of seq: what is written again is passed over, a gap is an error.
- * Sums are over settled examples: their reward is final. A user is a cluster; his sums are kept by the hash of his id.
+ * Sums are over settled examples: their reward is final. The demo's engine logs every impression, so each counts once. A user is a
+ * cluster; his sums are kept by the hash of his id.
  * One thread. */
 #include <stdlib.h>
 #include <string.h>

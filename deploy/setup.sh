@@ -113,10 +113,10 @@ setup_python() {
 }
 
 # setup_wheel BUILD builds the wheel `aftertouch` over BUILD's library, as a user would, installs it into BUILD/python/site, and prints
-# that folder (for PYTHONPATH, with setup_python's python).
+# that folder (for PYTHONPATH, with setup_python's python, or AFT_PYTHON where that is set).
 setup_wheel() {
     local python out=$1/python source
-    python=$(setup_python) || return 1
+    python=${AFT_PYTHON:-$(setup_python)} || return 1
     source=$out/source
     rm -rf "$out"
     mkdir -p "$out"

@@ -1,7 +1,7 @@
 /* inner.h - what the files of policy/ share. Not for other folders.
  *
  *   settings.c, settings_lists.c  text <-> settings               features.c  nouns -> terms (hash, value)
- *   slate.c     log-weights -> slate         explore.c   scores -> pmf
+ *   slate.c     log-weights -> slate (race.c draws it)         explore.c   scores -> pmf
  *   dict.c      hash -> index                linear.c, bilinear.c, format.c   the weights of a model and their bytes
  *   delta.c     images and what changed      snapshot_*.c   snapshot_inner.h     model.c   a whole set -> a model
  *   plain.c, quadratic.c  fast ways to the same scores
@@ -40,7 +40,7 @@ struct aft_model {
     int64_t round;
     char id[65]; /* "" for the uniform one */
     struct aft_weights weights;
-    float quantiles[4096];      /* the normal law at (i + 1/2) / 4096, for Thompson's draws */
+    float quantiles[4096];      /* the normal law at (i + 1/2) / 4096; for Thompson alone */
     struct aft_digest identity; /* of the set: settings and weights */
     float *forms;               /* a small per-arm model's blocks: quadratic.c; or NULL */
 };
@@ -129,6 +129,7 @@ struct aft_scratch {
     double *gram; /* GRAM_MAX x GRAM_MAX, once asked for */
     float *x, *x2;
     size_t x_cap;
+    double unknown; /* squares of the context's terms that have no column */
     struct afti_fold {
         double mean, variance, dense;
         uint32_t stamp;
@@ -163,6 +164,11 @@ bool afti_plain_resolved(const struct aft_model *m, struct aft_scratch *s,
                          const struct aft_request *r);
 uint32_t afti_plain_own(const struct aft_model *m, struct aft_scratch *s,
                         const struct aft_request *r, uint32_t candidate, double *unknown);
+/* afti_plain_directions: for Thompson, s->direction and s->variance (what is a candidate's own), as score.c lays them from places; by
+ * revision, without features of the request's own. false: take the long way. afti_directions_room: room for so many. */
+bool afti_plain_directions(const struct aft_model *m, struct aft_scratch *s,
+                           const struct aft_request *r, uint32_t n, struct afti_unknown unknown);
+void afti_directions_room(struct aft_scratch *s, uint32_t n, uint32_t directions);
 bool afti_plain_variances(const struct aft_model *m, struct aft_scratch *s,
                           const struct aft_request *r, uint32_t n, struct afti_unknown unknown);
 
@@ -187,6 +193,11 @@ struct afti_want {
 enum aft_err afti_moments(const struct aft_model *m, struct aft_scratch *s,
                           const struct aft_request *r, uint32_t n, struct afti_want want,
                           struct aft_error *e) AFT_MUST_CHECK;
+
+/* afti_moments_again: as another member sees it; the request and the model are those of the call before. */
+enum aft_err afti_moments_again(const struct aft_model *m, struct aft_scratch *s,
+                                const struct aft_request *r, uint32_t n, struct afti_want want,
+                                struct aft_error *e) AFT_MUST_CHECK;
 
 /* law.c. afti_wants: what a law reads of a model. afti_law_of: when `matured` examples have settled. afti_log_weights: fills
  * s->log_w[0 .. n) for the eligible s->index[0 .. n). afti_floor_of: the epsilon of a decision among n. */
@@ -222,7 +233,9 @@ void afti_sequence_conditionals(const struct afti_sequence *q, const uint32_t *s
 /* By enumeration: how many of the k slots got theirs. */
 uint32_t afti_sequence_marginals(const struct afti_sequence *q, const uint32_t *slate, uint32_t k,
                                  double *marginal);
-/* slate.c: the exponential variable of candidate `index` in the race named by `key`. */
-double afti_race(uint64_t key, uint32_t index);
+/* race.c: the exponential variable of each candidate in the race named by `key`. */
+void afti_race(const uint32_t *index, uint32_t n, uint64_t key, double *e);
+void afti_race_bounds(const double *w, const uint64_t *bits, uint32_t n, double *low,
+                      double least[8]);
 
 #endif

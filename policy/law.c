@@ -163,9 +163,10 @@ static enum aft_err
 vote(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r, uint32_t n,
      uint32_t k, struct aft_error *e)
 {
+    const struct afti_want means = {false, false};
     for (uint32_t j = 0; j < m->weights.voters; j++) {
         s->member = m->weights.first + j;
-        AFT_TRY(afti_moments(m, s, r, n, (struct afti_want){false, false}, e));
+        AFT_TRY((j ? afti_moments_again : afti_moments)(m, s, r, n, means, e));
         memcpy(s->value, s->mean, n * sizeof *s->value);
         afti_spread(s, n, k, 1.0 / m->weights.voters);
     }

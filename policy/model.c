@@ -14,7 +14,7 @@ model_new(const struct aft_policy_settings *s, double matured)
     AFT_ASSERT(m);
     aft_features_plan_init(&m->plan, s);
     m->law = afti_law_of(s, matured);
-    for (int i = 0; i < 4096; i++)
+    for (int i = 0; i < 4096 && s->explore == AFT_EXPLORE_THOMPSON; i++)
         m->quantiles[i] = (float)aft_normal_quantile((i + 0.5) / 4096);
     return m;
 }

@@ -198,20 +198,25 @@ linear_per_arm(const struct aft_model *m, struct aft_scratch *s, const struct af
     return AFT_OK;
 }
 
-static enum aft_err
-linear_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-               uint32_t n, struct afti_want want, struct aft_error *e)
+static void
+linear_context(const struct aft_model *m, struct aft_scratch *s)
 {
     uint32_t t = aft_terms_shared(&m->plan, &s->context, 0, s->terms);
     s->shared.n = 0;
     s->shared.unknown = 0;
     aft_linear_resolve(&m->weights.linear, s->terms, t, &s->shared);
+}
+
+static enum aft_err
+linear_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+               uint32_t n, struct afti_want want, struct aft_error *e)
+{
     return m->plan.settings.scope == AFT_SCOPE_PER_ARM ? linear_per_arm(m, s, r, n, want, e)
                                                        : linear_shared(m, s, r, n, want, e);
 }
 
 /* ---- bilinear: every row is folded with the context at most once a decision */
-static double
+static void
 bilinear_context(const struct aft_model *m, struct aft_scratch *s)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
@@ -231,7 +236,7 @@ bilinear_context(const struct aft_model *m, struct aft_scratch *s)
     }
     for (uint32_t i = 0; i < b->stride; i++)
         s->x2[i] = s->x[i] * s->x[i];
-    return unknown;
+    s->unknown = unknown;
 }
 
 struct afti_fold *
@@ -269,6 +274,13 @@ bilinear_gram(struct aft_scratch *s, uint32_t n)
     }
 }
 
+void
+afti_directions_room(struct aft_scratch *s, uint32_t n, uint32_t directions)
+{
+    size_t size = (size_t)directions * (n + (8 - n % 8) % 8);
+    s->direction = grown(s->direction, &s->direction_cap, size + 1, sizeof *s->direction);
+}
+
 /* The same joint law without n^2: a normal for each row that several candidates share, and one for what is a candidate's own.
  * false: too many rows. From here s->variance[] is what is their own. */
 static bool
@@ -281,7 +293,7 @@ bilinear_directions(struct aft_scratch *s, uint32_t n)
     bool good = s->directions <= AFTI_DIRECTIONS;
     size_t size = (size_t)s->directions * stride;
     if (good) {
-        s->direction = grown(s->direction, &s->direction_cap, size + 1, sizeof *s->direction);
+        afti_directions_room(s, n, s->directions);
         memset(s->direction, 0, size * sizeof *s->direction);
     }
     s->directions = 0;
@@ -373,7 +385,7 @@ bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct 
                  uint32_t n, struct afti_want want, struct aft_error *e)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
-    double unknown = bilinear_context(m, s), prior = unknown, start = 0;
+    double unknown = s->unknown, prior = unknown, start = 0;
     bilinear_begin(b, s);
     for (uint32_t i = 0; i < b->stride; i++)
         prior += (double)s->x2[i];
@@ -381,6 +393,10 @@ bilinear_moments(const struct aft_model *m, struct aft_scratch *s, const struct 
         start = afti_fold(b, s, 0, unknown, want.variance)->mean;
     struct afti_unknown beyond = {unknown, prior};
     if (!want.gram && (!want.variance || afti_plain_variances(m, s, r, n, beyond)) &&
+        afti_plain_means(m, s, r, n, start))
+        return AFT_OK;
+    s->joint = false;
+    if (want.gram && afti_plain_directions(m, s, r, n, beyond) &&
         afti_plain_means(m, s, r, n, start))
         return AFT_OK;
     AFT_TRY(bilinear_own(m, s, r, n, want, beyond, e));
@@ -404,8 +420,8 @@ remember(const struct aft_model *m, struct aft_scratch *s)
 }
 
 enum aft_err
-afti_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-             uint32_t n, struct afti_want want, struct aft_error *e)
+afti_moments_again(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+                   uint32_t n, struct afti_want want, struct aft_error *e)
 {
     bool flow = aft_model_traits(m->weights.kind)->bilinear;
     /* per arm, a linear model's arms vary by themselves */
@@ -416,12 +432,23 @@ afti_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_
     s->places_n = 0;
     s->directions = 0;
     s->joint = want.gram && !flow;
-    remember(m, s);
-    AFT_TRY(aft_encode_context_known(&m->plan, s->context_names, r->context, &s->context, e));
     AFT_TRY(flow ? bilinear_moments(m, s, r, n, want, e) : linear_moments(m, s, r, n, want, e));
     for (uint32_t i = 0; i < n; i++)
         if (!(fabs(s->mean[i]) < 1e30) || (want.variance && !(s->variance[i] < 1e60)))
             return AFT_FAIL(e, AFT_E_VALUE, "candidate %u scores %g: a feature is far too large",
                             s->index[i], s->mean[i]);
     return AFT_OK;
+}
+
+enum aft_err
+afti_moments(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+             uint32_t n, struct afti_want want, struct aft_error *e)
+{
+    remember(m, s);
+    AFT_TRY(aft_encode_context_known(&m->plan, s->context_names, r->context, &s->context, e));
+    if (aft_model_traits(m->weights.kind)->bilinear)
+        bilinear_context(m, s);
+    else
+        linear_context(m, s);
+    return afti_moments_again(m, s, r, n, want, e);
 }

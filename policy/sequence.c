@@ -85,8 +85,7 @@ afti_sequence_draw(const struct afti_sequence *q, const uint32_t *index, uint64_
     double left[AFT_CANDIDATES_MAX], v[AFT_CANDIDATES_MAX];
     struct above a = {.n = 0};
     AFT_ASSERT(k > 0 && k <= q->n && k <= AFT_SLATE_MAX);
-    for (uint32_t i = 0; i < q->n; i++)
-        left[i] = afti_race(key, index[i]);
+    afti_race(index, q->n, key, left);
     for (uint32_t l = 0; l < k; l++) {
         uint32_t first = q->n;
         double at = 0;

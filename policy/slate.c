@@ -1,8 +1,8 @@
-/* slate.c - Plackett-Luce slates: weights, draw, conditional and marginal probabilities. Pure. Any thread.
+/* slate.c - Plackett-Luce slates: weights, conditional and marginal probabilities (the draw: race.c). Pure. Any thread.
  *
  * Why this law: taking ineligible items away leaves the same law over the rest, before and after the draw, so eligibility rules
  * and frequency caps keep the logged probabilities exact. Checked against enumeration in tests/unit/test_slate.c.
- * Invariants: I1 weights are positive and sum to 1 (to rounding); I2 a slate holds no item twice.
+ * Invariant: I1 weights are positive and sum to 1 (to rounding).
  */
 #include "policy/inner.h"
 
@@ -20,69 +20,6 @@ aft_pl_weights(const double *log_w, uint32_t n, double epsilon, double *w)
     double scale = (1 - epsilon) / sum, floor = epsilon / n;
     for (uint32_t i = 0; i < n; i++)
         w[i] = w[i] * scale + floor;
-}
-
-/* The 52 bits of candidates 2 pair and 2 pair + 1 in the race named by `key`: half a Philox block each. */
-static void
-race_pair(uint64_t key, uint32_t pair, uint64_t out[2])
-{
-    const uint32_t k[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
-    const uint32_t counter[4] = {pair, 0, 1, 0};
-    uint32_t u[4];
-    aft_philox(k, counter, u);
-    for (int h = 0; h < 2; h++)
-        out[h] = ((uint64_t)u[2 * h] << 32 | u[2 * h + 1]) >> 12;
-}
-
-static double
-exponential(uint64_t bits)
-{
-    return -aft_log(((double)bits + 0.5) * 0x1p-52);
-}
-
-double
-afti_race(uint64_t key, uint32_t index)
-{
-    uint64_t pair[2];
-    race_pair(key, index / 2, pair);
-    return exponential(pair[index & 1]);
-}
-
-/* Most candidates lose by far: -log u > 1 - u, so no logarithm is needed to see it. The margin is far above all rounding. */
-static bool
-too_late(uint64_t bits, double w, double bar)
-{
-    double u = ((double)bits + 0.5) * 0x1p-52;
-    return w <= 0 ? bar < 1e308 : (1 - u) * 0.999999 > bar * w;
-}
-
-void
-aft_pl_draw(const double *w, const uint32_t *index, uint32_t n, uint64_t key, uint32_t k,
-            uint32_t *slate)
-{
-    double best[AFT_SLATE_MAX];
-    uint64_t pair[2] = {0, 0};
-    uint32_t have = 0, at = UINT32_MAX;
-    AFT_ASSERT(k > 0 && k <= n && k <= AFT_SLATE_MAX);
-    for (uint32_t i = 0; i < n; i++) {
-        if (index[i] / 2 != at) {
-            at = index[i] / 2;
-            race_pair(key, at, pair);
-        }
-        uint64_t half = pair[index[i] & 1];
-        if (have == k && too_late(half, w[i], best[k - 1]))
-            continue;
-        double time = w[i] > 0 ? exponential(half) / w[i] : 1e308;
-        if (have == k && time >= best[k - 1])
-            continue;
-        uint32_t j = have < k ? have++ : k - 1;
-        for (; j > 0 && best[j - 1] > time; j--) {
-            best[j] = best[j - 1];
-            slate[j] = slate[j - 1];
-        }
-        best[j] = time;
-        slate[j] = i;
-    }
 }
 
 /* Four lanes, so that no addition waits for the one before; w[n ..] up to a multiple of 4: zero. */
@@ -111,19 +48,20 @@ aft_pl_conditionals(const double *w, uint32_t n, const uint32_t *slate, uint32_t
     }
 }
 
+/* From both ends at once: neither sum waits for the other. */
 void
 aft_pl_rests(const double *w, uint32_t n, double *rest)
 {
-    double sum = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        rest[i] = sum;
-        sum += w[i];
+    double before = 0, behind = 0, after[AFT_CANDIDATES_MAX];
+    AFT_ASSERT(n <= AFT_CANDIDATES_MAX);
+    for (uint32_t i = 0, j = n; i < n; i++) {
+        rest[i] = before;
+        before += w[i];
+        after[--j] = behind;
+        behind += w[j];
     }
-    sum = 0;
-    for (uint32_t i = n; i-- > 0;) {
-        rest[i] += sum;
-        sum += w[i];
-    }
+    for (uint32_t i = 0; i < n; i++)
+        rest[i] += after[i];
 }
 
 /* Slot 1: w_i * sum over who may stand first. */
@@ -150,8 +88,11 @@ static void
 swap_in(struct others *o, uint32_t to)
 {
     uint32_t best = to;
-    for (uint32_t j = to + 1; j < o->n; j++)
-        best = o->w[j] > o->w[best] ? j : best;
+    double top = o->w[to];
+    for (uint32_t j = to + 1; j < o->n; j++) {
+        best = o->w[j] > top ? j : best;
+        top = o->w[j] > top ? o->w[j] : top;
+    }
     double w = o->w[to], rest = o->rest[to];
     o->w[to] = o->w[best];
     o->rest[to] = o->rest[best];
@@ -159,24 +100,28 @@ swap_in(struct others *o, uint32_t to)
     o->rest[best] = rest;
 }
 
-/* All that may stand above i, the two largest first; four beyond the last weigh nothing. */
+/* All that may stand above i, the two largest first; eight beyond the last weigh nothing. */
 static void
 others_of(const double *w, const double *rest, uint32_t n, uint32_t i, struct others *o)
 {
     o->n = 0;
-    for (uint32_t j = 0; j < n; j++)
-        if (j != i && w[j] > 0) {
-            o->w[o->n] = w[j];
-            o->rest[o->n++] = rest[j];
-        }
+    for (uint32_t j = 0; j < n; j++) { /* without a jump that depends on the weights */
+        o->w[o->n] = w[j];
+        o->rest[o->n] = rest[j];
+        o->n += j != i && w[j] > 0;
+    }
     for (uint32_t to = 0; to < 2 && to < o->n; to++)
         swap_in(o, to);
-    for (uint32_t j = 0; j < 4; j++) {
+    for (uint32_t j = 0; j < 8; j++) {
         o->w[o->n + j] = 0;
         o->rest[o->n + j] = 1;
     }
-    for (uint32_t j = 0; j < o->n + 4; j++)
-        o->inverse[j] = 1 / o->rest[j];
+    for (uint32_t j = 0; j < o->n + 4; j += 4) {
+        aft_wide rest4;
+        memcpy(&rest4, o->rest + j, sizeof rest4);
+        rest4 = (aft_wide){1, 1, 1, 1} / rest4;
+        memcpy(o->inverse + j, &rest4, sizeof rest4);
+    }
 }
 
 typedef int64_t choice __attribute__((vector_size(32)));

@@ -1,12 +1,11 @@
 /* bench_client.c - what an engine waits for: aft_client_decide from request to slate with all probabilities, through the library: 50
- * candidates, 20 features of context, 80 of each candidate (bilinear models: 20 x 10), K = 3. In microseconds.
+ * candidates, 20 features of context, 80 of each candidate (bilinear models: 20 x 10; a block an arm: d = 50, the context alone), K = 3.
  *
- *   candidates given each time, or a catalogue; then every explorer by a catalogue
- *   `swapped`: 8 threads decide while another snapshot comes ten times a second; and how long from a snapshot's last part until it
- *   serves. Threads that wait for a processor are in the p99 where there are more threads than processors; so is what the
- *   applying thread takes from them
- *   the impression's record
- * usage: bench_client [DECISIONS = 20000 [PART OF A NAME]]
+ *   candidates given each time, or a catalogue; then every explorer by a catalogue. In microseconds
+ *   `swapped`, each of them again (but with a history): 8 threads decide while another snapshot comes ten times a second, at least
+ *   DECISIONS each, of which the last DECISIONS count; and how long from a snapshot's last part until it serves. Threads that wait for
+ *   a processor are in the p99 where there are more threads than processors; so is what the applying thread takes from them
+ * usage: bench_client [DECISIONS = 20000 [BEGINNING OF A NAME]]
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,12 +13,12 @@
 #include "client/client.h"
 #include "tests/bench/stream.h"
 
-enum { ARMS = 50, CONTEXT = 20, OWN_MAX = 80, THREADS = 8, ROUNDS = 12, RECORDS_MAX = 64 };
+enum { ARMS = 50, CONTEXT_MAX = 49, OWN_MAX = 80, THREADS = 8, ROUNDS = 12, RECORDS_MAX = 64 };
 
 struct setup {
-    const char *name, *model, *explore;
-    uint32_t own;
-    bool catalogue, swapped, history;
+    const char *name, *model, *scope, *explore;
+    uint32_t context, own;
+    bool catalogue, history;
 };
 
 struct set { /* the records of one snapshot, framed */
@@ -29,11 +28,14 @@ struct set { /* the records of one snapshot, framed */
 
 struct bed {
     const struct setup *s;
+    bool swapped;
+    atomic_bool enough;    /* swapped: no snapshot will come any more */
+    double last, last_cpu; /* when the last part of a snapshot was handed on */
     struct set sets[ROUNDS];
     atomic_uint given, to_give; /* sets that the transport handed on; shall hand on */
     struct aft_client *c;
     struct aft_client_catalogue *k;
-    char ids[ARMS][8], names[OWN_MAX][8], context_names[CONTEXT][8];
+    char ids[ARMS][8], names[OWN_MAX][8], context_names[CONTEXT_MAX][16];
     struct aft_client_feature own[ARMS][OWN_MAX];
     struct aft_client_candidate arms[ARMS];
     long decisions;
@@ -62,10 +64,10 @@ keep(void *ctx, struct aft_bytes key, struct aft_bytes body, struct aft_error *e
 static enum aft_err
 learn(struct bed *b, struct aft_learner *l, struct aft_random *r, int n, struct aft_error *e)
 {
-    struct aft_feature context[CONTEXT], own[OWN_MAX];
+    struct aft_feature context[CONTEXT_MAX], own[OWN_MAX];
     for (int i = 0; i < n; i++) {
         uint32_t arm = aft_random_below(r, ARMS);
-        for (uint32_t j = 0; j < CONTEXT; j++)
+        for (uint32_t j = 0; j < b->s->context; j++)
             context[j] = (struct aft_feature){.name = aft_text(b->context_names[j]),
                                               .number = 2 * aft_random_unit(r) - 1};
         for (uint32_t j = 0; j < b->s->own; j++)
@@ -75,7 +77,7 @@ learn(struct bed *b, struct aft_learner *l, struct aft_random *r, int n, struct 
                                         .propensity = 1. / ARMS,
                                         .features = {own, b->s->own},
                                         .reward_micro = aft_random_below(r, 2) ? AFT_MICRO : 0};
-        struct aft_example x = {.context = {context, CONTEXT}, .items = &item, .items_n = 1};
+        struct aft_example x = {.context = {context, b->s->context}, .items = &item, .items_n = 1};
         AFT_TRY(aft_learner_learn(l, &x, e));
     }
     return AFT_OK;
@@ -91,15 +93,24 @@ make_sets(struct bed *b, struct aft_error *e)
     aft_random_init(&r, 7, 0);
     aft_learner_settings_default(&set);
     AFT_TRY(aft_learner_set(&set, "learner.model", b->s->model, &known, e));
+    AFT_TRY(aft_learner_set(&set, "learner.scope", b->s->scope, &known, e));
     AFT_TRY(aft_learner_set(&set, "policy.explore", b->s->explore, &known, e));
     AFT_TRY(aft_learner_new(&set, &l, e));
-    for (int i = 0; i < (b->s->swapped ? ROUNDS : 1); i++) {
+    for (int i = 0; i < (b->swapped ? ROUNDS : 1); i++) {
         struct aft_publish_spec spec = {.model = AFT_LITERAL("bench"), .round = i + 1};
         AFT_TRY(learn(b, l, &r, i ? 50 : 3000, e));
         AFT_TRY(aft_learner_publish(l, &spec, keep, &b->sets[i], e));
     }
     aft_learner_free(l);
     return AFT_OK;
+}
+
+static double
+cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* ---- the transport: hands on as many sets as it is told */
@@ -119,8 +130,11 @@ poll_snapshots(void *ctx, int timeout_ms, aft_client_snapshot_sink sink, void *s
     (void)timeout_ms, (void)e;
     while (b->given < b->to_give) {
         struct set *s = &b->sets[b->given++];
-        for (uint32_t i = 0; i < s->n; i++)
+        for (uint32_t i = 0; i < s->n; i++) {
+            b->last = stream_now();
+            b->last_cpu = cpu_now();
             sink(sink_ctx, AFT_LITERAL("bench/x"), aft_buffer_bytes(&s->record[i]));
+        }
     }
     *at_end = true;
     return AFT_OK;
@@ -138,7 +152,7 @@ open_bed(struct bed *b, struct aft_error *e)
     o.baseline_share = 0;
     o.history_bytes = b->s->history ? 64 << 20 : 0;
     aft_random_init(&r, 8, 0);
-    for (uint32_t j = 0; j < CONTEXT; j++)
+    for (uint32_t j = 0; j < b->s->context; j++)
         snprintf(b->context_names[j], sizeof b->context_names[j], "u%u", j);
     for (uint32_t j = 0; j < OWN_MAX; j++)
         snprintf(b->names[j], sizeof b->names[j], "a%u", j);
@@ -164,23 +178,23 @@ decide_many(void *ctx)
 {
     struct run *run = ctx;
     struct bed *b = run->b;
-    struct aft_client_feature context[CONTEXT];
+    struct aft_client_feature context[CONTEXT_MAX];
     struct aft_random r;
     aft_random_init(&r, run->seed, 0);
     struct aft_client_request q = AFT_CLIENT_REQUEST;
     q.user_id = "a user";
     q.device = "web";
     q.context = context;
-    q.context_n = CONTEXT;
+    q.context_n = b->s->context;
     if (b->s->catalogue) {
         q.catalogue = b->k;
     } else {
         q.candidates = b->arms;
         q.candidates_n = ARMS;
     }
-    for (long i = -20; i < b->decisions; i++) {
+    for (long i = -20; i < b->decisions || (b->swapped && !b->enough); i++) {
         struct aft_client_decision *d;
-        for (uint32_t j = 0; j < CONTEXT; j++)
+        for (uint32_t j = 0; j < b->s->context; j++)
             context[j] = (struct aft_client_feature){b->context_names[j], AFT_CLIENT_NUMBER,
                                                      2 * aft_random_unit(&r) - 1, NULL};
         double from = stream_now();
@@ -191,7 +205,7 @@ decide_many(void *ctx)
             AFT_ASSERT(aft_client_log_impression(b->c, d, NULL) == AFT_CLIENT_OK);
         aft_client_decision_free(b->c, d);
         if (i >= 0)
-            run->us[i] = took * 1e6;
+            run->us[i % b->decisions] = took * 1e6;
     }
     return NULL;
 }
@@ -204,10 +218,16 @@ ascending(const void *a, const void *b)
 }
 
 static void
-print(const struct setup *s, double *us, size_t n, const char *rest)
+print(const struct bed *b, double *us, size_t n, const char *rest)
 {
+    char name[80];
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += us[i];
     qsort(us, n, sizeof *us, ascending);
-    printf("%-48s p50 %7.2f us, p99 %7.2f us%s\n", s->name, us[n / 2], us[n * 99 / 100], rest);
+    snprintf(name, sizeof name, "%s%s", b->swapped ? "swapped, " : "", b->s->name);
+    printf("%-50s p50 %7.2f us, p99 %7.2f us, mean %7.2f us%s\n", name, us[n / 2], us[n * 99 / 100],
+           sum / (double)n, rest);
 }
 
 static void
@@ -215,8 +235,8 @@ swap_and_decide(struct bed *b, double *us)
 {
     pthread_t threads[THREADS];
     struct run runs[THREADS];
-    double applied[ROUNDS];
-    char rest[80];
+    double applied[ROUNDS], work = 0;
+    char rest[120];
     for (int i = 0; i < THREADS; i++) {
         runs[i] = (struct run){b, us + (size_t)i * (size_t)b->decisions, (uint64_t)i + 1};
         int code = pthread_create(&threads[i], NULL, decide_many, &runs[i]);
@@ -224,29 +244,31 @@ swap_and_decide(struct bed *b, double *us)
     }
     for (int i = 1; i < ROUNDS; i++) {
         nanosleep(&(struct timespec){0, 100000000}, NULL);
-        double from = stream_now();
         b->to_give++;
         aft_client_poll(b->c, 0);
-        applied[i - 1] = (stream_now() - from) * 1e3;
+        applied[i - 1] = (stream_now() - b->last) * 1e3;
+        work += (cpu_now() - b->last_cpu) * 1e3 / (ROUNDS - 1);
     }
+    b->enough = true;
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     struct aft_client_info info = AFT_CLIENT_INFO;
     aft_client_info(b->c, &info);
     AFT_ASSERT(info.snapshots_applied == ROUNDS && info.round == ROUNDS);
     qsort(applied, ROUNDS - 1, sizeof *applied, ascending);
-    snprintf(rest, sizeof rest, "; snapshot to serving: median %.2f ms, most %.2f ms",
-             applied[ROUNDS / 2], applied[ROUNDS - 2]);
-    print(b->s, us, (size_t)b->decisions * THREADS, rest);
+    snprintf(rest, sizeof rest, "; last part to serving: median %.2f ms, most %.2f ms, CPU %.2f ms",
+             applied[ROUNDS / 2], applied[ROUNDS - 2], work);
+    print(b, us, (size_t)b->decisions * THREADS, rest);
 }
 
 static enum aft_err
-bench(const struct setup *s, long n, struct aft_error *e)
+bench(const struct setup *s, bool swapped, long n, struct aft_error *e)
 {
     struct bed *b = calloc(1, sizeof *b);
     double *us = calloc((size_t)n * THREADS, sizeof *us);
     AFT_ASSERT(b && us);
     b->s = s;
+    b->swapped = swapped;
     b->decisions = n;
     enum aft_err err = open_bed(b, e);
     if (err != AFT_OK) {
@@ -254,11 +276,11 @@ bench(const struct setup *s, long n, struct aft_error *e)
         free(b);
         return err;
     }
-    if (s->swapped) {
+    if (swapped) {
         swap_and_decide(b, us);
     } else {
         decide_many(&(struct run){b, us, 1});
-        print(s, us, (size_t)n, "");
+        print(b, us, (size_t)n, "");
     }
     aft_client_catalogue_free(b->k);
     aft_client_close(b->c, 0, NULL);
@@ -270,17 +292,26 @@ bench(const struct setup *s, long n, struct aft_error *e)
     return AFT_OK;
 }
 
-#define EACH(explore)                                    \
-    {                                                    \
-        explore, "flow", explore, 10, true, false, false \
+#define LINEAR(name, explore, catalogue, history)                    \
+    {                                                                \
+        name, "ridge", "shared", explore, 20, 80, catalogue, history \
+    }
+#define EACH(explore)                                           \
+    {                                                           \
+        explore, "flow", "shared", explore, 20, 10, true, false \
+    }
+#define PER_ARM(name, explore)                                \
+    {                                                         \
+        name, "ridge", "per_arm", explore, 48, 0, true, false \
     }
 static const struct setup setups[] = {
-    {"linear, softmax, 20 + 80, candidates each time", "ridge", "softmax", 80, false, false, false},
-    {"linear, softmax, 20 + 80, a catalogue", "ridge", "softmax", 80, true, false, false},
-    {"linear, softmax, 20 + 80, a catalogue, history", "ridge", "softmax", 80, true, false, true},
-    {"linear, greedy, 20 + 80, a catalogue", "ridge", "epsilon_greedy", 80, true, false, false},
-    {"bilinear, softmax, 20 x 10, candidates", "flow", "softmax", 10, false, false, false},
-    {"bilinear, softmax, 20 x 10, a catalogue", "flow", "softmax", 10, true, false, false},
+    LINEAR("linear, softmax, 20 + 80, candidates each time", "softmax", false, false),
+    LINEAR("linear, softmax, 20 + 80, a catalogue", "softmax", true, false),
+    LINEAR("linear, softmax, 20 + 80, a catalogue, history", "softmax", true, true),
+    LINEAR("linear, greedy, 20 + 80, a catalogue", "epsilon_greedy", true, false),
+    LINEAR("linear, squarecb, 20 + 80, a catalogue", "squarecb", true, false),
+    {"bilinear, softmax, 20 x 10, candidates", "flow", "shared", "softmax", 20, 10, false, false},
+    {"bilinear, softmax, 20 x 10, a catalogue", "flow", "shared", "softmax", 20, 10, true, false},
     EACH("uniform"),
     EACH("first"),
     EACH("epsilon"),
@@ -289,23 +320,28 @@ static const struct setup setups[] = {
     EACH("regcb-elim"),
     EACH("regcb-opt"),
     EACH("bagging"),
-    {"cover", "flow-squared", "cover", 10, true, false, false},
+    {"cover", "flow-squared", "shared", "cover", 20, 10, true, false},
     EACH("ucb"),
     EACH("linucb"),
     EACH("thompson"),
-    {"swapped, linear, softmax, a catalogue", "ridge", "softmax", 80, true, true, false},
-    {"swapped, bilinear, softmax, a catalogue", "flow", "softmax", 10, true, true, false},
+    PER_ARM("LinUCB, an arm each, d = 50", "linucb"),
+    PER_ARM("Thompson, an arm each, d = 50", "thompson"),
 };
 
 int
 main(int argc, char **argv)
 {
     long n = argc > 1 ? strtol(argv[1], NULL, 10) : 20000;
-    for (size_t i = 0; i < sizeof setups / sizeof *setups; i++) {
+    size_t count = sizeof setups / sizeof *setups;
+    for (size_t i = 0; i < 2 * count; i++) {
         struct aft_error e;
-        if (argc > 2 && !strstr(setups[i].name, argv[2]))
+        const struct setup *s = &setups[i % count];
+        char name[80];
+        snprintf(name, sizeof name, "%s%s", i < count ? "" : "swapped, ", s->name);
+        if ((i >= count && s->history) ||
+            (argc > 2 && strncmp(name, argv[2], strlen(argv[2])) != 0))
             continue;
-        if (bench(&setups[i], n, &e) != AFT_OK) {
+        if (bench(s, i >= count, n, &e) != AFT_OK) {
             fprintf(stderr, "bench_client: %s\n", e.message);
             return 1;
         }

@@ -250,7 +250,8 @@ ope(struct check *c)
         const json_t *r = json_array_get(v, i);
         rows[i] = (struct aft_ope_row){
             json_number_value(json_array_get(r, 0)), json_number_value(json_array_get(r, 1)),
-            json_number_value(json_array_get(r, 2)), json_number_value(json_array_get(r, 3))};
+            json_number_value(json_array_get(r, 2)), json_number_value(json_array_get(r, 3)),
+            json_number_value(json_array_get(r, 4))};
     }
     aft_ope(rows, n, number(c, "tau"), number(c, "lambda"), &o);
     compare_field(c, o.ips, "ips");
@@ -270,11 +271,13 @@ slate_ope(struct check *c)
     struct aft_slate_row rows[MANY];
     struct aft_slate_ope o;
     uint32_t k[MANY], at = 0;
-    const json_t *v = json_object_get(c->args, "rows");
+    double pass[MANY];
+    const json_t *v = json_object_get(c->args, "rows"), *p = json_object_get(c->args, "passes");
     uint32_t n = (uint32_t)json_array_size(v);
     for (uint32_t i = 0; i < n && i < MANY; i++) {
         const json_t *slots = json_array_get(v, i);
         k[i] = (uint32_t)json_array_size(slots);
+        pass[i] = json_number_value(json_array_get(p, i));
         for (uint32_t l = 0; l < k[i] && at < MANY; l++) {
             const json_t *r = json_array_get(slots, l);
             rows[at++] = (struct aft_slate_row){json_number_value(json_array_get(r, 0)),
@@ -282,7 +285,7 @@ slate_ope(struct check *c)
                                                 json_number_value(json_array_get(r, 2))};
         }
     }
-    aft_slate_ope(rows, k, n, &o);
+    aft_slate_ope(rows, k, pass, n, &o);
     compare_field(c, o.sips, "sips");
     compare_field(c, o.iips, "iips");
     compare_field(c, o.rips, "rips");

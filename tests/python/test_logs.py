@@ -1,6 +1,7 @@
 """aftertouch.logs: container files as columns; a snapshot's manifest."""
 import datetime
 import json
+import random
 import sys
 
 import fastavro
@@ -13,6 +14,7 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "tests/oracle"))
 import as_avro  # noqa: E402  (a folder beside this one)
+import policy_oracle  # noqa: E402
 
 
 def schema(name):
@@ -39,6 +41,30 @@ def test_impressions(tmp_path, enveloped):
     assert np.isnan(x["marginal"]).all() and list(x["deferred"]) == [False, True, True, False, False, False]
     assert x["timestamp"][0] == np.datetime64(1000, "ms") and x["session_id"][0] is None
     assert [r["context"]["device"] for r in logs.records(path)] == ["web"] * 3
+
+
+def test_what_the_design_says(tmp_path):
+    design = {"kind": "plackett_luce", "temperature": 1.0, "epsilon": 0.05, "k": 2, "key": None, "pass": 0.25,
+              "shadow": {"snapshot": "digest", "propensities": [0.75, 0.5, 0.25]}}
+    path = str(tmp_path / "impressions.avro")
+    write(path, "impression", [IMPRESSIONS[0], dict(IMPRESSIONS[2], design=design), dict(IMPRESSIONS[1], design=dict(design, shadow=None))], False)
+    x = logs.impressions(path)
+    assert list(x["pass"]) == [1, 0.25, 0.25, 0.25, 0.25, 0.25] and list(x["shadow"]) == [None, "digest", "digest", "digest", None, None]
+    assert list(x["shadow_p"][1:4]) == [0.75, 0.5, 0.25] and np.isnan(x["shadow_p"][[0, 4, 5]]).all()
+    t = (x["slot"] == 0) & (x["shadow"] == "digest")
+    assert logs.off_policy((x["shadow_p"] / x["propensity"])[t], [2.0], x["pass"][t]).ips == 3.0
+
+
+def test_off_policy():
+    r = random.Random(8)
+    rows = [(r.uniform(0, 12), r.choice([0, 0, 1, 0.05]), 0.0, 0.0, r.choice([1, 1, 0.3, 0.01])) for _ in range(50)]
+    want = policy_oracle.ope(rows, 5.0, 2.0)
+    got = logs.off_policy(*(np.array([x[i] for x in rows]) for i in (0, 1, 4)))
+    assert [got.ips, got.snips, got.effective_n, got.mean_ratio] == pytest.approx([want[n] for n in ("ips", "snips", "ess", "mean_w")], rel=1e-12)
+    assert got.max_ratio == want["max_w"] and logs.off_policy([1.0, 3.0], [0.0, 1.0]).ips == 1.5
+    for wrong in (([], [], 1.0), ([np.nan], [1.0], 1.0), ([1.0], [1.0], 1.5), ([-1.0], [1.0], 1.0)):
+        with pytest.raises(ValueError, match="leave out"):
+            logs.off_policy(*wrong)
 
 
 def test_outcomes(tmp_path):

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "policy/policy.h"
+#include "policy/inner.h"
 
 static void
 random_weights(struct aft_random *r, uint32_t n, double *w)
@@ -137,6 +137,66 @@ test_masking_after_equals_masking_before(void **state)
     }
 }
 
+/* The first k of all times, each with its logarithm: what bounds leave out, four candidates at a time, must not show. */
+static void
+test_bounds_leave_out_losers_alone(void **state)
+{
+    (void)state;
+    static double w[AFT_CANDIDATES_MAX], e[AFT_CANDIDATES_MAX];
+    static uint32_t index[AFT_CANDIDATES_MAX];
+    struct aft_random r;
+    aft_random_init(&r, kit_seed(17), 0);
+    for (long round = kit_rounds(3000); round > 0; round--) {
+        uint32_t n = 1 + aft_random_below(&r, aft_random_below(&r, 20) ? 60 : AFT_CANDIDATES_MAX);
+        uint32_t k = 1 + aft_random_below(&r, n < AFT_SLATE_MAX ? n : AFT_SLATE_MAX);
+        uint32_t gaps = aft_random_below(&r, 3), zeros = aft_random_below(&r, 4);
+        uint32_t slate[AFT_SLATE_MAX];
+        uint64_t key = aft_random_u64(&r);
+        double spread = aft_random_below(&r, 2) ? 1 : 30;
+        for (uint32_t i = 0; i < n; i++) {
+            index[i] = (i ? index[i - 1] + 1 : 0) + (gaps ? aft_random_below(&r, 4 * gaps) : 0);
+            w[i] = aft_exp(spread * aft_random_normal(&r));
+            if (zeros && aft_random_below(&r, 4) < zeros)
+                w[i] = 0;
+        }
+        aft_pl_draw(w, index, n, key, k, slate);
+        afti_race(index, n, key, e);
+        for (uint32_t l = 0; l < k; l++) {
+            uint32_t best = n;
+            double least = 0;
+            for (uint32_t i = 0; i < n; i++) {
+                double time = w[i] > 0 ? e[i] / w[i] : 1e308;
+                if (e[i] < 0 || (best < n && time >= least))
+                    continue;
+                best = i;
+                least = time;
+            }
+            assert_int_equal(slate[l], best);
+            e[best] = -1; /* has won */
+        }
+    }
+}
+
+/* The words of the generator that the log's readers can run themselves. */
+static void
+test_races_are_keyed_by_philox(void **state)
+{
+    (void)state;
+    static const uint32_t index[] = {0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 998, 999};
+    enum { N = sizeof index / sizeof *index };
+    const uint64_t key = 0x0123456789abcdefu;
+    const uint32_t halves[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
+    double e[N];
+    afti_race(index, N, key, e);
+    for (uint32_t i = 0; i < N; i++) {
+        const uint32_t counter[4] = {index[i] / 2, 0, 1, 0}, h = 2 * (index[i] & 1);
+        uint32_t u[4];
+        aft_philox(halves, counter, u);
+        uint64_t bits = ((uint64_t)u[h] << 32 | u[h + 1]) >> 12;
+        assert_true(e[i] == -aft_log(((double)bits + 0.5) * 0x1p-52));
+    }
+}
+
 int
 main(void)
 {
@@ -145,6 +205,8 @@ main(void)
         cmocka_unit_test(test_marginals_keep_their_digits),
         cmocka_unit_test(test_draws_follow_the_claims),
         cmocka_unit_test(test_masking_after_equals_masking_before),
+        cmocka_unit_test(test_bounds_leave_out_losers_alone),
+        cmocka_unit_test(test_races_are_keyed_by_philox),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,8 @@ def records(path: str) -> Iterator[Dict[str, Any]]:
 
 _TIMES = {"timestamp", "fire"}
 _TYPES: Mapping[str, Any] = {"slot": np.int32, "propensity": np.float64, "marginal": np.float64, "value": np.float64, "reward_micro": np.int64,
-                             "delta_micro": np.int64, "seq": np.int64, "deferred": np.bool_}
+                             "delta_micro": np.int64, "seq": np.int64, "deferred": np.bool_, "pass": np.float64, "shadow_p": np.float64}
+_DESIGN = ["pass", "shadow", "shadow_p"]
 
 
 def _columns(rows: Sequence[Tuple[Any, ...]], names: Sequence[str]) -> Columns:
@@ -47,14 +48,22 @@ def _columns(rows: Sequence[Tuple[Any, ...]], names: Sequence[str]) -> Columns:
     return out
 
 
+def _design(record: Mapping[str, Any], slot: int) -> Tuple[Any, ...]:
+    design = record.get("design") or {}
+    passed, shadow = design.get("pass"), design.get("shadow")  # older files have no such fields
+    known = shadow is not None and slot < len(shadow["propensities"])
+    return (1.0 if passed is None else passed, shadow["snapshot"] if known else None, shadow["propensities"][slot] if known else None)
+
+
 def _items(path: str, outer: Sequence[str], items: str, inner: Sequence[str]) -> Columns:
-    rows = [tuple(r[n] for n in outer) + tuple(x[n] for n in inner) for r in records(path) for x in r[items]]
-    return _columns(rows, [*outer, *inner])
+    rows = [tuple(r[n] for n in outer) + tuple(x[n] for n in inner) + _design(r, x["slot"]) for r in records(path) for x in r[items]]
+    return _columns(rows, [*outer, *inner, *_DESIGN])
 
 
 def impressions(path: str) -> Columns:
     """One row a shown item: decision_id, user_id, timestamp, session_id, policy, snapshot, propensity_kind, deferred, arm_id, slot,
-    propensity, marginal (NaN: none), subject."""
+    propensity, marginal (NaN: none), subject, pass (the probability with which the record was logged at all), shadow (digest of a model
+    that did not decide, or None), shadow_p (its probability of this item, given those above; NaN: none)."""
     return _items(path, ["decision_id", "user_id", "timestamp", "session_id", "policy", "snapshot", "propensity_kind", "deferred"], "slate",
                   ["arm_id", "slot", "propensity", "marginal", "subject"])
 
@@ -67,9 +76,37 @@ def outcomes(path: str) -> Columns:
 
 def examples(path: str) -> Columns:
     """One row an item of an example: seq, phase, fire, decision_id, user_id, timestamp, policy, snapshot, propensity_kind, cause,
-    arm_id, slot, propensity, marginal, reward_micro (so far), delta_micro (what this example changes)."""
+    arm_id, slot, propensity, marginal, reward_micro (so far), delta_micro (what this example changes), pass, shadow, shadow_p (as of
+    `impressions`)."""
     outer = ["seq", "phase", "fire", "decision_id", "user_id", "timestamp", "policy", "snapshot", "propensity_kind", "cause"]
     return _items(path, outer, "items", ["arm_id", "slot", "propensity", "marginal", "reward_micro", "delta_micro"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a policy would have earned a decision, by a log that another made."""
+
+    ips: float
+    snips: float  # the same over the mean ratio: less variance, a little bias; 0 where no row has support
+    effective_n: float  # so many rows of equal weight would say as much
+    mean_ratio: float  # near 1, else the probabilities are not those of this log
+    max_ratio: float
+
+
+def off_policy(ratio: Any, reward: Any, passed: Any = 1.0) -> Estimate:
+    """Inverse propensity estimates, a row a decision. ratio: the valued policy's probability of what was shown over the logged one;
+    passed: the probability with which the decision was logged (the column `pass`), so that it stands for 1 / passed of them.
+
+    For a shadow model, of the top slot: x = examples(...), t = (x["phase"] == "SETTLE") & (x["slot"] == 0),
+    off_policy((x["shadow_p"] / x["propensity"])[t], x["reward_micro"][t] / 1e6, x["pass"][t])."""
+    r = np.asarray(ratio, dtype=np.float64)
+    stands = np.broadcast_to(1.0 / np.asarray(passed, dtype=np.float64), r.shape)
+    if r.size == 0 or not (np.isfinite(r).all() and (r >= 0).all() and (stands >= 1).all()):
+        raise ValueError("ratios must be finite and not negative, passed in (0, 1], and there must be some: leave out rows without a probability")
+    w, whole = stands * r, stands.sum()
+    earned = float((w * np.asarray(reward, dtype=np.float64)).sum())
+    total, squares = float(w.sum()), float((w * w).sum())
+    return Estimate(earned / whole, earned / total if total > 0 else 0.0, total * total / squares if squares > 0 else 0.0, total / whole, float(r.max()))
 
 
 @dataclasses.dataclass(frozen=True)
