@@ -131,6 +131,33 @@ struct aft_learning_status {
 };
 void aft_learning_status(const struct aft_learning *l, struct aft_learning_status *out);
 
+/* ---- the history of users: one partition's, folded out of the inputs and kept in the topic topics.history (history_publish.c,
+ * docs/HISTORY.md). Reads the inputs on its own account: neither it nor a task waits for the other. */
+struct aft_historian;
+struct aft_historian_options {
+    const struct aft_config *config; /* all borrowed; they outlive it */
+    struct aft_log *log;
+    struct aft_clock clock;
+    int32_t partition;
+    struct aft_schema_port schemas;
+    const char *owner;
+};
+enum aft_err aft_historian_open(const struct aft_historian_options *o, struct aft_historian **out,
+                                struct aft_error *e) AFT_MUST_CHECK;
+/* aft_historian_step does a bounded piece of work and never waits; *busy = false: there was nothing to do. */
+enum aft_err aft_historian_step(struct aft_historian *h, bool *busy,
+                                struct aft_error *e) AFT_MUST_CHECK;
+void aft_historian_close(struct aft_historian *h);
+struct aft_historian_status {
+    int32_t partition;
+    bool works;                          /* caught up with the inputs once */
+    uint64_t users, events;              /* held */
+    uint64_t records, taken, unreadable; /* written; of the inputs: read; of these, no use */
+    uint64_t dirty;                      /* users that wait to be written */
+    int64_t published[2]; /* offsets up to which the topic is known to be whole; -1 */
+};
+void aft_historian_status(const struct aft_historian *h, struct aft_historian_status *out);
+
 /* aft_signing_key: snapshot.signing.key, the secret one; libsodium's: its last 32 bytes are the public key. *there = false: none. */
 enum aft_err aft_signing_key(const struct aft_config *config, uint8_t key[64], bool *there,
                              struct aft_error *e) AFT_MUST_CHECK;
@@ -142,6 +169,8 @@ void aft_board_free(struct aft_board *b);
 void aft_board_task(struct aft_board *b, const struct aft_task_status *s);
 void aft_board_drop(struct aft_board *b, int32_t partition); /* it is not ours any more */
 void aft_board_learning(struct aft_board *b, const struct aft_learning_status *s);
+void aft_board_history(struct aft_board *b, const struct aft_historian_status *s);
+void aft_board_history_drop(struct aft_board *b, int32_t partition);
 /* aft_board_state: ready, and what is wrong just now ("" for nothing). */
 void aft_board_state(struct aft_board *b, bool ready, const char *trouble);
 bool aft_board_ready(struct aft_board *b);
@@ -167,8 +196,25 @@ struct aft_registry_options {
 };
 enum aft_err aft_registry_open(const struct aft_registry_options *o, struct aft_registry **out,
                                struct aft_error *e) AFT_MUST_CHECK;
+/* aft_registry_of: the configured one; *out = NULL where none is. aft_registry_port: NULL knows nobody. */
+enum aft_err aft_registry_of(const struct aft_config *c, struct aft_registry **out,
+                             struct aft_error *e) AFT_MUST_CHECK;
 struct aft_schema_port aft_registry_port(struct aft_registry *r);
 void aft_registry_close(struct aft_registry *r);
+/* Subjects. push: our schema is registered under a subject, unless it is already: its id and version. AFT_E_SCHEMA with the registry's
+ * words where it refuses it (incompatible with what stands there, under the compatibility that the subject demands). latest: what stands
+ * there; id -1: nothing. compatible: what the registry says of our schema beside the latest one; *good false: why. */
+struct aft_registered {
+    int64_t id, version;
+};
+enum aft_err aft_registry_push(struct aft_registry *r, const char *subject, struct aft_bytes schema,
+                               struct aft_registered *out, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_registry_latest(struct aft_registry *r, const char *subject,
+                                 struct aft_registered *out, struct aft_buffer *schema,
+                                 struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_registry_compatible(struct aft_registry *r, const char *subject,
+                                     struct aft_bytes schema, bool *good, char why[300],
+                                     struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- topics: what the configuration asks for, created or checked. check: AFT_E_CONFIG says what is wrong and how to mend it. */
 enum aft_err aft_topics_create(const struct aft_config *c, struct aft_log *log,
@@ -241,6 +287,14 @@ struct aft_replay_start { /* where a partition's inputs are read from */
     int32_t partition;
     int64_t offset[2];
 };
+enum aft_replay_held {                /* the state of a partition that was there beforehand */
+                       AFT_HELD_NONE, /* there is none, or nobody asked */
+                       AFT_HELD_SAME,
+                       AFT_HELD_DIFFERS,
+                       AFT_HELD_BUSY, /* a process works on it: not compared */
+                       AFT_HELD_EARLY, /* as of a time before which the inputs that are read do not tell everything: not compared */
+                       AFT_HELD_LATE /* as of a time behind `until`: not compared */
+};
 struct aft_replay_part { /* of one partition: how far it is, and in the end what came of it */
     int32_t partition;
     int64_t records, records_n; /* of both inputs; how many there are to read */
@@ -249,6 +303,10 @@ struct aft_replay_part { /* of one partition: how far it is, and in the end what
     int64_t examples, compared;
     struct aft_join_counts counts;
     struct aft_digest state; /* at the end */
+    enum aft_replay_held held;
+    int64_t
+        held_ms; /* how far the state had gone that this was compared with; INT64_MIN: nowhere */
+    int64_t held_decisions, held_outcomes; /* compared with it, and the same */
 };
 struct aft_replay_result {
     struct aft_replay_part *parts; /* the caller's to free */
@@ -261,6 +319,9 @@ struct aft_replay_result {
     int32_t partition; /* of the examples; -1: of the snapshots, whose round is seq */
     uint64_t seq;
     char decision_id[AFT_ID_BYTES_MAX + 1], field[64];
+    bool of_state; /* it is the state's: seq means nothing, and `state` says more */
+    char outcome_id[AFT_ID_BYTES_MAX + 1]; /* of the state's; "": of none */
+    struct aft_join_difference state;      /* value[0]: computed again */
 };
 struct aft_replay_options {
     const struct aft_config *config; /* all borrowed */
@@ -276,7 +337,12 @@ struct aft_replay_options {
                        * checkpoint; NULL: nowhere. Only from the inputs' beginnings. The service must not run. */
     bool
         archived; /* the inputs are files: nothing comes behind their last records, so every tick there counts */
-    bool verify; /* each example is compared with the published one, each snapshot's digest too */
+    bool
+        verify; /* each example is compared with the published one, each snapshot's digest too, and the state */
+    const char *
+        state; /* with verify, without into: compared with the states DIR/<partition>, as of their last commit (P3 of replay_inner.h), and
+                * again at the end, when they have gone on from there; NULL: with those of state.dir that nobody works on (not where
+                * archived). They are only read. */
     /* progress: after every batch; part NULL: the model. */
     void (*progress)(void *ctx, const struct aft_replay_result *so_far,
                      const struct aft_replay_part *part);
