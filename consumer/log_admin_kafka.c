@@ -231,9 +231,11 @@ afti_kafka_range(struct aft_log *l, const char *topic, int32_t partition, int64_
     rd_kafka_resp_err_t err;
     int waited_ms = 0;
     AFT_TRY(afti_kafka_topic(k, topic, partition, &t, e));
+    /* On the reading connection a question waits behind the fetch, which waits for records at the broker. A topic that we write
+     * has another one; and both ask for what is committed. */
+    rd_kafka_t *by = k->producer && t->writing ? k->producer : k->consumer;
     do
-        err = rd_kafka_query_watermark_offsets(k->consumer, topic, partition, begin, end,
-                                               k->timeout_ms);
+        err = rd_kafka_query_watermark_offsets(by, topic, partition, begin, end, k->timeout_ms);
     while (settling(k, err, &waited_ms));
     return err ? afti_kafka_failed(k, topic, err, NULL, e) : AFT_OK;
 }
