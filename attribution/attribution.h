@@ -129,6 +129,11 @@ void aft_joiner_reached(struct aft_joiner *j, enum aft_log_kind log, int64_t nex
 /* aft_joiner_run processes everything below both watermarks, timers included, and emits. */
 enum aft_err aft_joiner_run(struct aft_joiner *j, struct aft_error *e) AFT_MUST_CHECK;
 
+/* aft_joiner_hold: from now on runs process nothing at or beyond until_ms (INT64_MAX: all, as at first). What was done then is a function of
+ * that time alone, however the records came. aft_joiner_time: how far it has gone so (INT64_MIN: nowhere yet). */
+void aft_joiner_hold(struct aft_joiner *j, int64_t until_ms);
+int64_t aft_joiner_time(const struct aft_joiner *j);
+
 /* Looking: watermark of a log (INT64_MIN: none yet), how many records wait in the reorder buffer, which log to read next (the
  * one with the lower watermark), the digest of the state's meaning (the same whatever the batching). */
 int64_t aft_joiner_watermark(const struct aft_joiner *j, enum aft_log_kind log);
@@ -164,6 +169,28 @@ size_t aft_joiner_uncommitted(const struct aft_joiner *j);
 void aft_joiner_cut(struct aft_joiner *j, struct aft_bytes rider, uint64_t *seq);
 /* aft_joiner_commit writes the cut to the store, durably and atomically. */
 enum aft_err aft_joiner_commit(struct aft_joiner *j, struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- the same? aft_joiner_compare: two joiners of one configuration at one time, each just cut (a cut carries out what was to be wiped):
+ * touches with their credit and their stored bytes, outcomes with their ledgers, what waits, timers, place, counts, seq and hash.
+ * The first difference, touches first; value[0] is a's. numbered: both logs of both were read from their beginnings; otherwise
+ * counts, seq and hash are left out. The store's errors, AFT_E_CORRUPT. */
+enum { AFT_DIFFERENCE_VALUE = 64 };
+enum aft_difference_of {
+    AFT_DIFFERENCE_DECISION,
+    AFT_DIFFERENCE_OUTCOME,
+    AFT_DIFFERENCE_WHOLE /* of neither */
+};
+struct aft_join_difference {
+    bool differs;
+    enum aft_difference_of of;
+    struct aft_hash128 hash;       /* of the id; the state knows outcomes by it alone */
+    char id[AFT_ID_BYTES_MAX + 1]; /* of a decision that is still held; else "" */
+    char field[64], value[2][AFT_DIFFERENCE_VALUE];
+    int64_t decisions, outcomes; /* compared */
+};
+enum aft_err aft_joiner_compare(struct aft_joiner *a, struct aft_joiner *b, bool numbered,
+                                struct aft_join_difference *out,
+                                struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- why: what the state holds of an outcome (its ledger) and of a decision (its credit so far). Nothing is changed.
  * Slices live until

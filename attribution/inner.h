@@ -6,7 +6,7 @@
  *   ledger.c     what is written down of an outcome   emit.c      examples, seq, hash
  *   recover.c    from the store back to the index     commit.c    cut, commit        config.c  rules, digest
  *   joiner.c     the public face                      digest.c    the state's meaning
- *   explain.c    why: ledger and credit, read out
+ *   explain.c    why: ledger and credit, read out       compare.c  two joiners: the first that differs
  */
 #ifndef AFT_ATTRIBUTION_INNER_H
 #define AFT_ATTRIBUTION_INNER_H
@@ -108,6 +108,7 @@ struct aft_joiner {
     int64_t place_e, place_offset;
     uint8_t place_log;
     int64_t fired; /* timers before this have fired */
+    int64_t hold;  /* nothing at or beyond this is processed */
     uint64_t seq;
     struct aft_hash128 hash;
     bool replaying;        /* recovery: nothing is emitted, written or counted */

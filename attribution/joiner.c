@@ -43,6 +43,7 @@ aft_joiner_open(const struct aft_join_config *config, const struct aft_join_iden
     j->store = store;
     j->out = *out;
     j->place_e = j->fired = AFTI_NONE;
+    j->hold = INT64_MAX;
     aft_arena_init(&j->arena, ARENA_BYTES);
     aft_arena_init(&j->scratch, ARENA_BYTES);
     for (int i = 0; i < 2; i++)
@@ -280,6 +281,7 @@ aft_joiner_run(struct aft_joiner *j, struct aft_error *e)
         return *e = j->broken, e->code;
     int64_t a = afti_log_watermark(&j->logs[0]), b = afti_log_watermark(&j->logs[1]);
     int64_t frontier = a < b ? a : b;
+    frontier = frontier < j->hold ? frontier : j->hold;
     enum aft_log_kind log;
     enum aft_err failed = AFT_OK;
     while (!failed && first_of(j, frontier, &log))
@@ -293,7 +295,19 @@ aft_joiner_run(struct aft_joiner *j, struct aft_error *e)
     return failed;
 }
 
+void
+aft_joiner_hold(struct aft_joiner *j, int64_t until_ms)
+{
+    j->hold = until_ms;
+}
+
 /* ---- looking */
+
+int64_t
+aft_joiner_time(const struct aft_joiner *j)
+{
+    return j->fired;
+}
 
 int64_t
 aft_joiner_watermark(const struct aft_joiner *j, enum aft_log_kind log)

@@ -97,8 +97,8 @@ again_outcome(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_
     if (r->kind == AFT_REDO_WAITING) {
         struct aft_outcome o;
         aft_arena_reset(&j->scratch);
-        AFT_TRY(
-            aft_decode_outcome((struct aft_bytes){rest.p, aft_left(&rest)}, &j->scratch, &o, e));
+        if (aft_decode_outcome((struct aft_bytes){rest.p, aft_left(&rest)}, &j->scratch, &o, e))
+            return damaged(at.segment, "holds a bad outcome that waits", e);
         s.waiting = true;
         struct aft_waiting w = {.decision = aft_id_of(o.decision_id),
                                 .user = aft_id_of(o.user_id),

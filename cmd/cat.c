@@ -24,13 +24,9 @@ static const struct {
     const char *key;
     enum aft_record record;
 } ours[] = {
-    {"topics.impressions", AFT_RECORD_IMPRESSION},
-    {"topics.outcomes", AFT_RECORD_OUTCOME},
-    {"topics.clock", AFT_RECORD_CLOCK},
-    {"topics.examples", AFT_RECORD_EXAMPLE_BLOCK},
-    {"topics.rounds", AFT_RECORD_ROUND},
-    {"topics.snapshots", AFT_RECORD_SNAPSHOT},
-    {"topics.prescored", AFT_RECORD_PRESCORED},
+#define X(key, record) {key, record},
+    CMD_TOPICS(X)
+#undef X
 };
 
 struct cat {
@@ -132,22 +128,14 @@ static enum aft_err
 decoder_open(struct cat *c, struct aft_error *e)
 {
     const struct aft_config *config = c->line->config;
-    struct aft_schema_port port = {0};
     size_t i = 0, n = sizeof ours / sizeof ours[0];
     while (i < n && strcmp(aft_config_text(config, ours[i].key), c->topic) != 0)
         i++;
     if (i == n)
         return AFT_OK;
-    struct aft_registry_options o = {.url = aft_config_text(config, "schema.registry.url"),
-                                     .user = aft_config_text(config, "schema.registry.user"),
-                                     .password_file =
-                                         aft_config_text(config, "schema.registry.password.file")};
-    if (o.url[0]) {
-        AFT_TRY(aft_registry_open(&o, &c->registry, e));
-        port = aft_registry_port(c->registry);
-    }
+    AFT_TRY(aft_registry_of(config, &c->registry, e));
     AFT_TRY(aft_schema_parse(aft_record_schema(ours[i].record), &c->schema, e));
-    return aft_decoder_new(ours[i].record, port, &c->decoder, e);
+    return aft_decoder_new(ours[i].record, aft_registry_port(c->registry), &c->decoder, e);
 }
 
 static enum aft_err

@@ -35,30 +35,27 @@ print(const struct told *t, const char *what, const char *directory)
     json_decref(o);
 }
 
+static enum aft_err
+work(const struct cmd_line *l, int which, struct aft_error *e)
+{
+    const char *directory = l->positional[1];
+    struct told told = {l->json, json_array()};
+    struct aft_lines lines = {&told, line};
+    enum aft_err err = aft_config_check(l->config, e);
+    if (err == AFT_OK)
+        err = which == 0 ? aft_checkpoint_create(l->config, directory, &lines, e)
+                         : aft_checkpoint_restore(l->config, directory, &lines, e);
+    if (err == AFT_OK && l->json)
+        print(&told, l->positional[0], directory);
+    json_decref(told.lines);
+    return err;
+}
+
+static const struct cmd_either either = {
+    {"create", "restore"}, 1, "create DIR, or restore DIR", work};
+
 int
 cmd_checkpoint(int argc, char **argv)
 {
-    struct cmd_line l;
-    struct aft_error e;
-    int code = cmd_parse(argc, argv, NULL, 0, &l);
-    if (code >= 0)
-        return code;
-    const char *what = l.positional_n == 2 ? l.positional[0] : "";
-    bool create = strcmp(what, "create") == 0, restore = strcmp(what, "restore") == 0;
-    struct told told = {l.json, json_array()};
-    struct aft_lines lines = {&told, line};
-    code = 0;
-    if (!create && !restore) {
-        fputs("aftertouch checkpoint: want create DIR, or restore DIR\n", stderr);
-        code = 2;
-    } else if (aft_config_check(l.config, &e) != AFT_OK ||
-               (create ? aft_checkpoint_create(l.config, l.positional[1], &lines, &e)
-                       : aft_checkpoint_restore(l.config, l.positional[1], &lines, &e)) != AFT_OK) {
-        code = cmd_fail(argv[0], &e);
-    } else if (l.json) {
-        print(&told, what, l.positional[1]);
-    }
-    json_decref(told.lines);
-    cmd_line_free(&l);
-    return code;
+    return cmd_either(argc, argv, &either);
 }

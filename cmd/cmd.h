@@ -12,6 +12,16 @@
 #include "cmd/verbs.def"
 #undef X
 
+/* The topics whose values are ours, by their keys of the configuration. */
+#define CMD_TOPICS(X)                              \
+    X("topics.impressions", AFT_RECORD_IMPRESSION) \
+    X("topics.outcomes", AFT_RECORD_OUTCOME)       \
+    X("topics.clock", AFT_RECORD_CLOCK)            \
+    X("topics.examples", AFT_RECORD_EXAMPLE_BLOCK) \
+    X("topics.rounds", AFT_RECORD_ROUND)           \
+    X("topics.snapshots", AFT_RECORD_SNAPSHOT)     \
+    X("topics.prescored", AFT_RECORD_PRESCORED)
+
 /* An option of a verb: `--name VALUE` when value is not NULL (repeatable: see cmd_option_next), `--name` otherwise. */
 struct cmd_option {
     const char *name;  /* without the dashes */
@@ -33,6 +43,14 @@ struct cmd_line {
 /* cmd_parse: shared and own options. Returns -1 to go on, else the exit code to leave with (0 after --help, 2 usage, 3 configuration). */
 int cmd_parse(int argc, char **argv, const struct cmd_option *own, int own_n, struct cmd_line *out);
 void cmd_line_free(struct cmd_line *l);
+/* cmd_either: the whole of a verb that takes one of two words, and behind it `more` arguments: parses, works, prints what failed. */
+struct cmd_either {
+    const char *words[2];
+    int more;
+    const char *want; /* "create or check" */
+    enum aft_err (*work)(const struct cmd_line *l, int which, struct aft_error *e);
+};
+int cmd_either(int argc, char **argv, const struct cmd_either *v);
 /* cmd_given: the value of an option (a flag: ""), or NULL. i counts repeats from 0. */
 const char *cmd_given(const struct cmd_line *l, const char *name, int i);
 /* cmd_verb_row: the arguments and the purpose of a verb, from its row ("" for one that is not there). */

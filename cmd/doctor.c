@@ -51,17 +51,13 @@ ask_registry(struct told *t, const struct aft_config *c, struct aft_registry **r
     struct aft_error e;
     struct aft_buffer json = {0};
     char words[300];
-    const struct aft_registry_options o = {.url = aft_config_text(c, "schema.registry.url"),
-                                           .user = aft_config_text(c, "schema.registry.user"),
-                                           .password_file =
-                                               aft_config_text(c, "schema.registry.password.file")};
-    *r = NULL;
-    if (o.url[0] == '\0') {
-        say(t, "registry", "none is configured: values carry Avro's single-object frame");
+    const char *url = aft_config_text(c, "schema.registry.url");
+    if (aft_registry_of(c, r, &e) != AFT_OK) {
+        failed(t, "registry", &e);
         return;
     }
-    if (aft_registry_open(&o, r, &e) != AFT_OK) {
-        failed(t, "registry", &e);
+    if (!*r) {
+        say(t, "registry", "none is configured: values carry Avro's single-object frame");
         return;
     }
     struct aft_schema_port port = aft_registry_port(*r);
@@ -71,7 +67,7 @@ ask_registry(struct told *t, const struct aft_config *c, struct aft_registry **r
         failed(t, "registry", &e);
         return;
     }
-    snprintf(words, sizeof words, "%.200s answers", o.url);
+    snprintf(words, sizeof words, "%.200s answers", url);
     say(t, "registry", words);
 }
 
@@ -114,8 +110,7 @@ look_around(struct told *t, const struct aft_config *c, struct aft_registry *reg
     }
     ask_broker(t, log);
     struct aft_doctor_log o = {.log = log, .clock = aft_clock_real()};
-    if (registry)
-        o.schemas = aft_registry_port(registry);
+    o.schemas = aft_registry_port(registry);
     if (aft_doctor_log(c, &o, &to, &e) != AFT_OK)
         failed(t, "topic", &e);
     log->ops->close(log);
@@ -135,8 +130,7 @@ work(struct told *t, struct aft_config *c)
     aft_doctor_here(c, &to);
     ask_registry(t, c, &registry);
     look_around(t, c, registry);
-    if (registry)
-        aft_registry_close(registry);
+    aft_registry_close(registry);
 }
 
 static void

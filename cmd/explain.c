@@ -177,7 +177,7 @@ print(struct why *w, bool json)
 }
 
 static enum aft_err
-work(struct why *w, struct cmd_line *l, struct aft_error *e)
+explained(struct why *w, const struct cmd_line *l, struct aft_error *e)
 {
     struct aft_log *log;
     const struct aft_state_visit states = {w, in_state};
@@ -201,34 +201,28 @@ work(struct why *w, struct cmd_line *l, struct aft_error *e)
                     w->outcome ? "outcome" : "decision");
 }
 
+static enum aft_err
+work(const struct cmd_line *l, int which, struct aft_error *e)
+{
+    struct why w = {.config = l->config,
+                    .id = aft_text(l->positional[1]),
+                    .outcome = which == 0,
+                    .state = json_null(),
+                    .examples = json_array(),
+                    .credits = json_array()};
+    enum aft_err err = explained(&w, l, e);
+    explain_learned_deinit(&w.learned);
+    json_decref(w.examples);
+    json_decref(w.credits);
+    json_decref(w.state);
+    return err;
+}
+
+static const struct cmd_either either = {
+    {"outcome", "decision"}, 1, "outcome ID, or decision ID", work};
+
 int
 cmd_explain(int argc, char **argv)
 {
-    struct cmd_line l;
-    struct aft_error e;
-    int code = cmd_parse(argc, argv, NULL, 0, &l);
-    if (code >= 0)
-        return code;
-    const char *what = l.positional_n == 2 ? l.positional[0] : "";
-    bool outcome = strcmp(what, "outcome") == 0;
-    code = 0;
-    if (!outcome && strcmp(what, "decision") != 0) {
-        fputs("aftertouch explain: want outcome ID, or decision ID\n", stderr);
-        code = 2;
-    } else {
-        struct why w = {.config = l.config,
-                        .id = aft_text(l.positional[1]),
-                        .outcome = outcome,
-                        .state = json_null(),
-                        .examples = json_array(),
-                        .credits = json_array()};
-        if (work(&w, &l, &e) != AFT_OK)
-            code = cmd_fail(argv[0], &e);
-        explain_learned_deinit(&w.learned);
-        json_decref(w.examples);
-        json_decref(w.credits);
-        json_decref(w.state);
-    }
-    cmd_line_free(&l);
-    return code;
+    return cmd_either(argc, argv, &either);
 }

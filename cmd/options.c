@@ -179,3 +179,24 @@ cmd_fail(const char *verb, const struct aft_error *e)
     fprintf(stderr, "aftertouch %s: %s\n", verb, e->message);
     return aft_err_exit(e->code);
 }
+
+int
+cmd_either(int argc, char **argv, const struct cmd_either *v)
+{
+    struct cmd_line l;
+    struct aft_error e;
+    int code = cmd_parse(argc, argv, NULL, 0, &l);
+    if (code >= 0)
+        return code;
+    const char *what = l.positional_n == 1 + v->more ? l.positional[0] : "";
+    int which = strcmp(what, v->words[0]) == 0 ? 0 : strcmp(what, v->words[1]) == 0 ? 1 : 2;
+    code = 0;
+    if (which == 2) {
+        fprintf(stderr, "aftertouch %s: want %s\n", argv[0], v->want);
+        code = 2;
+    } else if (v->work(&l, which, &e) != AFT_OK) {
+        code = cmd_fail(argv[0], &e);
+    }
+    cmd_line_free(&l);
+    return code;
+}

@@ -21,7 +21,10 @@ static const struct cmd_option options[] = {
      "PARTITION:IMPRESSIONS:OUTCOMES,..."},
     {"until", "TIME", "only records that the inputs took before this time"},
     {"into", "DIR", "leave the state there, as a checkpoint to restore (the service must not run)"},
-    {"verify", NULL, "compare with the examples and snapshots that were published"},
+    {"verify", NULL,
+     "compare with the examples and snapshots that were published, and with the state"},
+    {"state", "DIR",
+     "the state to compare with: a checkpoint; without it those of state.dir that nobody works on"},
     {"impressions", "FILE", "archived records instead of the topic's; again for each partition"},
     {"outcomes", "FILE", "likewise"},
     {"clock", "FILE", "likewise; needed where ticks counted"},
@@ -156,17 +159,45 @@ hex(const struct aft_digest *d, char out[65])
         snprintf(out + 2 * i, 3, "%02x", d->b[i]);
 }
 
+static const char *const held_names[] = {
+    [AFT_HELD_NONE] = "none", [AFT_HELD_SAME] = "same",   [AFT_HELD_DIFFERS] = "differs",
+    [AFT_HELD_BUSY] = "busy", [AFT_HELD_EARLY] = "early", [AFT_HELD_LATE] = "late"};
+
+static json_t *
+held_json(const struct aft_replay_part *p)
+{
+    json_t *o = json_pack("{s:s, s:I, s:I}", "held", held_names[p->held], "decisions",
+                          (json_int_t)p->held_decisions, "outcomes", (json_int_t)p->held_outcomes);
+    if (p->held_ms != INT64_MIN)
+        json_object_set_new(o, "time", json_integer(p->held_ms));
+    return o;
+}
+
 static json_t *
 part_json(const struct aft_replay_part *p)
 {
     char state[65];
     hex(&p->state, state);
-    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "partition",
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "partition",
                      (int)p->partition, "records", (json_int_t)p->records, "impressions",
                      (json_int_t)p->counts.impressions, "outcomes", (json_int_t)p->counts.outcomes,
                      "ticks", (json_int_t)p->ticks, "dead_letters", (json_int_t)p->dead_letters,
                      "examples", (json_int_t)p->examples, "compared", (json_int_t)p->compared,
-                     "commits", (json_int_t)p->commits, "state", state);
+                     "commits", (json_int_t)p->commits, "state", state, "compared_state",
+                     held_json(p));
+}
+
+static json_t *
+divergence_json(const struct aft_replay_result *r)
+{
+    if (!r->of_state)
+        return json_pack("{s:s, s:i, s:I, s:s, s:s}", "of",
+                         r->partition < 0 ? "snapshots" : "examples", "partition",
+                         (int)r->partition, r->partition < 0 ? "round" : "seq", (json_int_t)r->seq,
+                         "decision_id", r->decision_id, "field", r->field);
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "of", "state", "partition",
+                     (int)r->partition, "decision_id", r->decision_id, "outcome_id", r->outcome_id,
+                     "field", r->field, "computed", r->state.value[0], "held", r->state.value[1]);
 }
 
 static void
@@ -185,18 +216,32 @@ print_json(const struct aft_replay_result *r, const struct aft_error *failed)
                                       "snapshots_compared", (json_int_t)r->snapshots_compared,
                                       "digest", digest));
     if (r->diverged)
-        json_object_set_new(o, "divergence",
-                            json_pack("{s:s, s:i, s:I, s:s, s:s}", "of",
-                                      r->partition < 0 ? "snapshots" : "examples", "partition",
-                                      (int)r->partition, r->partition < 0 ? "round" : "seq",
-                                      (json_int_t)r->seq, "decision_id", r->decision_id, "field",
-                                      r->field));
+        json_object_set_new(o, "divergence", divergence_json(r));
     json_object_set_new(o, "error", failed ? json_string(failed->message) : json_null());
     char *text = json_dumps(o, JSON_COMPACT);
     if (text)
         puts(text);
     free(text);
     json_decref(o);
+}
+
+static void
+print_held(const struct aft_replay_part *p)
+{
+    char at[32];
+    time_text(p->held_ms, at);
+    if (p->held == AFT_HELD_SAME)
+        printf("partition %d: the state as of %s, and gone on from there, is the same: %lld "
+               "decisions and %lld outcomes compared\n",
+               p->partition, at, (long long)p->held_decisions, (long long)p->held_outcomes);
+    else if (p->held == AFT_HELD_BUSY)
+        printf("partition %d: its state is not compared: a process works on it; aftertouch "
+               "checkpoint create DIR copies it, and --state DIR compares the copy\n",
+               p->partition);
+    else if (p->held == AFT_HELD_EARLY || p->held == AFT_HELD_LATE)
+        printf("partition %d: its state is not compared: it is as of %s, %s\n", p->partition, at,
+               p->held == AFT_HELD_LATE ? "behind --until"
+                                        : "too near to where the inputs begin that were read");
 }
 
 static void
@@ -212,6 +257,7 @@ print_text(const struct aft_replay_result *r, bool verify)
         if (verify)
             printf(", %lld compared and the same", (long long)p->compared);
         printf("; state %.16s\n", digest);
+        print_held(p);
     }
     hex(&r->model_digest, digest);
     if (r->model)
@@ -221,16 +267,6 @@ print_text(const struct aft_replay_result *r, bool verify)
 }
 
 /* ---- */
-static enum aft_err
-registry_open(const struct aft_config *c, struct aft_registry **out, struct aft_error *e)
-{
-    struct aft_registry_options o = {.url = aft_config_text(c, "schema.registry.url"),
-                                     .user = aft_config_text(c, "schema.registry.user"),
-                                     .password_file =
-                                         aft_config_text(c, "schema.registry.password.file")};
-    return o.url[0] ? aft_registry_open(&o, out, e) : AFT_OK;
-}
-
 static enum aft_err
 work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error *e)
 {
@@ -242,8 +278,11 @@ work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error
                                    .clock = p.clock,
                                    .into = cmd_given(l, "into", 0),
                                    .verify = cmd_given(l, "verify", 0) != NULL,
+                                   .state = cmd_given(l, "state", 0),
                                    .progress = progress,
                                    .ctx = &p};
+    if (o.state && (!o.verify || o.into))
+        return AFT_FAIL(e, AFT_E_USAGE, "--state goes with --verify, and not with --into");
     AFT_TRY(range_of(l, &o, starts, e));
     AFT_TRY(aft_config_check(l->config, e));
     enum aft_err err = cmd_replay_log_open(l, &log, e);
@@ -251,10 +290,9 @@ work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error
     o.log = log.log;
     o.archived = log.files_n > 0;
     if (err == AFT_OK)
-        err = registry_open(l->config, &registry, e);
+        err = aft_registry_of(l->config, &registry, e);
     if (err == AFT_OK) {
-        if (registry)
-            o.schemas = aft_registry_port(registry);
+        o.schemas = aft_registry_port(registry);
         err = aft_replay(&o, &result, e);
     }
     if (p.shown)

@@ -36,35 +36,22 @@ check(const struct cmd_line *l, struct aft_log *log, struct aft_error *e)
 }
 
 static enum aft_err
-work(const struct cmd_line *l, bool create, struct aft_error *e)
+work(const struct cmd_line *l, int which, struct aft_error *e)
 {
     struct aft_log *log;
     AFT_TRY(aft_config_check(l->config, e));
     AFT_TRY(aft_log_kafka_open(aft_config_kafka(l->config), &log, e));
-    enum aft_err err = create ? aft_topics_create(l->config, log, e) : AFT_OK;
+    enum aft_err err = which == 0 ? aft_topics_create(l->config, log, e) : AFT_OK;
     if (err == AFT_OK)
         err = check(l, log, e);
     log->ops->close(log);
     return err;
 }
 
+static const struct cmd_either either = {{"create", "check"}, 0, "create or check", work};
+
 int
 cmd_topics(int argc, char **argv)
 {
-    struct cmd_line l;
-    struct aft_error e;
-    int code = cmd_parse(argc, argv, NULL, 0, &l);
-    if (code >= 0)
-        return code;
-    const char *what = l.positional_n == 1 ? l.positional[0] : "";
-    bool create = strcmp(what, "create") == 0;
-    code = 0;
-    if (!create && strcmp(what, "check") != 0) {
-        fputs("aftertouch topics: want create or check\n", stderr);
-        code = 2;
-    } else if (work(&l, create, &e) != AFT_OK) {
-        code = cmd_fail(argv[0], &e);
-    }
-    cmd_line_free(&l);
-    return code;
+    return cmd_either(argc, argv, &either);
 }

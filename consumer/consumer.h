@@ -167,8 +167,25 @@ struct aft_registry_options {
 };
 enum aft_err aft_registry_open(const struct aft_registry_options *o, struct aft_registry **out,
                                struct aft_error *e) AFT_MUST_CHECK;
+/* aft_registry_of: the configured one; *out = NULL where none is. aft_registry_port: NULL knows nobody. */
+enum aft_err aft_registry_of(const struct aft_config *c, struct aft_registry **out,
+                             struct aft_error *e) AFT_MUST_CHECK;
 struct aft_schema_port aft_registry_port(struct aft_registry *r);
 void aft_registry_close(struct aft_registry *r);
+/* Subjects. push: our schema is registered under a subject, unless it is already: its id and version. AFT_E_SCHEMA with the registry's
+ * words where it refuses it (incompatible with what stands there, under the compatibility that the subject demands). latest: what stands
+ * there; id -1: nothing. compatible: what the registry says of our schema beside the latest one; *good false: why. */
+struct aft_registered {
+    int64_t id, version;
+};
+enum aft_err aft_registry_push(struct aft_registry *r, const char *subject, struct aft_bytes schema,
+                               struct aft_registered *out, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_registry_latest(struct aft_registry *r, const char *subject,
+                                 struct aft_registered *out, struct aft_buffer *schema,
+                                 struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_registry_compatible(struct aft_registry *r, const char *subject,
+                                     struct aft_bytes schema, bool *good, char why[300],
+                                     struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- topics: what the configuration asks for, created or checked. check: AFT_E_CONFIG says what is wrong and how to mend it. */
 enum aft_err aft_topics_create(const struct aft_config *c, struct aft_log *log,
@@ -241,6 +258,14 @@ struct aft_replay_start { /* where a partition's inputs are read from */
     int32_t partition;
     int64_t offset[2];
 };
+enum aft_replay_held {                /* the state of a partition that was there beforehand */
+                       AFT_HELD_NONE, /* there is none, or nobody asked */
+                       AFT_HELD_SAME,
+                       AFT_HELD_DIFFERS,
+                       AFT_HELD_BUSY, /* a process works on it: not compared */
+                       AFT_HELD_EARLY, /* as of a time before which the inputs that are read do not tell everything: not compared */
+                       AFT_HELD_LATE /* as of a time behind `until`: not compared */
+};
 struct aft_replay_part { /* of one partition: how far it is, and in the end what came of it */
     int32_t partition;
     int64_t records, records_n; /* of both inputs; how many there are to read */
@@ -249,6 +274,10 @@ struct aft_replay_part { /* of one partition: how far it is, and in the end what
     int64_t examples, compared;
     struct aft_join_counts counts;
     struct aft_digest state; /* at the end */
+    enum aft_replay_held held;
+    int64_t
+        held_ms; /* how far the state had gone that this was compared with; INT64_MIN: nowhere */
+    int64_t held_decisions, held_outcomes; /* compared with it, and the same */
 };
 struct aft_replay_result {
     struct aft_replay_part *parts; /* the caller's to free */
@@ -261,6 +290,9 @@ struct aft_replay_result {
     int32_t partition; /* of the examples; -1: of the snapshots, whose round is seq */
     uint64_t seq;
     char decision_id[AFT_ID_BYTES_MAX + 1], field[64];
+    bool of_state; /* it is the state's: seq means nothing, and `state` says more */
+    char outcome_id[AFT_ID_BYTES_MAX + 1]; /* of the state's; "": of none */
+    struct aft_join_difference state;      /* value[0]: computed again */
 };
 struct aft_replay_options {
     const struct aft_config *config; /* all borrowed */
@@ -276,7 +308,12 @@ struct aft_replay_options {
                        * checkpoint; NULL: nowhere. Only from the inputs' beginnings. The service must not run. */
     bool
         archived; /* the inputs are files: nothing comes behind their last records, so every tick there counts */
-    bool verify; /* each example is compared with the published one, each snapshot's digest too */
+    bool
+        verify; /* each example is compared with the published one, each snapshot's digest too, and the state */
+    const char *
+        state; /* with verify, without into: compared with the states DIR/<partition>, as of their last commit (P3 of replay_inner.h), and
+                * again at the end, when they have gone on from there; NULL: with those of state.dir that nobody works on (not where
+                * archived). They are only read. */
     /* progress: after every batch; part NULL: the model. */
     void (*progress)(void *ctx, const struct aft_replay_result *so_far,
                      const struct aft_replay_part *part);

@@ -1,12 +1,24 @@
-/* registry.h - inner header: the answer of a schema registry, read by registry_json.c for registry_http.c. */
+/* registry.h - inner header: what the registry*.c files share: requests are registry_http.c's, answers are read by registry_json.c (schemas by
+ * id) and registry_subjects_json.c (subjects). */
 #ifndef AFT_CONSUMER_REGISTRY_H
 #define AFT_CONSUMER_REGISTRY_H
 
-#include "base/base.h"
+#include "consumer/consumer.h"
+
+#define AFTI_REGISTRY_PATH 1024
 
 /* afti_registry_answer appends the schema's text of `{"schema": "...", "schemaType": ..., "references": [...]}` to *json.
  * AFT_E_CONFIG: this is no registry's answer. AFT_E_UNKNOWN_SCHEMA: another type than Avro, or it refers to others. */
 enum aft_err afti_registry_answer(uint32_t id, struct aft_bytes answer, struct aft_buffer *json,
+                                  struct aft_error *e) AFT_MUST_CHECK;
+
+/* afti_registry_request: GET, or POST of a body (JSON), of a path behind the registry's address (shorter than AFTI_REGISTRY_PATH; what is
+ * no path's character is escaped already). Any HTTP status is an answer. AFT_E_AGAIN: none came. Any thread. */
+enum aft_err afti_registry_request(struct aft_registry *r, const char *path, const char *body,
+                                   struct aft_buffer *answer, long *status,
+                                   struct aft_error *e) AFT_MUST_CHECK;
+/* afti_registry_status: what a status that nobody has a use for means. AFT_OK for 200. */
+enum aft_err afti_registry_status(const struct aft_registry *r, long status,
                                   struct aft_error *e) AFT_MUST_CHECK;
 
 #endif

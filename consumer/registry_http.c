@@ -1,5 +1,5 @@
 /* registry_http.c - the schema port over a Confluent-compatible registry: GET <url>/schemas/ids/<id>, by libcurl. In: ids; out: schemas'
- * texts. Basic authentication with a password from a file, read once at opening.
+ * texts. And any other request to it, for registry_subjects_json.c. Basic authentication with a password from a file, read once at opening.
  *
  * What was found is kept for ever (ids never change). What the registry does not know is asked again after ABSENT_MS, so that a
  * flood of records under a wrong id costs no flood of requests.
@@ -56,17 +56,11 @@ on_bytes(char *bytes, size_t size, size_t n, void *ctx)
     return n;
 }
 
-/* status_means: what the answer's HTTP status tells the caller to do. */
-static enum aft_err
-status_means(const struct aft_registry *r, uint32_t id, long status, struct aft_error *e)
+enum aft_err
+afti_registry_status(const struct aft_registry *r, long status, struct aft_error *e)
 {
     if (status == 200)
         return AFT_OK;
-    if (status == 404)
-        return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
-                        "the registry at %s knows no schema %u: was the record written against "
-                        "another registry?",
-                        r->url, id);
     if (status == 401 || status == 403)
         return AFT_FAIL(e, AFT_E_CONFIG,
                         "the registry at %s refuses us (HTTP %ld): check schema.registry.user and "
@@ -81,12 +75,12 @@ status_means(const struct aft_registry *r, uint32_t id, long status, struct aft_
                     r->url, status);
 }
 
+/* transfer: r->curl is set up but for the address; the answer is in r->answer. */
 static enum aft_err
-ask(struct aft_registry *r, uint32_t id, struct aft_buffer *json, struct aft_error *e)
+transfer(struct aft_registry *r, const char *path, long *status, struct aft_error *e)
 {
-    char url[sizeof r->url + 40];
-    long status = 0;
-    snprintf(url, sizeof url, "%s/schemas/ids/%u", r->url, id);
+    char url[sizeof r->url + AFTI_REGISTRY_PATH];
+    snprintf(url, sizeof url, "%s%s", r->url, path);
     aft_buffer_reset(&r->answer);
     r->said[0] = '\0';
     curl_easy_setopt(r->curl, CURLOPT_URL, url);
@@ -94,9 +88,48 @@ ask(struct aft_registry *r, uint32_t id, struct aft_buffer *json, struct aft_err
     if (code != CURLE_OK)
         return AFT_FAIL(e, AFT_E_AGAIN, "the registry at %s does not answer (%s); trying on",
                         r->url, r->said[0] ? r->said : curl_easy_strerror(code));
-    curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
-    AFT_TRY(status_means(r, id, status, e));
+    curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, status);
+    return AFT_OK;
+}
+
+static enum aft_err
+ask(struct aft_registry *r, uint32_t id, struct aft_buffer *json, struct aft_error *e)
+{
+    char path[40];
+    long status = 0;
+    snprintf(path, sizeof path, "/schemas/ids/%u", id);
+    AFT_TRY(transfer(r, path, &status, e));
+    if (status == 404)
+        return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
+                        "the registry at %s knows no schema %u: was the record written against "
+                        "another registry?",
+                        r->url, id);
+    AFT_TRY(afti_registry_status(r, status, e));
     return afti_registry_answer(id, aft_buffer_bytes(&r->answer), json, e);
+}
+
+enum aft_err
+afti_registry_request(struct aft_registry *r, const char *path, const char *body,
+                      struct aft_buffer *answer, long *status, struct aft_error *e)
+{
+    pthread_mutex_lock(&r->mutex);
+    struct curl_slist *headers =
+        curl_slist_append(NULL, "Accept: application/vnd.schemaregistry.v1+json, application/json");
+    headers = curl_slist_append(headers, "Content-Type: application/vnd.schemaregistry.v1+json");
+    curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, headers);
+    if (body) {
+        curl_easy_setopt(r->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+        curl_easy_setopt(r->curl, CURLOPT_POSTFIELDS, body); /* makes it a POST */
+    }
+    enum aft_err err = transfer(r, path, status, e);
+    curl_easy_setopt(r->curl, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, r->headers);
+    curl_slist_free_all(headers);
+    aft_buffer_reset(answer);
+    if (err == AFT_OK)
+        aft_put_raw(answer, aft_buffer_bytes(&r->answer));
+    pthread_mutex_unlock(&r->mutex);
+    return err;
 }
 
 static struct known *
@@ -207,10 +240,21 @@ aft_registry_open(const struct aft_registry_options *o, struct aft_registry **ou
     return err;
 }
 
+enum aft_err
+aft_registry_of(const struct aft_config *c, struct aft_registry **out, struct aft_error *e)
+{
+    const struct aft_registry_options o = {.url = aft_config_text(c, "schema.registry.url"),
+                                           .user = aft_config_text(c, "schema.registry.user"),
+                                           .password_file =
+                                               aft_config_text(c, "schema.registry.password.file")};
+    *out = NULL;
+    return o.url[0] ? aft_registry_open(&o, out, e) : AFT_OK;
+}
+
 struct aft_schema_port
 aft_registry_port(struct aft_registry *r)
 {
-    return (struct aft_schema_port){.ctx = r, .by_id = by_id};
+    return r ? (struct aft_schema_port){.ctx = r, .by_id = by_id} : (struct aft_schema_port){0};
 }
 
 void

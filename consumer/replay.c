@@ -132,6 +132,7 @@ static enum aft_err
 work(struct afti_replay *r, struct aft_error *e)
 {
     AFT_TRY(parts_make(r, e));
+    AFT_TRY(afti_beside_look(r, e));
     AFT_TRY(cut_all(r, e));
     for (int32_t p = 0; p < r->result->parts_n; p++)
         AFT_TRY(part_prepare(r, p, e));
@@ -157,6 +158,7 @@ aft_replay(const struct aft_replay_options *o, struct aft_replay_result *result,
     if (o->into)
         afti_log_read_max(r->log, INTO_STEP); /* the last step before the published end counts */
     enum aft_err err = work(r, e);
+    afti_beside_close(r);
     r->log->ops->close(r->log);
     free(r);
     return err;

@@ -3,18 +3,21 @@
  *   replay.c         the ends of all topics, then partition after partition, then the model
  *   replay_task.c    one partition: a task over a frozen log, past the ownership protocol
  *   replay_check.c   what the examples topic holds, as its readers see it, beside what is computed again
+ *   replay_state.c   a state that was there beforehand, beside what is computed again
  *   replay_model.c   the learner over the rounds of the journal, beside the snapshots that were published
  *
  * Invariants
  *   P1  the ends are asked for from what was written last to what was written first: snapshots, rounds, examples, inputs, clock.
  *       So all that a published record depends on is below the ends of what is read.
  *   P2  a state that is written holds nothing beyond the published examples: a service that goes on from it is never ahead
+ *   P3  what a state means is a function of the time it has gone to: it is compared when the replay has gone to that time, and no further
  */
 #ifndef AFT_CONSUMER_REPLAY_INNER_H
 #define AFT_CONSUMER_REPLAY_INNER_H
 
 #include "consumer/learning_inner.h"
 #include "consumer/log_frozen.h"
+#include "consumer/state_dir.h"
 #include "consumer/task_inner.h"
 
 #define AFTI_PUBLISHED_BATCH 64u
@@ -40,8 +43,19 @@ struct afti_published {
         passed; /* the end of the last block that was wholly passed; clock fields unused */
 };
 
+/* A state that was there: looked at before the ends are asked for (P1). */
+struct afti_beside {
+    struct aft_store *store;
+    char path[AFTI_PATH_MAX];
+    enum aft_replay_held held; /* BUSY: there is one, and somebody works on it */
+    struct aft_task *task;     /* while its partition is replayed */
+    int64_t time_ms;
+    bool met; /* the replay has gone as far as it had */
+};
+
 struct afti_replay {
     struct aft_replay_options o;
+    struct afti_beside *beside; /* of each partition */
     struct aft_replay_result *result;
     struct aft_log *log; /* frozen */
     struct aft_task *task;
@@ -76,6 +90,27 @@ enum aft_err afti_diverged(struct afti_replay *r, uint64_t seq, struct aft_bytes
 
 /* ---- replay_task.c */
 enum aft_err afti_replay_partition(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+
+/* afti_replay_clock: the clock topic from this offset to its end. afti_replay_step: a batch of an input; AFT_E_TIMEOUT when none came for half a
+ * minute; *still counts, from 0. afti_replay_read: all was read that can be processed. */
+enum aft_err afti_replay_step(struct afti_replay *r, struct aft_task *t, int *still,
+                              struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_replay_clock(struct aft_task *t, int64_t from,
+                               struct aft_error *e) AFT_MUST_CHECK;
+bool afti_replay_read(const struct aft_task *t, const int64_t end[2]);
+/* afti_replay_commit: the state so far, in the replay's own store. */
+enum aft_err afti_replay_commit(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+
+/* ---- replay_state.c */
+/* afti_beside_look: what states there are. close: of all. */
+enum aft_err afti_beside_look(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+void afti_beside_close(struct afti_replay *r);
+/* For the partition at hand. open: where there is one to compare with. meet: before a run of the joiner, which is held at that
+ * state's time: compares where it has come so far. end: that it was met; then what becomes of it, going on from its own offsets. */
+enum aft_err afti_beside_open(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_beside_meet(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_beside_end(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;
+void afti_beside_done(struct afti_replay *r);
 
 /* ---- replay_model.c */
 enum aft_err afti_replay_model(struct afti_replay *r, struct aft_error *e) AFT_MUST_CHECK;

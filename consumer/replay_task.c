@@ -7,20 +7,23 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "consumer/replay_inner.h"
 
 enum { STEP_MS = 200, STILL_STEPS = 150, NEAR_RECORDS = 64, LOOSE_COMMIT_BYTES = 16 << 20 };
+enum { PAUSE_MS = 2, PAUSES_MAX = 15000 };
 
 /* ---- the journal */
-static enum aft_err
-clock_whole(struct aft_task *t, struct aft_error *e)
+enum aft_err
+afti_replay_clock(struct aft_task *t, int64_t from, struct aft_error *e)
 {
     struct aft_log *log = t->o.log;
-    int64_t end;
+    int64_t begin, end;
     uint32_t n;
     int still = 0;
-    AFT_TRY(log->ops->range(log, t->clock_topic, t->o.partition, &t->clock_next, &end, e));
+    AFT_TRY(log->ops->range(log, t->clock_topic, t->o.partition, &begin, &end, e));
+    t->clock_next = from > begin ? from : begin;
     t->rider.clock_offset = t->clock_next;
     AFT_TRY(
         log->ops->reader_open(log, t->clock_topic, t->o.partition, t->clock_next, &t->clock, e));
@@ -46,8 +49,8 @@ ticks_forget(struct aft_task *t)
     t->ticks_n = kept;
 }
 
-static enum aft_err
-commit(struct afti_replay *r, struct aft_error *e)
+enum aft_err
+afti_replay_commit(struct afti_replay *r, struct aft_error *e)
 {
     struct aft_task *t = r->task;
     uint64_t seq;
@@ -58,7 +61,7 @@ commit(struct afti_replay *r, struct aft_error *e)
     rider.clock_epoch = t->ticks_n ? t->ticks[0].epoch_before : t->clock_epoch;
     afti_rider_encode(&rider, bytes);
     aft_joiner_cut(t->joiner, (struct aft_bytes){bytes, sizeof bytes}, &seq);
-    AFT_INVARIANT(P2, r->beyond == 0 && seq <= t->next_seq);
+    AFT_INVARIANT(P2, !r->o.into || (r->beyond == 0 && seq <= t->next_seq));
     AFT_TRY(aft_joiner_commit(t->joiner, e));
     aft_joiner_resume(t->joiner, &t->resume);
     t->dirty = false;
@@ -66,16 +69,17 @@ commit(struct afti_replay *r, struct aft_error *e)
     return AFT_OK;
 }
 
-/* Seldom, but after every batch where the end of the examples is near: the last one before it counts. */
+/* Seldom, so that memory holds the open window and not all that was read; into a directory after every batch where the end of the examples
+ * is near: the last one before it counts. */
 static enum aft_err
 commit_step(struct afti_replay *r, bool last, struct aft_error *e)
 {
     const struct afti_published *p = &r->published;
-    bool near = last || p->done || p->end - p->next_offset <= NEAR_RECORDS;
+    bool near = r->o.into && (last || p->done || p->end - p->next_offset <= NEAR_RECORDS);
     size_t bytes = aft_joiner_uncommitted(r->task->joiner);
-    if (!r->o.into || r->beyond || (bytes < LOOSE_COMMIT_BYTES && !(near && r->task->dirty)))
+    if ((r->o.into && r->beyond) || (bytes < LOOSE_COMMIT_BYTES && !(near && r->task->dirty)))
         return AFT_OK;
-    return commit(r, e);
+    return afti_replay_commit(r, e);
 }
 
 /* ---- the inputs */
@@ -107,14 +111,46 @@ tell(struct afti_replay *r)
 }
 
 static bool
-all_read(const struct aft_task *t, const int64_t end[2])
+input_read(const struct afti_input *in, int64_t end)
 {
-    for (int log = 0; log < 2; log++) {
-        const struct afti_input *in = &t->in[log];
-        if (in->batch_i < in->batch_n || (in->next_offset < end[log] && !in->at_end))
-            return false;
-    }
-    return true;
+    return in->batch_i == in->batch_n && (in->next_offset >= end || in->at_end);
+}
+
+/* Or: the log that is behind holds no more, and the other one is read as far ahead as any task reads it: nothing more can be processed. */
+bool
+afti_replay_read(const struct aft_task *t, const int64_t end[2])
+{
+    int behind = (int)aft_joiner_behind(t->joiner), ahead = 1 - behind;
+    if (!input_read(&t->in[behind], end[behind]))
+        return false;
+    return input_read(&t->in[ahead], end[ahead]) ||
+           aft_joiner_waiting(t->joiner, (enum aft_log_kind)ahead) >= AFTI_WAITING_MAX;
+}
+
+/* Where the log that is behind has ended, a step does not wait for the other one: the pause does. */
+enum aft_err
+afti_replay_step(struct afti_replay *r, struct aft_task *t, int *still, struct aft_error *e)
+{
+    const struct timespec pause = {0, PAUSE_MS * 1000000L};
+    bool busy = false;
+    AFT_TRY(afti_inputs_step(t, 0, &busy, e));
+    t->o.log->ops->poll(t->o.log, 0);
+    *still = busy ? 0 : *still + 1;
+    if (*still == PAUSES_MAX)
+        return AFT_FAIL(e, AFT_E_TIMEOUT,
+                        "partition %d: no more records come, at %lld of %lld; is the broker "
+                        "there, and the registry?",
+                        r->partition, (long long)read_so_far(r), (long long)r->part->records_n);
+    if (*still)
+        nanosleep(&pause, NULL);
+    return AFT_OK;
+}
+
+static enum aft_err
+run(struct afti_replay *r, struct aft_error *e)
+{
+    AFT_TRY(afti_beside_meet(r, e));
+    return aft_joiner_run(r->task->joiner, e);
 }
 
 static enum aft_err
@@ -122,28 +158,20 @@ inputs_whole(struct afti_replay *r, struct aft_error *e)
 {
     struct aft_task *t = r->task;
     int still = 0;
-    while (!all_read(t, r->end)) {
-        bool busy = false;
-        AFT_TRY(afti_inputs_step(t, STEP_MS, &busy, e));
-        AFT_TRY(aft_joiner_run(t->joiner, e));
-        t->o.log->ops->poll(t->o.log, 0);
+    while (!afti_replay_read(t, r->end)) {
+        AFT_TRY(afti_replay_step(r, t, &still, e));
+        AFT_TRY(run(r, e));
         AFT_TRY(commit_step(r, false, e));
         tell(r);
-        still = busy ? 0 : still + 1;
-        if (still == STILL_STEPS)
-            return AFT_FAIL(e, AFT_E_TIMEOUT,
-                            "partition %d: no more records come, at %lld of %lld; is the broker "
-                            "there, and the registry?",
-                            r->partition, (long long)read_so_far(r), (long long)r->part->records_n);
     }
-    AFT_TRY(aft_joiner_run(t->joiner, e));
+    AFT_TRY(run(r, e));
     AFT_TRY(commit_step(r, true, e));
     if (!r->o.archived || r->o.until_ms != INT64_MAX)
         return AFT_OK;
     /* ticks behind the last record that could be archived; behind the last commit too: there is no offset there to go on from */
     for (int log = 0; log < 2; log++)
         aft_joiner_reached(t->joiner, (enum aft_log_kind)log, INT64_MAX);
-    return aft_joiner_run(t->joiner, e);
+    return run(r, e);
 }
 
 /* ---- one partition */
@@ -173,17 +201,22 @@ partition_work(struct afti_replay *r, struct aft_error *e)
                                  .owner = "replay",
                                  .examples = &out};
     AFT_TRY(aft_task_open(&o, &r->task, e));
-    AFT_TRY(clock_whole(r->task, e));
+    AFT_TRY(afti_replay_clock(r->task, 0, e));
     AFT_TRY(afti_inputs_open(r->task, e));
     if (r->o.into)
-        AFT_TRY(commit(r, e)); /* the beginning: there is always a state to go on from */
+        AFT_TRY(
+            afti_replay_commit(r, e)); /* the beginning: there is always a state to go on from */
+    AFT_TRY(afti_beside_open(r, e));
     AFT_TRY(inputs_whole(r, e));
-    return r->o.until_ms == INT64_MAX ? afti_check_rest(r, e) : AFT_OK;
+    if (r->o.until_ms == INT64_MAX)
+        AFT_TRY(afti_check_rest(r, e));
+    return afti_beside_end(r, e);
 }
 
 static void
 finish(struct afti_replay *r)
 {
+    afti_beside_done(r);
     if (r->task) {
         tell(r);
         aft_joiner_counts(r->task->joiner, &r->part->counts);

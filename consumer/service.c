@@ -128,14 +128,7 @@ look_around(struct aft_service *s, struct aft_error *e)
 static enum aft_err
 registry_start(struct aft_service *s, struct aft_error *e)
 {
-    const char *url = aft_config_text(s->config, "schema.registry.url");
-    if (url[0] == '\0')
-        return AFT_OK;
-    struct aft_registry_options o = {
-        .url = url,
-        .user = aft_config_text(s->config, "schema.registry.user"),
-        .password_file = aft_config_text(s->config, "schema.registry.password.file")};
-    AFT_TRY(aft_registry_open(&o, &s->registry, e));
+    AFT_TRY(aft_registry_of(s->config, &s->registry, e));
     s->schemas = aft_registry_port(s->registry);
     return AFT_OK;
 }

@@ -4,6 +4,8 @@
 C1  A checkpoint is taken from a running service; after kill -9, with its disk wiped, the service goes on from it: no gap, nothing twice that
     differs. A second restore over it is refused.
 C2  `replay --verify` of a service that runs, and of one that stopped, finds every example and snapshot the same, and writes to no topic.
+C6  The state too: a checkpoint that was taken while it ran, and the state of the service that stopped, are what is computed again, as of their
+    last commits and gone on from there; the state that a process works on is named as not compared.
 C3  In a copy of the examples, a byte that was changed ends it with 7 and the place, a block that is missing with 6.
 C4  A state made by `replay --into` is gone on from.
 C5  `explain` tells of a live outcome beside the service that works on its state, and of settled ones from the examples: the weight that
@@ -62,6 +64,13 @@ def restored_while_running(where, world, process):
     assert run(process, "checkpoint", "restore", str(directory)).stdout.count("partition") == PARTITIONS
     process.start().ready()
     world.happen(200)
+
+
+def held_same(done, least):
+    """C6."""
+    for p in done["partitions"]:
+        held = p["compared_state"]
+        assert held["held"] == "same" and held["decisions"] >= least and held["time"] > 0, held
 
 
 def explained(process, what, name):
@@ -141,7 +150,8 @@ def story(where):
         process.start().ready()
         world.happen(300)
         restored_while_running(where, world, process)
-        live = replayed(process)  # C2: it runs, and more comes in
+        live = replayed(process, "--state", str(where / "checkpoint"))  # C2: it runs, and more comes in
+        held_same(live, 1)  # C6
         assert sum(p["compared"] for p in live["partitions"]) > 300, live
         explain_live(world, process)
         examples, twice = settled(world, process)
@@ -149,6 +159,7 @@ def story(where):
         process.stop()
         before = ends()
         whole = replayed(process)
+        held_same(whole, 0)  # all is settled
         assert ends() == before, "a replay wrote to a topic"
         examples, _, _ = read_examples()
         assert sum(p["compared"] for p in whole["partitions"]) == len(examples), whole
@@ -166,7 +177,7 @@ def story(where):
         replayed(process)
     finally:
         process.kill()
-    print(f"{len(world.shown)} impressions, {len(examples)} examples, {twice} written again; {whole['model']}; C1 to C5 hold")
+    print(f"{len(world.shown)} impressions, {len(examples)} examples, {twice} written again; {whole['model']}; C1 to C6 hold")
     return 0
 
 
