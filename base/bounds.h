@@ -30,7 +30,8 @@
 #define AFT_NAMED_MAX \
     1024u /* policies of a scoreboard, its named sums, a manifest's named counts */
 #define AFT_PARTITIONS_MAX 4096u
-#define AFT_DEPTH_MAX 32u    /* nesting of a schema */
+#define AFT_HISTORY_EVENTS_MAX 1024u /* of one user, in the history's topic: the newest */
+#define AFT_DEPTH_MAX 32u            /* nesting of a schema */
 #define AFT_PASS_LEAST 0.001 /* of impressions, at least such a share is logged (design.pass) */
 
 _Static_assert(AFT_SLATE_MAX <= AFT_SHOWN_MAX, "what we draw can be logged");

@@ -150,6 +150,9 @@ struct aft_client_options {
      * (design.pass): who adds up must weigh by 1 / pass, as the learner does; rates under one share need no weight. What is passed over
      * cannot earn credit: its outcomes end as orphans, or as the credit of another impression of the same subject. */
     double impressions_share;
+    /* Where engines are many processes: the topic in which the service keeps the history of users (its topics.history): what the others
+     * logged then counts here too. Needs history_bytes for all users that matter. At open, wait_ms is also waited for its end. NULL: none. */
+    const char *history_topic;
 };
 /* clang-format on */
 #define AFT_CLIENT_OPTIONS                                                                        \
@@ -157,7 +160,7 @@ struct aft_client_options {
         sizeof(struct aft_client_options), 0, "aftertouch.snapshots", "impressions", "outcomes",  \
             0, 0, 0, 0, 0, 0, 5000, "personalised", "baseline", 0.1, "aftertouch", 0, 0, 0, 0, 0, \
             AFT_CLIENT_LIVE, "engine", 0, 64 << 20, false, 0, 0, 0, 7, 30, "click",               \
-            "key_task_completed", true, 0, 0, 1                                                   \
+            "key_task_completed", true, 0, 0, 1, 0                                                \
     }
 
 /* aft_client_open starts from the file, if there is one, then follows the topic, if there are servers. With no snapshot at all it
@@ -364,13 +367,15 @@ AFT_CLIENT_API void aft_client_poll(struct aft_client *client, int32_t timeout_m
 AFT_CLIENT_API enum aft_client_code aft_client_flush(struct aft_client *client, int32_t timeout_ms,
                                                      struct aft_client_error *why);
 
-/* ---- the history of users: what each was shown, clicked and did lately, as this client logged it. For caps, and as features.
+/* ---- the history of users: what each was shown, clicked and did lately, as this client logged it, and others did. For caps, and as features.
  *
  * With options.history_bytes a table of users is kept, of that size, one way or another 150 bytes for a user with up to seven (arm, day)
  * pairs and 120 for every seven more; when it is full, who was not met for longest is forgotten. Counted when taken: an
- * impression's arms (a deferred one's too), clicks by their arm_id, tasks done by their subject; what is retracted later is not taken
- * back. A window of 7 days is the UTC day of the decision and the six before it. An entry is a day's: at most 512 are kept of a user, the
- * oldest give way. It is a function of what was logged, in its order, and of the times given; nothing is read from the clock.
+ * impression's arms (a deferred one's too), clicks by their arm_id, tasks done by their subject; an outcome that is logged again (the
+ * same id) is not counted again, and one that is taken back (retracts) counts no more, while this client still has its own events by
+ * their ids (an eighth of the table: 40 bytes each, the newest). A window of 7 days is the UTC day of the decision and the six before it.
+ * An entry is a day's: at most 512 are kept of a user, the oldest give way. It is a function of what was logged, in its order, and of the
+ * times given; nothing is read from the clock.
  *
  * With options.history_features (and a table) each decision gets, and logs as they were used,
  *      in the context       user.shown.7d  user.shown.30d  user.clicks.7d  user.clicks.30d  user.tasks.30d
@@ -384,7 +389,10 @@ AFT_CLIENT_API enum aft_client_code aft_client_flush(struct aft_client *client, 
  * options.history_file keeps it over a restart: written by aft_client_close (AFT_CLIENT_IO where that fails), read by aft_client_open
  * (AFT_CLIENT_IO where it is damaged). It holds hashes of users and arms, no ids.
  *
- * Several processes: each knows what it logged itself; send a user to the same one. */
+ * Several processes: each knows what it logged itself; send a user to the same one, or set options.history_topic: a thread of the library's
+ * own follows what the service publishes of every user (a second or so after it was logged). What a decision is made with then is what
+ * that topic says of the user, and what this client logged itself and is not in it yet, nothing twice: events are known by the ids of
+ * their decisions and outcomes. A retraction of what is known by the topic alone counts with the user's next record. */
 struct aft_client_history {
     size_t size;
     uint32_t shown_short, shown_long; /* how often, in the short and in the long window */
@@ -427,11 +435,13 @@ struct aft_client_info {
     uint64_t history_users, history_forgotten; /* in the table of histories; made to give way */
     uint64_t passed_over;                      /* impressions that impressions_share left out */
     uint64_t shadow_applied;                   /* snapshots of the shadow's model */
+    uint64_t history_records, history_refused; /* of history_topic: taken; no histories */
+    bool history_level; /* it was read to its end once: caps know what others logged */
 };
 #define AFT_CLIENT_INFO                                                                           \
     {                                                                                             \
         sizeof(struct aft_client_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, false, 0, 0, 0, 0, 0, 0                                                         \
+            0, 0, false, 0, 0, 0, 0, 0, 0, 0, 0, false                                            \
     }
 AFT_CLIENT_API void aft_client_info(struct aft_client *client, struct aft_client_info *info);
 

@@ -94,6 +94,7 @@ take_options(struct aft_client *c, const struct aft_client_options *from, struct
     AFT_TRY(own(&c->own, &o->history_click, AFT_ID_BYTES_MAX, "history_click", e));
     AFT_TRY(own(&c->own, &o->history_file, 4000, "history_file", e));
     AFT_TRY(own(&c->own, &o->history_task, AFT_ID_BYTES_MAX, "history_task", e));
+    AFT_TRY(own(&c->own, &o->history_topic, AFT_ID_BYTES_MAX, "history_topic", e));
     AFT_TRY(own(&c->own, &o->engine_policy, AFT_ID_BYTES_MAX, "engine_policy", e));
     AFT_TRY(own(&c->own, &o->spill_file, 4000, "spill_file", e));
     AFT_TRY(own(&c->own, &o->shadow_model, AFT_ID_BYTES_MAX, "shadow_model", e));
@@ -148,12 +149,14 @@ start(struct aft_client *c, struct aft_error *e)
     if (c->options.spill_file)
         AFT_TRY(afti_spill_open(&c->spill, c->options.spill_file, c->options.spill_bytes, e));
     afti_spill_drain(c);
-    return afti_follow_start(c, e);
+    AFT_TRY(afti_follow_start(c, e));
+    return afti_history_follow_start(c, e);
 }
 
 static void delete (struct aft_client *c)
 {
     afti_follow_stop(c);
+    afti_history_follow_stop(c);
     if (c->transport.close)
         c->transport.close(c->transport.ctx);
     afti_spill_close(&c->spill);
@@ -232,6 +235,7 @@ aft_client_poll(struct aft_client *c, int32_t timeout_ms)
         c->transport.poll(c->transport.ctx, timeout_ms);
     afti_spill_drain(c);
     afti_follow_poll(c, 0);
+    afti_history_follow_poll(c);
 }
 
 static int64_t
@@ -320,6 +324,9 @@ aft_client_info(struct aft_client *c, struct aft_client_info *info)
     x.outcomes = atomic_load(&c->outcomes);
     x.undelivered = atomic_load(&c->undelivered);
     afti_history_stats(c->history, &x.history_users, &x.history_forgotten);
+    x.history_records = atomic_load(&c->history_follow.records);
+    x.history_refused = atomic_load(&c->history_follow.refused);
+    x.history_level = atomic_load(&c->history_follow.at_end);
     x.waiting = c->transport.waiting ? c->transport.waiting(c->transport.ctx) : 0;
     x.passed_over = atomic_load(&c->passed_over);
     x.shadow_applied = atomic_load(&c->shadow.applied);

@@ -37,9 +37,13 @@ struct aft_client_transport {
      * for the first; *at_end: everything that was there has been handed on. NULL: nothing to follow. */
     enum aft_err (*poll_snapshots)(void *ctx, int timeout_ms, aft_client_snapshot_sink sink,
                                    void *sink_ctx, bool *at_end, struct aft_error *e);
+    /* poll_history: likewise of the topic that holds users' histories, all its partitions; another thread. A value p == NULL is a
+     * tombstone. */
+    enum aft_err (*poll_history)(void *ctx, int timeout_ms, aft_client_snapshot_sink sink,
+                                 void *sink_ctx, bool *at_end, struct aft_error *e);
     void (*close)(void *ctx);
     bool
-        threaded; /* poll_snapshots has its own thread in the client; else aft_client_poll calls it */
+        threaded; /* poll_snapshots, poll_history have threads in the client; else aft_client_poll calls them */
 };
 
 /* aft_client_open_over: as aft_client_open, over this transport (closed by aft_client_close, and on failure). */

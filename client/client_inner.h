@@ -10,6 +10,7 @@
  *   engine_slate.c     what is shown when the model does not decide: apprentice, log-only
  *   impression.c       a decision, an outcome -> records
  *   history.c          what users were shown and did lately: a bounded table
+ *   history_follow.c   the same as the service publishes it: records of the history's topic into the table
  *   history_file.c     the same over a restart
  *   history_features.c its figures, for caps and as features
  *   snapshot_follow.c  records of the snapshots topic -> the next model
@@ -126,16 +127,31 @@ void afti_decisions_deinit(struct afti_pool *p);
 enum { AFTI_HISTORY_USER = 5, AFTI_HISTORY_ARM = 5, AFTI_HISTORY_NAMES = 10 }; /* features */
 struct afti_history;
 struct afti_history_entry {
-    uint64_t id;  /* of the arm; of the subject, where done */
-    uint16_t day; /* since 1970 */
-    uint16_t shown, clicks, done;
+    uint64_t id;                  /* of the arm; of the subject, where done */
+    uint16_t day;                 /* since 1970 */
+    uint16_t shown, clicks, done; /* how often; an entry that is done has neither of the others */
 };
 /* NULL: no memory. Everything is taken here; later calls take none. */
 struct afti_history *afti_history_new(uint64_t bytes, uint32_t long_days);
 void afti_history_free(struct afti_history *h);
-/* afti_history_add: what more there is of (id, day). copy: all of a user's entries, at most AFTI_HISTORY_ENTRIES_MAX. */
-void afti_history_add(struct afti_history *h, struct aft_bytes user,
-                      const struct afti_history_entry *entries, uint32_t n);
+struct afti_history_event {
+    uint64_t
+        event;   /* aft_history_id of the decision, of the outcome, of the one that is taken back */
+    uint64_t id; /* as an entry's */
+    uint16_t day;
+    uint8_t what; /* enum aft_history_what */
+};
+struct afti_history_told { /* a record of the topic, and the ids of its entries' names */
+    const struct aft_history *record;
+    const uint64_t *ids;
+};
+/* afti_history_log: what was logged here; an outcome that was logged before changes nothing, one that is taken back counts no more. tell:
+ * what the topic says of a user, in place of what was known, but for what was logged here and it does not hold yet. NULL: he was erased.
+ * copy: all of a user's entries, at most AFTI_HISTORY_ENTRIES_MAX. */
+void afti_history_log(struct afti_history *h, struct aft_bytes user,
+                      const struct afti_history_event *events, uint32_t n);
+void afti_history_tell(struct afti_history *h, struct aft_bytes user,
+                       const struct afti_history_told *told);
 uint32_t afti_history_copy(struct afti_history *h, struct aft_bytes user,
                            struct afti_history_entry *out);
 /* put: by the user's hash. each: all users, of each shard those first that were least lately used. */
@@ -162,6 +178,15 @@ struct afti_follow {
     struct aft_snapshot_stats stats; /* of the set, after its last record */
     char last_refusal[400];
     uint64_t applied, refused;
+};
+
+/* ---- following the history of users: history_follow.c. Another thread than the snapshots': neither waits for the other. */
+struct afti_history_follow {
+    pthread_t thread;
+    bool running;
+    atomic_bool stop, at_end;
+    atomic_uint_fast64_t records, refused;
+    struct aft_arena arena; /* that thread's */
 };
 
 /* ---- a model that decides nothing: shadow.c. start: by the options, before the first record. body: of a record of that model. put: the
@@ -215,6 +240,7 @@ struct aft_client {
     struct afti_shadow shadow;
     uint8_t public_key[32];
     struct afti_history *history; /* NULL: none is kept */
+    struct afti_history_follow history_follow;
     char history_names[AFTI_HISTORY_NAMES]
                       [AFTI_HISTORY_NAME]; /* of the user's features, then of the arms' */
     atomic_uint_fast64_t decisions, impressions, outcomes, undelivered, held, catalogues,
@@ -262,6 +288,13 @@ void afti_history_shown(struct aft_client *c, const struct aft_client_decision *
 void afti_history_outcome(struct aft_client *c, const struct aft_outcome *x);
 enum aft_err afti_history_extend(struct aft_client *c, struct aft_client_decision *d,
                                  struct aft_client_request *r, struct aft_error *e);
+
+uint64_t afti_history_name(enum aft_history_what what, struct aft_bytes name);
+
+/* history_follow.c. poll: only without a thread of our own. */
+enum aft_err afti_history_follow_start(struct aft_client *c, struct aft_error *e);
+void afti_history_follow_stop(struct aft_client *c);
+void afti_history_follow_poll(struct aft_client *c);
 
 /* snapshot_follow.c */
 enum aft_err afti_follow_start(struct aft_client *c, struct aft_error *e);

@@ -27,36 +27,45 @@ arm_id(struct aft_bytes arm)
                  : 0; /* 0: an arm that is not known: it counts for the user alone */
 }
 
+uint64_t
+afti_history_name(enum aft_history_what what, struct aft_bytes name)
+{
+    return what == AFT_HISTORY_DONE ? aft_hash64(name, 1) : arm_id(name);
+}
+
 /* ---- into the table */
 void
 afti_history_shown(struct aft_client *c, const struct aft_client_decision *d)
 {
-    struct afti_history_entry v[AFT_SLATE_MAX];
+    struct afti_history_event v[AFT_SLATE_MAX];
     if (!c->history)
         return;
+    uint64_t event = aft_history_id(aft_text(d->view.decision_id));
     for (uint32_t i = 0; i < d->drawn.n; i++)
-        v[i] = (struct afti_history_entry){
+        v[i] = (struct afti_history_event){
+            .event = event,
             .id = arm_id(d->candidates[d->drawn.slots[i].candidate].arm_id),
             .day = afti_history_day(d->time_ms),
-            .shown = 1};
-    afti_history_add(c->history, d->user, v, d->drawn.n);
+            .what = AFT_HISTORY_SHOWN};
+    afti_history_log(c->history, d->user, v, d->drawn.n);
 }
 
 void
 afti_history_outcome(struct aft_client *c, const struct aft_outcome *x)
 {
-    struct afti_history_entry v = {.day = afti_history_day(x->timestamp_ms)};
-    if (!c->history || x->retracts.p)
+    bool click = aft_same(x->kind, aft_text(c->options.history_click)),
+         task = aft_same(x->kind, aft_text(c->options.history_task)) && x->subject.p;
+    if (!c->history || !(click || task || x->retracts.p))
         return;
-    if (aft_same(x->kind, aft_text(c->options.history_click))) {
-        v.id = arm_id(x->arm_id);
-        v.clicks = 1;
-    } else if (aft_same(x->kind, aft_text(c->options.history_task)) && x->subject.p) {
-        v.id = aft_hash64(x->subject, 1);
-        v.done = 1;
-    } else
-        return;
-    afti_history_add(c->history, x->user_id, &v, 1);
+    struct afti_history_event v = {.event =
+                                       aft_history_id(x->retracts.p ? x->retracts : x->outcome_id),
+                                   .day = afti_history_day(x->timestamp_ms),
+                                   .what = AFT_HISTORY_RETRACTED};
+    if (!x->retracts.p) {
+        v.what = click ? AFT_HISTORY_CLICKED : AFT_HISTORY_DONE;
+        v.id = afti_history_name((enum aft_history_what)v.what, click ? x->arm_id : x->subject);
+    }
+    afti_history_log(c->history, x->user_id, &v, 1);
 }
 
 /* ---- out of it */
@@ -72,10 +81,10 @@ count(struct aft_client_history *h, const struct afti_history_entry *x, const st
     bool lately = x->day + w->short_days > w->today;
     h->shown_short += lately ? x->shown : 0;
     h->clicks_short += lately ? x->clicks : 0;
-    h->tasks_short += lately ? x->done : 0;
+    h->tasks_short += lately && x->done;
     h->shown_long += x->shown;
     h->clicks_long += x->clicks;
-    h->tasks_long += x->done;
+    h->tasks_long += x->done > 0;
 }
 
 static struct windows
@@ -250,6 +259,9 @@ afti_history_start(struct aft_client *c, struct aft_error *e)
 {
     static const char *const figures[] = {"shown", "clicks"}, *const of[] = {"user", "arm"};
     const struct aft_client_options *o = &c->options;
+    if (o->history_bytes == 0 && o->history_topic)
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "options.history_topic needs a table: set history_bytes, 1 MB or more");
     if (o->history_bytes == 0)
         return AFT_OK;
     if (o->history_bytes < AFTI_HISTORY_BYTES_MIN)

@@ -3,20 +3,25 @@
  * producer  impressions and outcomes: acks=all, idempotent, partitioned by murmur2 like Java's clients, never timed out while the
  *           client lives (message.timeout.ms=0): a record that was taken is delivered, or given back to on_failure.
  * consumer  the snapshots topic, partition 0, from its beginning to its end and on; no group, nothing committed.
- * Threads: append, poll and waiting: any; poll_snapshots: the follower's. Nothing is printed: logs are off, errors come back by value. */
+ * histories the history's topic, all partitions, likewise; a consumer of its own.
+ * Threads: append, poll and waiting: any; poll_snapshots, poll_history: a follower's each. Nothing is printed: logs are off, errors
+ * come back by value. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "client/client_inner.h"
 
-enum { TOPICS = 2, ERROR_BYTES = 300, PURGE_MS = 1000 };
+enum { TOPICS = 2, ERROR_BYTES = 300, PURGE_MS = 1000, METADATA_MS = 2000, HISTORY_TURN = 1000 };
 
 struct kafka {
-    rd_kafka_t *producer, *consumer;
-    char *topics[TOPICS], *snapshots;
-    int64_t next_offset; /* of the snapshots topic: where to go on after an error */
-    bool assigned;
+    rd_kafka_t *producer, *consumer, *histories;
+    char *topics[TOPICS], *snapshots, *history;
+    int64_t *history_next; /* of each partition: where to go on after an error */
+    bool *history_ended;
+    int32_t history_n, history_ended_n; /* 0: not assigned */
+    int64_t next_offset;                /* of the snapshots topic: where to go on after an error */
+    bool assigned, history_assigned;
     atomic_uint_fast64_t resending; /* sent again from a spill file and not yet delivered */
     atomic_llong alive_ms;          /* when something was delivered last, or began to wait */
     aft_client_failure_sink sink;
@@ -230,6 +235,93 @@ kafka_poll_snapshots(void *ctx, int timeout_ms, aft_client_snapshot_sink sink, v
     }
 }
 
+/* ---- users' histories */
+static enum aft_err
+history_look(struct kafka *k, struct aft_error *e)
+{
+    const struct rd_kafka_metadata *m = NULL;
+    rd_kafka_topic_t *t = rd_kafka_topic_new(k->histories, k->history, NULL);
+    rd_kafka_resp_err_t err =
+        t ? rd_kafka_metadata(k->histories, 0, t, &m, METADATA_MS) : rd_kafka_last_error();
+    int32_t n = m && m->topic_cnt == 1 ? m->topics[0].partition_cnt : 0;
+    if (m)
+        rd_kafka_metadata_destroy(m);
+    if (t)
+        rd_kafka_topic_destroy(t);
+    if (n < 1)
+        return AFT_FAIL(e, AFT_E_BROKER, "cannot read %s: %s", k->history,
+                        err ? rd_kafka_err2str(err) : "there is no such topic");
+    k->history_next = calloc((size_t)n, sizeof *k->history_next);
+    k->history_ended = calloc((size_t)n, sizeof *k->history_ended);
+    AFT_ASSERT(k->history_next && k->history_ended);
+    k->history_n = n;
+    return AFT_OK;
+}
+
+static enum aft_err
+history_assign(struct kafka *k, struct aft_error *e)
+{
+    if (k->history_n == 0)
+        AFT_TRY(history_look(k, e));
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(k->history_n);
+    for (int32_t p = 0; p < k->history_n; p++)
+        rd_kafka_topic_partition_list_add(list, k->history, p)->offset =
+            k->history_next[p] > 0 ? k->history_next[p] : RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_resp_err_t err = rd_kafka_assign(k->histories, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return AFT_FAIL(e, AFT_E_BROKER, "cannot read %s: %s", k->history, rd_kafka_err2str(err));
+    k->history_assigned = true;
+    return AFT_OK;
+}
+
+static void
+history_take(struct kafka *k, const rd_kafka_message_t *m, aft_client_snapshot_sink sink, void *ctx)
+{
+    int32_t p = m->partition;
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        sink(ctx, (struct aft_bytes){m->key, m->key_len}, (struct aft_bytes){m->payload, m->len});
+        k->history_next[p] = m->offset + 1;
+    } else if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && !k->history_ended[p]) {
+        k->history_ended[p] = true;
+        k->history_ended_n++;
+    }
+}
+
+static enum aft_err
+kafka_poll_history(void *ctx, int timeout_ms, aft_client_snapshot_sink sink, void *sink_ctx,
+                   bool *at_end, struct aft_error *e)
+{
+    struct kafka *k = ctx;
+    if (!k->history_assigned)
+        AFT_TRY(history_assign(k, e));
+    for (int i = 0; i < HISTORY_TURN; i++) { /* then it is seen whether the client closes */
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(k->histories, i == 0 ? timeout_ms : 0);
+        if (!m)
+            return AFT_OK;
+        rd_kafka_resp_err_t err = m->err;
+        history_take(k, m, sink, sink_ctx);
+        rd_kafka_message_destroy(m);
+        *at_end = k->history_ended_n == k->history_n;
+        if (err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            return AFT_OK;
+        if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            k->history_assigned = false; /* the broker is away: begin again where we stood */
+            return AFT_FAIL(e, AFT_E_BROKER, "reading %s: %s", k->history, rd_kafka_err2str(err));
+        }
+    }
+    return AFT_OK;
+}
+
+static void
+consumer_close(rd_kafka_t *rk)
+{
+    if (!rk)
+        return;
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+}
+
 static void
 kafka_close(void *ctx)
 {
@@ -241,13 +333,14 @@ kafka_close(void *ctx)
         }
         rd_kafka_destroy(k->producer);
     }
-    if (k->consumer) {
-        rd_kafka_consumer_close(k->consumer);
-        rd_kafka_destroy(k->consumer);
-    }
+    consumer_close(k->consumer);
+    consumer_close(k->histories);
     for (int i = 0; i < TOPICS; i++)
         free(k->topics[i]);
     free(k->snapshots);
+    free(k->history);
+    free(k->history_next);
+    free(k->history_ended);
     free(k);
 }
 
@@ -272,6 +365,10 @@ open_ends(struct kafka *k, const struct aft_client_options *o, struct aft_error 
                                            {"topic.metadata.refresh.interval.ms", "5000"},
                                            {NULL, NULL}};
     AFT_TRY(open_end(RD_KAFKA_PRODUCER, o, producer, k, &k->producer, e));
+    if (o->history_topic) {
+        AFT_TRY(open_end(RD_KAFKA_CONSUMER, o, consumer, k, &k->histories, e));
+        rd_kafka_poll_set_consumer(k->histories);
+    }
     if (!o->snapshots_topic)
         return AFT_OK;
     AFT_TRY(open_end(RD_KAFKA_CONSUMER, o, consumer, k, &k->consumer, e));
@@ -292,22 +389,24 @@ aft_client_transport_kafka(const struct aft_client_options *o, struct aft_client
     k->topics[AFT_CLIENT_IMPRESSIONS] = strdup(o->impressions_topic);
     k->topics[AFT_CLIENT_OUTCOMES] = strdup(o->outcomes_topic);
     k->snapshots = o->snapshots_topic ? strdup(o->snapshots_topic) : NULL;
+    k->history = o->history_topic ? strdup(o->history_topic) : NULL;
     enum aft_err err = open_ends(k, o, e);
     if (err != AFT_OK) {
         kafka_close(k);
         return err;
     }
-    *out = (struct aft_client_transport){.ctx = k,
-                                         .append = kafka_append,
-                                         .resend = kafka_resend,
-                                         .resending = kafka_resending,
-                                         .away = kafka_away,
-                                         .listen = kafka_listen,
-                                         .poll = kafka_poll,
-                                         .waiting = kafka_waiting,
-                                         .poll_snapshots =
-                                             o->snapshots_topic ? kafka_poll_snapshots : NULL,
-                                         .close = kafka_close,
-                                         .threaded = true};
+    *out = (struct aft_client_transport){
+        .ctx = k,
+        .append = kafka_append,
+        .resend = kafka_resend,
+        .resending = kafka_resending,
+        .away = kafka_away,
+        .listen = kafka_listen,
+        .poll = kafka_poll,
+        .waiting = kafka_waiting,
+        .poll_snapshots = o->snapshots_topic ? kafka_poll_snapshots : NULL,
+        .poll_history = o->history_topic ? kafka_poll_history : NULL,
+        .close = kafka_close,
+        .threaded = true};
     return AFT_OK;
 }

@@ -188,8 +188,10 @@ cmd_either(int argc, char **argv, const struct cmd_either *v)
     int code = cmd_parse(argc, argv, NULL, 0, &l);
     if (code >= 0)
         return code;
-    const char *what = l.positional_n == 1 + v->more ? l.positional[0] : "";
-    int which = strcmp(what, v->words[0]) == 0 ? 0 : strcmp(what, v->words[1]) == 0 ? 1 : 2;
+    int which = 2;
+    for (int i = 0; l.positional_n == 1 + v->more && i < 2; i++)
+        if (l.positional[0] && strcmp(l.positional[0], v->words[i]) == 0)
+            which = i;
     code = 0;
     if (which == 2) {
         fprintf(stderr, "aftertouch %s: want %s\n", argv[0], v->want);

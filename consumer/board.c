@@ -22,6 +22,7 @@ aft_board_free(struct aft_board *b)
         return;
     pthread_mutex_destroy(&b->lock);
     free(b->tasks);
+    free(b->histories);
     free(b);
 }
 
@@ -61,6 +62,32 @@ aft_board_drop(struct aft_board *b, int32_t partition)
         b->tasks_n--;
         memmove(b->tasks + i, b->tasks + i + 1, (b->tasks_n - i) * sizeof *b->tasks);
     }
+    pthread_mutex_unlock(&b->lock);
+}
+
+void
+aft_board_history(struct aft_board *b, const struct aft_historian_status *s)
+{
+    pthread_mutex_lock(&b->lock);
+    size_t i = 0;
+    while (i < b->histories_n && b->histories[i].partition != s->partition)
+        i++;
+    if (i == b->histories_n) {
+        b->histories = realloc(b->histories, (i + 1) * sizeof *b->histories);
+        AFT_ASSERT(b->histories != NULL);
+        b->histories_n++;
+    }
+    b->histories[i] = *s;
+    pthread_mutex_unlock(&b->lock);
+}
+
+void
+aft_board_history_drop(struct aft_board *b, int32_t partition)
+{
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = b->histories_n; i-- > 0;)
+        if (b->histories[i].partition == partition)
+            b->histories[i] = b->histories[--b->histories_n];
     pthread_mutex_unlock(&b->lock);
 }
 

@@ -10,6 +10,8 @@ struct aft_board {
     pthread_mutex_t lock;
     struct aft_task_status *tasks; /* by partition */
     size_t tasks_n, tasks_cap;
+    struct aft_historian_status *histories; /* in no order */
+    size_t histories_n;
     bool ready, learns;
     struct aft_learning_status learning;
     int64_t started_ms;

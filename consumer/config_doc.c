@@ -62,7 +62,9 @@ put_row(struct aft_buffer *b, const struct afti_row *row, const struct aft_polic
     else
         put_code(b, row->otherwise);
     put(b, " | ");
-    put_code(b, strcmp(row->range, "required") == 0 ? "" : row->range);
+    put_code(b, strcmp(row->range, "required") == 0 || strcmp(row->range, "optional") == 0
+                    ? ""
+                    : row->range);
     put(b, " | ");
     put(b, row->help);
     put(b, " |\n");

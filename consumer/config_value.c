@@ -128,7 +128,7 @@ parse_typed(const struct afti_row *row, const char *text, struct afti_value *v)
 {
     switch (row->type) {
     case AFTI_NAME:
-        return name_ok(text);
+        return name_ok(text) || (text[0] == '\0' && strcmp(row->range, "optional") == 0);
     case AFTI_DURATION:
         return aft_duration(text, &v->number);
     case AFTI_SIZE:

@@ -131,6 +131,33 @@ struct aft_learning_status {
 };
 void aft_learning_status(const struct aft_learning *l, struct aft_learning_status *out);
 
+/* ---- the history of users: one partition's, folded out of the inputs and kept in the topic topics.history (history_publish.c,
+ * docs/HISTORY.md). Reads the inputs on its own account: neither it nor a task waits for the other. */
+struct aft_historian;
+struct aft_historian_options {
+    const struct aft_config *config; /* all borrowed; they outlive it */
+    struct aft_log *log;
+    struct aft_clock clock;
+    int32_t partition;
+    struct aft_schema_port schemas;
+    const char *owner;
+};
+enum aft_err aft_historian_open(const struct aft_historian_options *o, struct aft_historian **out,
+                                struct aft_error *e) AFT_MUST_CHECK;
+/* aft_historian_step does a bounded piece of work and never waits; *busy = false: there was nothing to do. */
+enum aft_err aft_historian_step(struct aft_historian *h, bool *busy,
+                                struct aft_error *e) AFT_MUST_CHECK;
+void aft_historian_close(struct aft_historian *h);
+struct aft_historian_status {
+    int32_t partition;
+    bool works;                          /* caught up with the inputs once */
+    uint64_t users, events;              /* held */
+    uint64_t records, taken, unreadable; /* written; of the inputs: read; of these, no use */
+    uint64_t dirty;                      /* users that wait to be written */
+    int64_t published[2]; /* offsets up to which the topic is known to be whole; -1 */
+};
+void aft_historian_status(const struct aft_historian *h, struct aft_historian_status *out);
+
 /* aft_signing_key: snapshot.signing.key, the secret one; libsodium's: its last 32 bytes are the public key. *there = false: none. */
 enum aft_err aft_signing_key(const struct aft_config *config, uint8_t key[64], bool *there,
                              struct aft_error *e) AFT_MUST_CHECK;
@@ -142,6 +169,8 @@ void aft_board_free(struct aft_board *b);
 void aft_board_task(struct aft_board *b, const struct aft_task_status *s);
 void aft_board_drop(struct aft_board *b, int32_t partition); /* it is not ours any more */
 void aft_board_learning(struct aft_board *b, const struct aft_learning_status *s);
+void aft_board_history(struct aft_board *b, const struct aft_historian_status *s);
+void aft_board_history_drop(struct aft_board *b, int32_t partition);
 /* aft_board_state: ready, and what is wrong just now ("" for nothing). */
 void aft_board_state(struct aft_board *b, bool ready, const char *trouble);
 bool aft_board_ready(struct aft_board *b);

@@ -38,7 +38,7 @@ struct aft_topic_spec {
     const char *name;
     int32_t partitions;
     int64_t retention_ms; /* -1: for ever */
-    bool compact;
+    bool compact;         /* and what is older than retention_ms is deleted all the same */
     bool log_append_time; /* the broker's time, not the producer's */
     int64_t replication;  /* 0: the broker's default */
     int64_t record_bytes; /* largest record, on Kafka; 0: the broker's default */

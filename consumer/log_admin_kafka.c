@@ -83,7 +83,10 @@ new_topic(const struct aft_topic_spec *s)
     AFT_ASSERT(t != NULL); /* afti_check_spec has seen name and partitions */
     snprintf(retention, sizeof retention, "%lld", (long long)s->retention_ms);
     rd_kafka_NewTopic_set_config(t, "retention.ms", retention);
-    rd_kafka_NewTopic_set_config(t, "cleanup.policy", s->compact ? "compact" : "delete");
+    rd_kafka_NewTopic_set_config(t, "cleanup.policy",
+                                 !s->compact            ? "delete"
+                                 : s->retention_ms >= 0 ? "compact,delete"
+                                                        : "compact");
     rd_kafka_NewTopic_set_config(t, "message.timestamp.type",
                                  s->log_append_time ? "LogAppendTime" : "CreateTime");
     if (s->record_bytes > 0) {

@@ -54,7 +54,7 @@ static const struct rule defaults[] = {
     {R, "fetch.wait.max.ms", "10"},
     {R, "fetch.error.backoff.ms", "100"},
     {R, "queued.min.messages", "30000"},
-    {R, "queued.max.messages.kbytes", "8192"}, /* a reader holds as much again */
+    {R, "queued.max.messages.kbytes", "16384"},
     {W, "linger.ms", "2"},
     {W, "message.timeout.ms", "0"},
     {W, "queue.buffering.max.kbytes", "131072"},

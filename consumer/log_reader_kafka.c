@@ -1,10 +1,8 @@
-/* log_reader_kafka.c - reading a partition: a queue of its own, filled by librdkafka in the background, emptied at once when the last
- * that was taken is used up. In: the offset to begin at; out: records, and the end when it is reached.
+/* log_reader_kafka.c - reading a partition: a queue of its own, filled by librdkafka in the background, emptied by the batch. In: the
+ * offset to begin at; out: records, whose slices borrow from librdkafka's messages until the next read, and the end when it is reached.
  *
  * I1 the offsets that a reader hands out rise.
- * I2 an error behind records is told by the read after them.
- * I3 the queue is emptied under one lock (rd_kafka_consume_callback_queue), each message copied and freed while it is near: taken one
- *    by one they cost a lock each, and are freed when they are far again. While we use up what was taken, the next is fetched.
+ * I2 an error behind records is told by the next read, after them.
  * A broker that is gone: reads bring nothing; when every broker is (error_cb), AFT_E_TIMEOUT until one answers. Nothing is skipped.
  * Thread: the handle's.
  */
@@ -13,7 +11,6 @@
 
 #include "consumer/consumer.h"
 #include "consumer/log_kafka.h"
-#include "consumer/log_records.h"
 
 /* WAKE_AFTER_MS: a little longer than a fetch waits at the broker; WAKE_MS: for its answer. */
 enum { WAKE_AFTER_MS = 15, WAKE_MS = 100, QUIET_NOT = -1, QUIET_WOKEN = -2 };
@@ -30,9 +27,10 @@ struct aft_log_reader {
     enum aft_err failed; /* I2; it stays: the partition does not go on */
     struct aft_error why;
     rd_kafka_queue_t *queue;
-    struct afti_records records; /* I3 */
-    int64_t
-        quiet_ms; /* since when nothing came although more is there; WOKEN: that was seen to; QUIET_NOT */
+    rd_kafka_message_t **messages;
+    size_t messages_n, messages_cap;
+    /* since when nothing came although more is there; or QUIET_WOKEN (that was seen to), QUIET_NOT */
+    int64_t quiet_ms;
     /* librdkafka allocates to find out that a message has none: 8 % of the joiner's time while it was always asked. */
     bool with_headers;
     struct aft_header *headers;
@@ -80,6 +78,14 @@ afti_kafka_reader_open(struct aft_log *l, const char *topic, int32_t partition, 
     return AFT_OK;
 }
 
+static void
+messages_release(struct aft_log_reader *r)
+{
+    for (size_t i = 0; i < r->messages_n; i++)
+        rd_kafka_message_destroy(r->messages[i]);
+    r->messages_n = 0;
+}
+
 void
 afti_kafka_reader_close(struct aft_log_reader *r)
 {
@@ -87,9 +93,10 @@ afti_kafka_reader_close(struct aft_log_reader *r)
     while (*at != r)
         at = &(*at)->next_reader;
     *at = r->next_reader;
+    messages_release(r);
     rd_kafka_consume_stop(r->topic->reading, r->partition);
     rd_kafka_queue_destroy(r->queue);
-    afti_records_deinit(&r->records);
+    free(r->messages);
     free(r->headers);
     free(r);
 }
@@ -109,6 +116,65 @@ afti_kafka_heard_end(const struct aft_log_reader *r)
                                        &end) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return -1;
     return end < r->next ? r->at_end ? r->next : -1 : end;
+}
+
+/* more_there: a full queue stops librdkafka's fetching, and 2.0.2 looks again only when its thread has something else to do, or after a
+ * second. So when nothing comes, and more is known to be there, it is given something to do: once a silence. */
+static bool
+more_there(const struct aft_log_reader *r)
+{
+    return r->quiet_ms != QUIET_WOKEN && !r->at_end && afti_kafka_heard_end(r) > r->next;
+}
+
+/* wake: a question to the partition's broker, when it has been quiet for long enough, the last waited_ms of it here. */
+static void
+wake(struct aft_log_reader *r, int waited_ms)
+{
+    int64_t begin, end, now;
+    struct aft_clock clock = aft_clock_real();
+    now = clock.monotonic_ms(clock.ctx);
+    if (r->quiet_ms == QUIET_NOT)
+        r->quiet_ms = now - waited_ms;
+    if (now - r->quiet_ms < WAKE_AFTER_MS)
+        return;
+    r->quiet_ms = QUIET_WOKEN;
+    (void)rd_kafka_query_watermark_offsets(r->kafka->consumer, r->topic->name, r->partition, &begin,
+                                           &end, WAKE_MS);
+}
+
+/* batch: what is queued, or the first that comes in timeout_ms and what is queued behind it (librdkafka's own wait is for a full batch). */
+static size_t
+batch(struct aft_log_reader *r, uint32_t max, int timeout_ms)
+{
+    ssize_t more = 0, n = rd_kafka_consume_batch_queue(r->queue, timeout_ms, r->messages,
+                                                       timeout_ms > 0 ? 1 : max);
+    if (timeout_ms > 0 && n == 1 && max > 1)
+        more = rd_kafka_consume_batch_queue(r->queue, 0, r->messages + 1, max - 1);
+    return (n > 0 ? (size_t)n : 0) + (more > 0 ? (size_t)more : 0);
+}
+
+/* fetch: a batch, waited for at most timeout_ms. */
+static void
+fetch(struct aft_log_reader *r, uint32_t max, int timeout_ms)
+{
+    if (max > r->messages_cap) {
+        free(r->messages);
+        r->messages_cap = max;
+        r->messages = afti_take(max * sizeof *r->messages);
+    }
+    r->messages_n = batch(r, max, 0);
+    if (r->messages_n == 0 && more_there(r)) {
+        int wait = timeout_ms < WAKE_AFTER_MS ? timeout_ms : WAKE_AFTER_MS;
+        timeout_ms -= wait;
+        if (wait > 0)
+            r->messages_n = batch(r, max, wait);
+        if (r->messages_n == 0)
+            wake(r, wait);
+    }
+    if (r->messages_n == 0 && timeout_ms > 0)
+        r->messages_n = batch(r, max, timeout_ms);
+    if (r->messages_n > 0)
+        r->quiet_ms = QUIET_NOT;
 }
 
 /* event: a message that is no record. */
@@ -166,91 +232,64 @@ bytes_of(const void *p, size_t n)
     return (struct aft_bytes){p, p ? n : 0};
 }
 
-/* headers_room: the array for a message's headers, if anybody wants them; how many. */
-static size_t
-headers_room(struct aft_log_reader *r, const rd_kafka_message_t *m)
+/* Messages lie where another core wrote them: a few ahead are on their way while this one is read. */
+enum { MESSAGES_AHEAD = 6, LINE = 64, MESSAGE_LINES = 4 };
+static inline __attribute__((always_inline)) void
+expect_message(const struct aft_log_reader *r, size_t i)
 {
-    size_t n = headers_of(m, NULL);
-    if (n > r->headers_cap) {
-        free(r->headers);
-        r->headers_cap = n;
-        r->headers = afti_take(n * sizeof *r->headers);
-    }
-    return n ? headers_of(m, r->headers) : 0;
+    if (i >= r->messages_n)
+        return;
+    const char *m = (const char *)r->messages[i];
+    for (int k = 0; k < MESSAGE_LINES; k++)
+        __builtin_prefetch(m + k * LINE);
 }
 
-/* on_message: of rd_kafka_consume_callback_queue; m is gone when it returns. */
-static void
-on_message(rd_kafka_message_t *m, void *reader)
-{
-    struct aft_log_reader *r = reader;
-    rd_kafka_timestamp_type_t kind;
-    if (r->failed != AFT_OK) /* I2 */
-        return;
-    if (m->err) {
-        event(r, m);
-        return;
-    }
-    if (m->offset < r->next) /* I1 */
-        return;
-    struct aft_record_in in = {.offset = m->offset,
-                               .timestamp_ms = rd_kafka_message_timestamp(m, &kind),
-                               .key = bytes_of(m->key, m->key_len),
-                               .value = bytes_of(m->payload, m->len)};
-    if (r->with_headers) {
-        in.headers_n = (uint32_t)headers_room(r, m);
-        in.headers = r->headers;
-    }
-    afti_records_add(&r->records, &in);
-    r->next = m->offset + 1;
-    r->at_end = false;
-}
-
-/* more_there: a full queue stops librdkafka's fetching, and 2.0.2 looks again only when its thread has something else to do, or after a
- * second. So when nothing comes, and more is known to be there, it is given something to do: once a silence. */
+/* headers_room: one array for the headers of all messages, if anybody wants them; false when there are none. */
 static bool
-more_there(const struct aft_log_reader *r)
+headers_room(struct aft_log_reader *r)
 {
-    return r->quiet_ms != QUIET_WOKEN && !r->at_end && afti_kafka_heard_end(r) > r->next;
-}
-
-/* wake: a question to the partition's broker, when it has been quiet for long enough, the last waited_ms of it here. */
-static void
-wake(struct aft_log_reader *r, int waited_ms)
-{
-    int64_t begin, end, now;
-    struct aft_clock clock = aft_clock_real();
-    now = clock.monotonic_ms(clock.ctx);
-    if (r->quiet_ms == QUIET_NOT)
-        r->quiet_ms = now - waited_ms;
-    if (now - r->quiet_ms < WAKE_AFTER_MS)
-        return;
-    r->quiet_ms = QUIET_WOKEN;
-    (void)rd_kafka_query_watermark_offsets(r->kafka->consumer, r->topic->name, r->partition, &begin,
-                                           &end, WAKE_MS);
-}
-
-/* fetch: all that is queued, or what comes first in timeout_ms. */
-static void
-fetch(struct aft_log_reader *r, int timeout_ms)
-{
-    afti_records_reset(&r->records);
-    rd_kafka_poll(r->kafka->consumer, 0); /* errors of brokers */
-    if (r->outages != r->kafka->outages)
-        timeout_ms = 0;
-    int got = rd_kafka_consume_callback_queue(r->queue, 0, on_message, r);
-    if (got == 0 && more_there(r)) {
-        int wait = timeout_ms < WAKE_AFTER_MS ? timeout_ms : WAKE_AFTER_MS;
-        timeout_ms -= wait;
-        if (wait > 0)
-            got = rd_kafka_consume_callback_queue(r->queue, wait, on_message, r);
-        if (got == 0)
-            wake(r, wait);
+    size_t all = 0;
+    for (size_t i = 0; r->with_headers && i < r->messages_n; i++)
+        all += r->messages[i]->err ? 0 : headers_of(r->messages[i], NULL);
+    if (all > r->headers_cap) {
+        free(r->headers);
+        r->headers_cap = all;
+        r->headers = afti_take(all * sizeof *r->headers);
     }
-    if (got == 0 && timeout_ms > 0)
-        got = rd_kafka_consume_callback_queue(r->queue, timeout_ms, on_message, r);
-    if (got > 0)
-        r->quiet_ms = QUIET_NOT;
+    return all > 0;
+}
+
+/* records: messages to out. */
+static uint32_t
+records(struct aft_log_reader *r, struct aft_record_in *out)
+{
+    uint32_t n = 0;
+    bool headers = headers_room(r);
+    for (size_t i = 0; i < MESSAGES_AHEAD; i++)
+        expect_message(r, i);
+    struct aft_header *h = r->headers;
+    for (size_t i = 0; i < r->messages_n && r->failed == AFT_OK; i++) {
+        const rd_kafka_message_t *m = r->messages[i];
+        expect_message(r, i + MESSAGES_AHEAD);
+        rd_kafka_timestamp_type_t kind;
+        if (m->err) {
+            event(r, m);
+            continue;
+        }
+        if (m->offset < r->next) /* I1 */
+            continue;
+        struct aft_record_in *o = &out[n++];
+        *o = (struct aft_record_in){.offset = m->offset,
+                                    .timestamp_ms = rd_kafka_message_timestamp(m, &kind),
+                                    .key = bytes_of(m->key, m->key_len),
+                                    .value = bytes_of(m->payload, m->len)};
+        o->headers_n = headers ? (uint32_t)headers_of(m, h) : 0;
+        o->headers = o->headers_n ? h : NULL;
+        h += o->headers_n;
+        r->next = m->offset + 1;
+        r->at_end = false;
+    }
+    return n;
 }
 
 /* answers: error_cb said that no broker is up; one that tells the partition's range proves otherwise, and what is there by now. */
@@ -277,15 +316,18 @@ afti_kafka_read(struct aft_log_reader *r, struct aft_record_in *out, uint32_t ma
 {
     *n = 0;
     *at_end = false;
-    if (afti_records_left(&r->records) == 0 && r->failed == AFT_OK)
-        fetch(r, timeout_ms);
-    *n = afti_records_take(&r->records, out, max);
-    if (*n == 0 && r->failed != AFT_OK) {
+    messages_release(r);
+    rd_kafka_poll(r->kafka->consumer, 0); /* errors of brokers */
+    if (r->failed == AFT_OK) {
+        fetch(r, max, r->outages != r->kafka->outages ? 0 : timeout_ms);
+        *n = records(r, out);
+    }
+    if (r->failed != AFT_OK && *n == 0) {
         *e = r->why;
         return r->failed;
     }
     if (*n == 0 && r->outages != r->kafka->outages)
         AFT_TRY(answers(r, timeout_ms, e));
-    *at_end = r->at_end && r->failed == AFT_OK && afti_records_left(&r->records) == 0;
+    *at_end = r->at_end && r->failed == AFT_OK;
     return AFT_OK;
 }

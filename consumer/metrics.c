@@ -191,6 +191,19 @@ text_of_tasks(const struct aft_board *b, struct aft_buffer *out)
 {
 #include "consumer/metrics.def"
 }
+#define HISTORY(name, type, help, value)                             \
+    head(out, name, type, help);                                     \
+    for (size_t i = 0; i < b->histories_n; i++) {                    \
+        const struct aft_historian_status *h = &b->histories[i];     \
+        put(out, PREFIX "%s{partition=\"%d\"}", name, h->partition); \
+        put_value(out, (double)(value));                             \
+    }
+
+static void
+text_of_histories(const struct aft_board *b, struct aft_buffer *out)
+{
+#include "consumer/metrics.def"
+}
 #define LEARNER(name, type, help, value) \
     head(out, name, type, help);         \
     put(out, PREFIX "%s", name);         \
@@ -216,6 +229,8 @@ aft_metrics_text(struct aft_board *b, struct aft_buffer *out)
     put(out, PREFIX "build_info{version=\"" AFT_VERSION "\"} 1\n");
     text_of_logs(b, out);
     text_of_tasks(b, out);
+    if (b->histories_n > 0)
+        text_of_histories(b, out);
     if (b->learns)
         text_of_learner(&b->learning, out);
     pthread_mutex_unlock(&b->lock);
@@ -232,6 +247,7 @@ struct row {
 #define REASONS(name, type, help, value) {name, type, help, "partition, reason"},
 #define KEYS(name, type, help, value) {name, type, help, "partition, topic, partitioner"},
 #define DISORDER(name, type, help, value) {name, type, help, "partition, topic, le"},
+#define HISTORY(name, type, help, value) {name, type, help, "partition"},
 #define LEARNER(name, type, help, value) {name, type, help, ""},
 #define BUCKETS(name, type, help, value) {name, type, help, "up_to"},
 #define ARMS(name, type, help, value) {name, type, help, "arm"},

@@ -140,6 +140,11 @@ threads_start(struct aft_service *s, struct aft_error *e)
         if (pthread_create(&s->worker, NULL, afti_worker_main, s) != 0)
             return AFT_FAIL(e, AFT_E_FAILED, "cannot start a thread; too many processes?");
         s->has_worker = true;
+        if (aft_config_text(s->config, "topics.history")[0] != '\0') {
+            if (pthread_create(&s->history, NULL, afti_history_main, s) != 0)
+                return AFT_FAIL(e, AFT_E_FAILED, "cannot start a thread; too many processes?");
+            s->has_history = true;
+        }
     }
     if (s->role != AFT_ROLE_JOIN) {
         if (pthread_create(&s->learner, NULL, afti_learner_main, s) != 0)
@@ -199,7 +204,9 @@ threads_end(struct aft_service *s)
         pthread_join(s->worker, NULL);
     if (s->has_learner)
         pthread_join(s->learner, NULL);
-    s->has_worker = s->has_learner = false;
+    if (s->has_history)
+        pthread_join(s->history, NULL);
+    s->has_worker = s->has_learner = s->has_history = false;
 }
 
 enum aft_err

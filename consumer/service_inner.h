@@ -4,6 +4,7 @@
  *   service_worker.c   one thread: the group over impressions and outcomes, a task a partition
  *   service_standby.c  beside the owners: a task a partition that follows, watched until its owner is gone
  *   service_watch.c    what a status shows that somebody should see to, in the log
+ *   service_history.c  one thread: a group over impressions and outcomes; the history of their users into a topic, where one is named
  *   service_learner.c  one thread: the group over the rounds topic; who is given its one partition learns
  *
  * Each thread has its own log handle. What they share is `stop` (atomic), the board (its own lock), and how a thread ended (lock).
@@ -39,8 +40,8 @@ struct aft_service {
     struct aft_board *board;
     struct aft_page *page;
     int32_t partitions;
-    pthread_t worker, learner;
-    bool has_worker, has_learner;
+    pthread_t worker, learner, history;
+    bool has_worker, has_learner, has_history;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stopping; /* under lock, as are the next two */
@@ -123,6 +124,7 @@ bool afti_standby_level(const struct afti_held *h);
 
 void *afti_worker_main(void *service);
 void *afti_learner_main(void *service);
+void *afti_history_main(void *service);
 
 /* afti_service_failed: a thread cannot go on; the whole service stops. */
 void afti_service_failed(struct aft_service *s, const struct aft_error *e);

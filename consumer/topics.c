@@ -17,7 +17,9 @@ enum want {
     WANT_FOR_EVER = 16, /* never deleted */
     WANT_OPTIONAL = 32, /* may be missing */
     WANT_NOT_COMPACT = 64,
-    WANT_LARGE = 128 /* an example is its impression and more */
+    WANT_LARGE = 128, /* an example is its impression and more */
+    WANT_NAMED = 256, /* only where the configuration names it */
+    WANT_DAYS = 512   /* held as long as the history's window */
 };
 
 static const struct role {
@@ -31,6 +33,7 @@ static const struct role {
     {"topics.rounds", WANT_ONE | WANT_FOR_EVER | WANT_NOT_COMPACT},
     {"topics.snapshots", WANT_ONE | WANT_COMPACT | WANT_FOR_EVER},
     {"topics.dead.letters", WANT_SAME | WANT_OPTIONAL},
+    {"topics.history", WANT_SAME | WANT_COMPACT | WANT_NAMED | WANT_DAYS},
     {"topics.prescored", WANT_SAME | WANT_COMPACT | WANT_FOR_EVER | WANT_OPTIONAL},
 };
 enum { ROLES_N = sizeof roles / sizeof roles[0] };
@@ -40,6 +43,20 @@ static int64_t
 held_at_least_ms(const struct aft_config *c)
 {
     return aft_config_int(c, "join.window") + aft_config_int(c, "join.grace");
+}
+
+/* Of what is named in no configuration there is no topic. */
+static bool
+wanted(const struct aft_config *c, const struct role *r)
+{
+    return !(r->want & WANT_NAMED) || aft_config_text(c, r->key)[0] != '\0';
+}
+
+/* A user's record goes when nothing of it is in the window any more. */
+static int64_t
+held_history_ms(const struct aft_config *c)
+{
+    return (aft_config_int(c, "history.days") + 1) * day_ms;
 }
 
 static int64_t
@@ -53,10 +70,14 @@ aft_topics_create(const struct aft_config *c, struct aft_log *log, struct aft_er
 {
     for (int i = 0; i < ROLES_N; i++) {
         unsigned want = roles[i].want;
+        if (!wanted(c, &roles[i]))
+            continue;
         struct aft_topic_spec spec = {
             .name = aft_config_text(c, roles[i].key),
             .partitions = want & WANT_ONE ? 1 : (int32_t)aft_config_int(c, "topics.partitions"),
-            .retention_ms = want & WANT_FOR_EVER ? -1 : held_well_ms(c) + day_ms,
+            .retention_ms = want & WANT_FOR_EVER ? -1
+                            : want & WANT_DAYS   ? held_history_ms(c)
+                                                 : held_well_ms(c) + day_ms,
             .compact = want & WANT_COMPACT,
             .log_append_time = want & WANT_INPUT,
             .replication = aft_config_int(c, "topics.replication"),
@@ -128,6 +149,11 @@ check_retention(struct checking *k, const struct role *r, const char *name, int6
             "%s is held for %lld ms: a lost state can be built anew from it only with retention.ms "
             "of at least %lld (2 x join.window + join.grace)",
             name, (long long)ms, (long long)well);
+    else if (r->want & WANT_DAYS && ms < held_history_ms(k->c))
+        say(k, AFT_FINDING_FAIL,
+            "%s is held for %lld ms, less than history.days and one more: set its retention.ms to "
+            "at least %lld, or users are forgotten early",
+            name, (long long)ms, (long long)held_history_ms(k->c));
     else if (r->want & WANT_FOR_EVER && !(r->want & WANT_COMPACT))
         say(k, AFT_FINDING_WARN,
             "%s is deleted after %lld ms: a replay from the beginning needs it whole", name,
@@ -188,7 +214,8 @@ afti_topics_find(const struct aft_config *c, struct aft_log *log, const struct a
     struct aft_error first = {0};
     struct checking k = {.c = c, .to = to, .e = &first};
     for (int i = 0; i < ROLES_N; i++)
-        AFT_TRY(check_one(&k, log, &roles[i], e));
+        if (wanted(c, &roles[i]))
+            AFT_TRY(check_one(&k, log, &roles[i], e));
     *good = k.err == AFT_OK;
     *e = first;
     return AFT_OK;

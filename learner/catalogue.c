@@ -7,6 +7,7 @@
  * what terms made anew would give, term by term and in their order: the same bits.
  * One that no memory is left for is none, and its candidate is read each time.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "learner/inner.h"
@@ -112,7 +113,7 @@ lanes(uint32_t n)
 
 /* The rows that are there now, and the values that go with them. */
 static void
-resolve(struct afti_table *t, struct afti_entry *e, const struct afti_entry_terms *terms)
+resolve(struct afti_table *t, struct afti_entry *e, struct afti_entry_terms *terms)
 {
     const struct aft_dict *rows = &t->weights.bilinear.rows;
     uint32_t there[AFTI_ITEM_ROWS + 4], *at = terms->at, n = lanes(e->own_n - 1u);
@@ -128,6 +129,7 @@ resolve(struct afti_table *t, struct afti_entry *e, const struct afti_entry_term
         there[i] = has ? at[i + 1] : AFT_NOWHERE;
         e->value[i] = has ? (float)terms->own[i + 1].value : 0;
     }
+    terms->whole = !e->missing;
     e->identity = at[0];
     e->good = shape_of(&t->catalogue, there, n, &e->shape);
 }
@@ -142,9 +144,12 @@ entry_of(struct aft_arena *a, uint32_t n, struct afti_entry **out, struct afti_e
         return false;
     (*terms)->own = aft_arena_take(a, n * sizeof *(*terms)->own);
     (*terms)->at = aft_arena_take(a, n * sizeof *(*terms)->at);
+    (*terms)->value = aft_arena_take(a, n * sizeof *(*terms)->value);
+    (*terms)->size = aft_arena_take(a, n * sizeof *(*terms)->size);
+    (*terms)->whole = false;
     *out = (void *)(p + (64 - (uintptr_t)p % 64));
     **out = (struct afti_entry){.own_n = (uint16_t)n};
-    return (*terms)->own && (*terms)->at;
+    return (*terms)->own && (*terms)->at && (*terms)->value && (*terms)->size;
 }
 
 /* The terms are made the long way, then kept. What cannot be learned has an entry that says so. */
@@ -162,8 +167,11 @@ make(struct afti_table *t, const struct aft_candidate *c)
     if (!good)
         return e;
     memcpy(terms->own, s->own, s->own_n * sizeof *s->own);
-    for (uint32_t i = 0; i < e->own_n; i++)
+    for (uint32_t i = 0; i < e->own_n; i++) {
         terms->at[i] = AFT_NOWHERE;
+        terms->value[i] = (float)s->own[i].value;
+        terms->size[i] = s->own[i].number ? (float)fabs(s->own[i].value) : -1;
+    }
     resolve(t, e, terms);
     return e;
 }

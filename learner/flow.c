@@ -17,9 +17,7 @@
  * deviate by sqrt(m) times what the reward does: G follows what is seen, not what is noise, so alpha is divided by sqrt(m) there (calm).
  * float32 state, fixed eight lanes; Q and T are a member's state, G its plane (grid.c).
  */
-#include <math.h>
-
-#include "learner/inner.h"
+#include "learner/flow.h"
 
 static const double first_squared = 1.5, phi_squared = 0.5;
 
@@ -35,16 +33,6 @@ normed_squares(const float *values, const float *norms, uint32_t stride)
         sum += x * x;
     }
     return aft_lanes_sum(&sum);
-}
-
-static inline void
-roots(aft_wide_floats *v)
-{
-    float t[8];
-    memcpy(t, v, sizeof t);
-    for (int k = 0; k < 8; k++)
-        t[k] = sqrtf(t[k]);
-    memcpy(v, t, sizeof t);
 }
 
 /* What the kernel reads of the rows at hand, for one member. */
@@ -83,7 +71,7 @@ row_step(const struct rows *v, uint32_t i, float c, float *gs, float *steps)
         m *= scale;
         g += phi * (z * z);
         memcpy(gs + j, &g, sizeof g);
-        roots(&g);
+        afti_roots(&g);
         s = c / (m * (m + g));
         b += z * z * s;
         s *= z;
@@ -111,16 +99,23 @@ flow_rows(const struct rows *all, float *used)
     return q;
 }
 
+float
+afti_flow_spread(struct afti_table *t)
+{
+    struct afti_grid *g = &t->grid;
+    if (!g->spread_known)
+        g->spread = normed_squares(g->x, g->norm, t->weights.bilinear.stride);
+    g->spread_known = true;
+    return g->spread;
+}
+
 /* Steps of a member's rows at hand into grid.step; returns q, *used: sum c x^2 / N^2. */
 static float
 steps(struct afti_table *t, const struct afti_member *m, float phi, float *used)
 {
-    struct afti_grid *g = &t->grid;
+    const struct afti_grid *g = &t->grid;
     const struct aft_bilinear *b = &t->weights.bilinear;
     afti_grid_steps(t);
-    if (!g->spread_known)
-        g->spread = normed_squares(g->x, g->norm, b->stride);
-    g->spread_known = true;
     struct rows v = {.at = g->at,
                      .position = g->position,
                      .value = g->value,
@@ -133,7 +128,7 @@ steps(struct afti_table *t, const struct afti_member *m, float phi, float *used)
                      .n = g->n,
                      .stride = b->stride,
                      .phi = phi,
-                     .spread = g->spread};
+                     .spread = afti_flow_spread(t)};
     return flow_rows(&v, used);
 }
 
@@ -152,9 +147,8 @@ length(const struct afti_table *t, const struct afti_member *m, double weight, f
     return first * m->t / m->q * weight * (double)q;
 }
 
-/* phi. With squared loss a label that lies far off, as made-up rewards do, is as noisy as it is far. */
-static double
-information(const struct afti_table *t, double score, double label)
+double
+afti_flow_information(const struct afti_table *t, double score, double label)
 {
     double off = (label - score) * (label - score);
     if (t->weights.kind == AFT_MODEL_FLOW) {
@@ -164,17 +158,28 @@ information(const struct afti_table *t, double score, double label)
     return phi_squared * (off > 1 ? off : 1);
 }
 
+double
+afti_flow_to(const struct afti_table *t, const struct afti_member *m, double score, double label,
+             double weight, float q)
+{
+    return flown(t, score, label, length(t, m, weight, q));
+}
+
 void
 afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label)
 {
     float used;
+    if (t->grid.batch.open) {
+        afti_batch_learn(t, m, weight, label);
+        return;
+    }
     double score = afti_grid_score(t, m);
-    float q = steps(t, m, (float)(weight * information(t, score, label)), &used);
+    float q = steps(t, m, (float)(weight * afti_flow_information(t, score, label)), &used);
     m->t += 1;
     m->q += (double)used;
     if (!(q > 0))
         return;
-    double by = flown(t, score, label, length(t, m, weight, q)) - score;
+    double by = afti_flow_to(t, m, score, label, weight, q) - score;
     afti_grid_move(t, m, (float)(by / (double)q));
 }
 
@@ -186,7 +191,7 @@ afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, dou
     if (!(m->q > 0)) /* nothing was learned: there is nothing to move, perhaps not even a table */
         return;
     double score = afti_grid_score(t, m);
-    double more = information(t, score, after) - information(t, score, before);
+    double more = afti_flow_information(t, score, after) - afti_flow_information(t, score, before);
     float q = steps(t, m, more > 0 ? (float)(weight * more) : 0, &used);
     if (!(q > 0))
         return;

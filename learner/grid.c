@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "learner/inner.h"
+#include "learner/flow.h"
 
 void
 afti_grid_deinit(struct afti_grid *g)
@@ -23,6 +23,7 @@ afti_grid_deinit(struct afti_grid *g)
     free(g->x);
     free(g->norm);
     free(g->step);
+    afti_batch_deinit(&g->batch);
     *g = (struct afti_grid){0};
 }
 
@@ -246,16 +247,21 @@ static bool
 known_item(struct afti_table *t, bool grow)
 {
     struct afti_grid *g = &t->grid;
-    uint32_t n = t->terms.own_n, missing = 0;
-    const uint32_t *at = t->known->at;
-    for (uint32_t i = 0; i < n; i++)
-        missing |= at[i] == AFT_NOWHERE;
-    if (missing || t->weights.bilinear.rows.n == 0)
+    const struct afti_entry_terms *k = t->known;
+    uint32_t n = t->terms.own_n;
+    if (!k->whole || t->weights.bilinear.rows.n == 0)
         return false;
     put_row(g, 0, 0, 0, &t->terms.shared[0], grow);
-    for (uint32_t i = 0; i < n; i++)
-        put_row(g, i + 1, i + 1, at[i], &t->known->own[i], grow);
+    memcpy(g->at + 1, k->at, n * sizeof *g->at);
+    memcpy(g->value + 1, k->value, n * sizeof *g->value);
+    for (uint32_t i = 0; i < n; i++) {
+        struct afti_scale *s = &g->rows[k->at[i]];
+        float size = k->size[i];
+        g->scale[i + 1] = size < 0 ? 1 : grow ? see(s, size) : norm_of(s);
+    }
     g->n = n + 1;
+    for (; g->ordered < g->n; g->ordered++)
+        g->position[g->ordered] = g->ordered;
     return true;
 }
 
@@ -266,11 +272,12 @@ afti_grid_item(struct afti_table *t, bool grow)
     const struct afti_terms *s = &t->terms;
     const struct aft_term *own = t->known ? t->known->own : s->own;
     bool alone = aft_features_identity(&s->plan); /* the constant's row stays 0 */
+    g->items++;
     if (grow && !g->normed)
         norms(t, false);
     if (t->known && !alone && known_item(t, grow))
         return;
-    g->n = 0;
+    g->n = g->ordered = 0;
     for (uint32_t i = 0; i <= s->own_n; i++) {
         const struct aft_term *term = i ? &own[i - 1] : &s->shared[0];
         uint32_t r = row_of(t, term, grow);

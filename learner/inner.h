@@ -4,7 +4,7 @@
  *   pass.c        of how many decisions a logged one speaks
  *   table.c       the example at hand -> terms; what the members share
  *   grid.c        terms -> rows and columns of a bilinear model       linear.c   terms -> columns and block of a linear one
- *   fold.c        its rows times the context: scores, steps
+ *   fold.c        its rows times the context: scores, steps          flow.h, flow_batch.c   many items of a decision at once
  *   catalogue.c   known candidates -> their rows and values, kept
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
  *   forget.c      what is old counts less
@@ -109,7 +109,24 @@ struct afti_fold { /* a member's row times the context at hand */
     float value;
     uint32_t stamp;
 };
+/* ---- a decision's items at once; flow_batch.c */
+struct afti_batch_place { /* of a row: its slot, where the stamp is of now */
+    uint32_t stamp, slot;
+};
 enum { AFTI_PLANES = 2, AFTI_ITEM_ROWS = AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 1 };
+struct afti_batch {
+    struct afti_batch_place *places; /* by row */
+    uint32_t *rows;                  /* by slot */
+    float *v;                        /* [member][field][slot], four more than cap of each */
+    float *unit;                     /* [slot][member][column]: its steps */
+    size_t unit_cap;
+    uint32_t places_cap, cap, n, now, stride, members;
+    uint32_t at[AFTI_ITEM_ROWS], slot[AFTI_ITEM_ROWS]; /* of the item at hand: rows, slots */
+    uint32_t item_n;
+    uint64_t item;       /* its number (grid.items) */
+    float used;          /* what it adds to Q */
+    bool open, together; /* together: its slots from the third on lie side by side */
+};
 struct afti_grid { /* for bilinear kinds; grid.c */
     float
         *plane[AFTI_PLANES]; /* what a kind keeps for each weight, laid out as weights.bilinear.w */
@@ -127,10 +144,12 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     float spread;                      /* sum of (x / norm)^2, where it is known (flow.c) */
     uint32_t at[AFTI_ITEM_ROWS];       /* the rows of the item at hand */
     uint32_t position[AFTI_ITEM_ROWS]; /* 0: the constant; i: terms.own[i - 1] */
-    float value[AFTI_ITEM_ROWS + 4], scale[AFTI_ITEM_ROWS]; /* values are read in fours */
-    uint32_t n;
-    float *step; /* rate x value for the rows at hand, stride each */
+    float value[AFTI_ITEM_ROWS + 4], scale[AFTI_ITEM_ROWS + 4]; /* read in fours */
+    uint32_t n, ordered; /* position[i] is i for the first so many */
+    uint64_t items;      /* how many have been at hand */
+    float *step;         /* rate x value for the rows at hand, stride each */
     size_t step_cap;
+    struct afti_batch batch;
 };
 /* ---- known candidates; catalogue.c */
 struct afti_shape {
@@ -141,6 +160,8 @@ struct afti_shape {
 };
 struct afti_entry_terms { /* what is seldom needed */
     uint32_t *at;         /* the row of each, AFT_NOWHERE: none yet */
+    float *value, *size;  /* of each; its |value|, or -1: its scale is 1 */
+    bool whole;           /* all have their rows */
     struct aft_term *own; /* the first is its identity */
 };
 /* What a score needs of an arm: in one line of memory with twelve values. */
@@ -207,6 +228,10 @@ struct afti_kind {
                        const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
     /* After context and item with grow. weight > 0. revise: the label of one learned before, with the same item and weight. */
     void (*learn)(struct afti_table *t, struct afti_member *m, double weight, double label);
+    /* begin, end: around many items of the example at hand that are learned one after the other, none scored or revised by a member that
+     * learns; NULL: nothing is to be done. */
+    void (*begin)(struct afti_table *t);
+    void (*end)(struct afti_table *t);
     void (*revise)(struct afti_table *t, struct afti_member *m, double weight, double before,
                    double after);
     /* Into bilinear.v before a snapshot; NULL: it has its covariances already. */
@@ -419,6 +444,8 @@ bool afti_grid_decode(struct afti_table *t, struct aft_reader *r);
 void afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, double label);
 void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight, double before,
                       double after);
+void afti_flow_begin(struct afti_table *t);
+void afti_flow_end(struct afti_table *t);
 void afti_flow_variances(const struct afti_table *t, const struct afti_member *m);
 void afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep);
 void afti_flow_encode(const struct afti_table *t, const struct afti_member *m,

@@ -272,7 +272,23 @@ teach_candidate(const struct task *t, const struct picks *p, uint32_t candidate)
     }
 }
 
-/* The regressor learns after all others, so what it says of the candidates does not change meanwhile. */
+/* All arms that were left but the one that was shown. */
+static void
+teach_others(const struct task *t, const struct picks *p)
+{
+    struct afti_table *table = &t->l->table;
+    uint32_t shown = t->l->shown[t->item - t->x->items];
+    if (table->kind->begin)
+        table->kind->begin(table);
+    for (uint32_t i = 0; i < t->x->candidates_n; i++)
+        if (i != shown && left(t, i) && take(t, i, true))
+            teach_candidate(t, p, i);
+    if (table->kind->end)
+        table->kind->end(table);
+}
+
+/* What was shown comes last, by itself: its label may lie far off. The regressor learns after all others, so what it says of the
+ * candidates does not change meanwhile. */
 static void
 everything(struct task *t)
 {
@@ -286,9 +302,10 @@ everything(struct task *t)
         regressor != AFT_NOWHERE && !t->revise && t->x->candidates_n <= AFT_CANDIDATES_MAX;
     if (t->predicted)
         afti_scores(l, &l->members[regressor], t->x, l->regressed);
-    for (uint32_t i = 0; i < t->x->candidates_n; i++)
-        if ((t->revise ? i == shown : left(t, i)) && take(t, i, true))
-            teach_candidate(t, &p, i);
+    if (!t->revise)
+        teach_others(t, &p);
+    if ((t->revise || left(t, shown)) && take(t, shown, true))
+        teach_candidate(t, &p, shown);
     l->table.calm = 1;
 }
 

@@ -18,7 +18,7 @@ static const struct record_row rows[AFT_RECORD_COUNT] = {
     ROW(EXAMPLE, example),       ROW(EXAMPLE_BLOCK, example_block),
     ROW(CLOCK, clock),           ROW(ROUND, round),
     ROW(SNAPSHOT, snapshot),     ROW(SCORE_REQUEST, score_request),
-    ROW(PRESCORED, prescored),
+    ROW(PRESCORED, prescored),   ROW(HISTORY, history),
 };
 #undef ROW
 

@@ -14,6 +14,7 @@ AFT_SCHEMA_TEXT(round)
 AFT_SCHEMA_TEXT(snapshot)
 AFT_SCHEMA_TEXT(score_request)
 AFT_SCHEMA_TEXT(prescored)
+AFT_SCHEMA_TEXT(history)
 #undef AFT_SCHEMA_TEXT
 
 #endif

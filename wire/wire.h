@@ -25,6 +25,7 @@ enum aft_record {
     AFT_RECORD_SNAPSHOT,
     AFT_RECORD_SCORE_REQUEST,
     AFT_RECORD_PRESCORED,
+    AFT_RECORD_HISTORY,
     AFT_RECORD_COUNT
 };
 
@@ -175,6 +176,30 @@ struct aft_prescored {
     struct aft_design design;
 };
 
+/* ---- what users were shown and did lately: docs/HISTORY.md */
+enum aft_history_what {
+    AFT_HISTORY_SHOWN,
+    AFT_HISTORY_CLICKED,
+    AFT_HISTORY_DONE,
+    AFT_HISTORY_RETRACTED /* the outcome of this id counts no more */
+};
+#define AFT_HISTORY_ID_MAX ((UINT64_C(1) << 48) - 1)
+struct aft_history_entry {
+    struct aft_bytes name; /* the arm, or the subject that is done; nullable */
+    const uint64_t *ids;   /* ascending; how many there are is how often */
+    uint32_t ids_n;
+    enum aft_history_what what;
+    uint16_t day; /* since 1970, UTC */
+};
+struct aft_history {
+    struct aft_bytes user_id; /* empty: how far a partition is published */
+    int64_t to[2]; /* by enum aft_log_kind: offsets behind the last record that is in it */
+    const struct aft_history_entry *entries;
+    uint32_t entries_n;
+};
+/* aft_history_id: a decision's or an outcome's: the low 48 bits of its XXH3-64. */
+uint64_t aft_history_id(struct aft_bytes id);
+
 /* ---- codecs. decode: body -> noun; slices borrow from body, arrays from the arena; AFT_E_MALFORMED, AFT_E_LIMIT or
  * AFT_E_VALUE name the field. Whole body must be used up. encode: appends the canonical body (no frame).
  * Values checked on decode: ids not empty and within bounds; propensity and marginal in (0, 1] (an UNKNOWN propensity_kind may
@@ -215,6 +240,8 @@ enum aft_err aft_decode_score_request(struct aft_bytes body, struct aft_arena *a
                                       struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err aft_decode_prescored(struct aft_bytes body, struct aft_arena *a,
                                   struct aft_prescored *out, struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err aft_decode_history(struct aft_bytes body, struct aft_arena *a, struct aft_history *out,
+                                struct aft_error *e) AFT_MUST_CHECK;
 
 /* aft_snapshot_front: the body of the snapshot record at the front of *r, which goes behind it (container files hold many). */
 enum aft_err aft_snapshot_front(struct aft_reader *r, struct aft_arena *a, struct aft_bytes *body,
@@ -256,6 +283,7 @@ void aft_encode_round(struct aft_buffer *b, const struct aft_round_record *v);
 void aft_encode_snapshot(struct aft_buffer *b, const struct aft_snapshot_record *v);
 void aft_encode_score_request(struct aft_buffer *b, const struct aft_score_request *v);
 void aft_encode_prescored(struct aft_buffer *b, const struct aft_prescored *v);
+void aft_encode_history(struct aft_buffer *b, const struct aft_history *v);
 /* aft_manifest_seal computes set_digest: BLAKE2b-256 over the encoded record with set_digest zeroed and no signature. */
 void aft_manifest_seal(const struct aft_snapshot_record *v, struct aft_digest *out);
 

@@ -22,6 +22,7 @@ static const char usage[] =
     "  --snapshot-file FILE the last good model: to start from when no broker answers\n"
     "  --caps FILE          what users saw this month: read at the start, written at the end\n"
     "  --history FILE       what users saw and did, as features: likewise\n"
+    "  --history-topic TOPIC  and what other engines' users saw, from the service\n"
     "  --undelivered FILE   what could not be delivered is kept here\n"
     "  --spill FILE         what the queue has no room for waits here, over a restart too; without "
     "it: 503\n"
@@ -61,6 +62,7 @@ take_option(struct options *o, const char *name, char *value)
                  {"--snapshot-file", &o->client.snapshot_file},
                  {"--caps", &o->caps},
                  {"--history", &o->client.history_file},
+                 {"--history-topic", &o->client.history_topic},
                  {"--spill", &o->client.spill_file},
                  {"--undelivered", &o->undelivered}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)

@@ -4,7 +4,8 @@
  *   CPU-second; the true click rate of the greedy arm before each was learned, progressive and over the last tenth (optimum
  *   about 0.901;
  *   Vowpal Wabbit tuned 0.858 / 0.886 on the same law); digest.
- *   the other ways to learn, over a tenth of the decisions: weighting auto, VW's rule, ips, dr, ensembles
+ *   the other ways to learn, over a tenth of the decisions: weighting auto, VW's rule, ips, dr, ensembles, other explorers. Those that
+ *   explore are measured once more with a decision made and drawn besides (aft_decide, K = 1, a snapshot each 5,000 decisions)
  *   ridge: rank-one updates at d = 50, and late credits, per CPU-second.
  * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for
  * peers: syn.vw (Vowpal Wabbit's text, cost = -click), truth.f32 (50 true chances a decision) and, for `aftertouch learn`, syn.avro.
@@ -14,7 +15,14 @@
 #include "tests/bench/laws.h"
 #include "wire/wire_avro.h"
 
-enum { CHUNK = 50, D = 50, RIDGE_ROWS = 1000, RIDGE_TURNS = 100, RIDGE_TIMES = 500 };
+enum {
+    CHUNK = 50,
+    SNAPSHOT = 5000,
+    D = 50,
+    RIDGE_ROWS = 1000,
+    RIDGE_TURNS = 100,
+    RIDGE_TIMES = 500
+};
 
 /* Settings, as key and value, up to the first without a key. */
 struct way {
@@ -36,8 +44,26 @@ static const struct way ways[] = {
      {{"learner.model", "flow"}, {"policy.explore", "bagging"}, {"learner.members", "5"}}},
     {"flow-squared, cover of 3",
      {{"learner.model", "flow-squared"}, {"policy.explore", "cover"}, {"learner.members", "3"}}},
+    {"flow, softmax",
+     {{"learner.model", "flow"}, {"learner.weighting", "none"}, {"policy.explore", "softmax"}}},
+    {"flow, squarecb", {{"learner.model", "flow"}, {"policy.explore", "squarecb"}}},
+    {"flow, regcb", {{"learner.model", "flow"}, {"policy.explore", "regcb-elim"}}},
+    {"flow, bagging of 5, iwr",
+     {{"learner.model", "flow"},
+      {"policy.explore", "bagging"},
+      {"learner.members", "5"},
+      {"learner.weighting", "iwr"}}},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
+
+static bool
+explores(const struct way *w)
+{
+    for (int i = 0; i < 6 && w->set[i][0]; i++)
+        if (strcmp(w->set[i][0], "policy.explore") == 0)
+            return true;
+    return false;
+}
 
 static struct aft_learner *
 learner_of(const struct way *w)
@@ -120,6 +146,95 @@ learn_chunk(struct aft_learner *l, struct chunk *c, long n)
         c->greedy[i] = aft_learner_greedy(l);
     }
     return stream_cpu() - from;
+}
+
+/* ---- what the learner's snapshot decides */
+struct server {
+    struct aft_model *model;
+    struct aft_scratch *scratch;
+};
+
+static enum aft_err
+to_set(void *ctx, struct aft_bytes key, struct aft_bytes body, struct aft_error *e)
+{
+    bool whole;
+    (void)key;
+    return aft_snapshot_set_add(ctx, body, &whole, e);
+}
+
+static bool
+publish(struct server *s, struct aft_learner *l, int64_t round)
+{
+    struct aft_error e;
+    struct aft_end end = {0};
+    struct aft_snapshot_set *set = aft_snapshot_set_new();
+    struct aft_publish_spec spec = {
+        .model = AFT_LITERAL("m"), .round = round, .ends = &end, .ends_n = 1};
+    aft_model_free(s->model);
+    s->model = NULL;
+    bool good = aft_learner_publish(l, &spec, to_set, set, &e) == AFT_OK &&
+                aft_model_load(set, &s->model, &e) == AFT_OK;
+    if (!good)
+        fprintf(stderr, "bench_learn: %s\n", e.message);
+    aft_snapshot_set_free(set);
+    return good;
+}
+
+/* CPU seconds, or -1. */
+static double
+decide_chunk(const struct server *s, const struct chunk *c, long n)
+{
+    struct aft_error e;
+    struct aft_decision out;
+    double from = stream_cpu();
+    for (long i = 0; i < n; i++) {
+        char key[16] = {(char)('a' + i)};
+        struct aft_request r = {.context = {c->decision[i].context, STREAM_CONTEXT},
+                                .candidates = c->decision[i].candidates,
+                                .candidates_n = STREAM_OFFERED,
+                                .k = 1,
+                                .key = aft_text(key)};
+        if (aft_decide(s->model, s->scratch, &r, &out, &e) != AFT_OK) {
+            fprintf(stderr, "bench_learn: %s\n", e.message);
+            return -1;
+        }
+    }
+    return stream_cpu() - from;
+}
+
+/* A way that explores, learned and decided: decisions per CPU-second. */
+static bool
+bench_explorer(const struct way *w, long n, uint64_t seed)
+{
+    static struct stream s;
+    struct chunk *c = malloc(sizeof *c);
+    struct aft_learner *l = learner_of(w);
+    struct server server = {.scratch = aft_scratch_new()};
+    double *each = calloc((size_t)(n / CHUNK + 2), sizeof *each), cpu = 0;
+    bool good = c && l && each;
+    stream_init(&s, seed);
+    for (long at = 0; good && at < n; at += CHUNK) {
+        long m = n - at < CHUNK ? n - at : CHUNK;
+        if (at % SNAPSHOT == 0)
+            good = publish(&server, l, at / SNAPSHOT + 1);
+        if (!good)
+            break;
+        fill(c, &s, m);
+        double decided = decide_chunk(&server, c, m), learned = learn_chunk(l, c, m);
+        good = decided >= 0 && learned >= 0;
+        each[at / CHUNK] = decided + learned;
+        cpu += decided + learned;
+    }
+    if (good)
+        printf("%s, learned and decided: %.0f decisions/cpu-s, %.0f in the quickest tenth of the "
+               "time\n",
+               w->name, (double)n / cpu, undisturbed(each, n / CHUNK, CHUNK));
+    aft_model_free(server.model);
+    aft_scratch_free(server.scratch);
+    aft_learner_free(l);
+    free(each);
+    free(c);
+    return good;
 }
 
 static bool
@@ -320,14 +435,21 @@ main(int argc, char **argv)
         bench_ridge();
         return 0;
     }
-    if (argc > 3 && argv[3][0] >= '0' && argv[3][0] < '0' + WAYS && !argv[3][1])
-        return bench_way(&ways[argv[3][0] - '0'], n, seed) ? 0 : 1;
+    char *end = NULL;
+    long way = argc > 3 ? strtol(argv[3], &end, 10) : 0;
+    if (end && end != argv[3] && !*end && way >= 0 && way < WAYS)
+        return bench_way(&ways[way], n, seed) &&
+                       (!explores(&ways[way]) || bench_explorer(&ways[way], n, seed))
+                   ? 0
+                   : 1;
     struct stream_law law = law_of(argc > 2 ? argv[2] : "base");
     if (argc > 3)
         return export_to(argv[3], n, &law) ? 0 : 1;
     bool good = true;
-    for (int i = 0; i < WAYS; i++)
+    for (int i = 0; i < WAYS; i++) {
         good &= bench_way(&ways[i], i ? n / 10 : n, seed);
+        good &= !explores(&ways[i]) || bench_explorer(&ways[i], n / 10, seed);
+    }
     bench_ridge();
     return good ? 0 : 1;
 }

@@ -83,6 +83,7 @@ OWNERS = {  # files that own memory: what they own. It is taken at the start, or
     "policy/snapshot_parts.c": "parts that wait for their manifest", "policy/snapshot_pin.c": "a pin that is being made",
     "policy/snapshot_set.c": "a set",
     "learner/arms.c": "the arms", "learner/catalogue.c": "known candidates, resolved", "learner/forecast.c": "cohorts", "learner/health.c": "the weights of the last round", "learner/grid.c": "a bilinear model's planes",
+    "learner/flow_batch.c": "a decision's rows",
     "learner/learner.c": "a learner", "learner/ridge.c": "the ridge model",
     "learner/rounds.c": "blocks that wait for their round",
     "learner/scoreboard.c": "the policies' sums", "learner/snapshot.c": "a snapshot that is being made",

@@ -22,6 +22,7 @@ again(enum aft_record r, struct aft_bytes body, struct aft_arena *a, struct aft_
         struct aft_snapshot_record snapshot;
         struct aft_score_request request;
         struct aft_prescored prescored;
+        struct aft_history history;
     } v;
     switch (r) {
     case AFT_RECORD_IMPRESSION:
@@ -55,6 +56,10 @@ again(enum aft_record r, struct aft_bytes body, struct aft_arena *a, struct aft_
     case AFT_RECORD_PRESCORED:
         AFT_TRY(aft_decode_prescored(body, a, &v.prescored, &e));
         aft_encode_prescored(b, &v.prescored);
+        return AFT_OK;
+    case AFT_RECORD_HISTORY:
+        AFT_TRY(aft_decode_history(body, a, &v.history, &e));
+        aft_encode_history(b, &v.history);
         return AFT_OK;
     default:
         AFT_TRY(aft_decode_snapshot(body, a, &v.snapshot, &e));

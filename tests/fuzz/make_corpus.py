@@ -48,6 +48,9 @@ RECORDS = [  # in the order of enum aft_record
     ("snapshot", {"model": "default", "round": 1, "kind": "FULL", "part": 1, "parts": 1, "plane": "MANIFEST", "data": b"",
                   "manifest": MANIFEST, "note": None}),
 ]
+HISTORY = {"user_id": "u1", "impressions_to": 7, "outcomes_to": 3, "entries": [
+    {"what": "SHOWN", "name": "a1", "day": 20454, "ids": [1, 2 ** 47]}, {"what": "RETRACTED", "name": None, "day": 20455, "ids": [5]}]}
+HISTORY_NUMBER = 9  # in enum aft_record
 CONFIG = b"""# a comment
 app.id=one
 join.window = 14d
@@ -98,6 +101,7 @@ def main():
         put("plan", name, json.dumps(json.loads(schema.text)).encode() + b"\0" + schema.body(value))
         put("writer", name, bytes([number, 0]) + schema.body(value))
         put("writer", f"{name}.changed", bytes([number, 2, 1, 0, 2, 9]) + schema.body(value))
+    put("frame", "history.body", bytes([HISTORY_NUMBER]) + Schema("history").body(HISTORY))
     outcome = json.loads(Schema("outcome").text)
     value = RECORDS[1][1]
     put("container", "plain", container(fastavro.parse_schema(outcome), [value, dict(value, outcome_id="o2")]))

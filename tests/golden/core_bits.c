@@ -202,5 +202,8 @@ main(void)
     for (uint32_t i = 0; i < n; i++)
         for (size_t j = 0; j < sizeof more / sizeof *more; j++)
             with(models[i].text, more[j]);
+    with("flow-squared", "learner.reduction=ips");
+    with("flow-squared", "learner.reduction=dr");
+    with("flow-squared", "policy.explore=cover learner.members=3");
     return 0;
 }

@@ -75,6 +75,15 @@ created_passes(void **state)
     assert_int_equal(b.log->ops->topic_facts(b.log, "aftertouch.rounds", &f, &e), AFT_OK);
     assert_int_equal(f.partitions, 1);
     assert_int_equal(f.retention_ms, -1);
+    assert_int_equal(aft_config_set(b.config, "topics.history", "history", &e), AFT_OK);
+    assert_int_equal(aft_config_check(b.config, &e), AFT_OK); /* named: now there must be one */
+    assert_int_equal(aft_topics_check(b.config, b.log, keep, &b, &e), AFT_E_CONFIG);
+    assert_non_null(strstr(e.message, "history does not exist"));
+    assert_int_equal(aft_topics_create(b.config, b.log, &e), AFT_OK);
+    assert_int_equal(aft_topics_check(b.config, b.log, keep, &b, &e), AFT_OK);
+    assert_int_equal(b.log->ops->topic_facts(b.log, "history", &f, &e), AFT_OK);
+    assert_true(f.partitions == 3 && f.compact);
+    assert_int_equal(f.retention_ms, 31 * 86400000ll); /* history.days and one */
     bench_close(&b);
 }
 
@@ -98,11 +107,16 @@ each_wrong_is_named(void **state)
         {{"outcomes", 3, 11 * day, false, true, 0, 0}, AFT_OK, "at least 1814400000"},
         {{"outcomes", 3, -1, false, false, 0, 0}, AFT_OK, "LogAppendTime"},
         {{"aftertouch.rounds", 1, day, false, false, 0, 0}, AFT_OK, "replay from the beginning"},
+        {{"history", 3, 30 * day, true, false, 0, 0}, AFT_E_CONFIG, "forgotten early"},
+        {{"history", 3, 40 * day, false, false, 0, 0}, AFT_E_CONFIG, "to compact"},
+        {{"history", 2, 40 * day, true, false, 0, 0}, AFT_E_CONFIG, "they must be equal"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct bench b;
         struct aft_error e = {0};
         bench_open(&b);
+        assert_int_equal(aft_config_set(b.config, "topics.history", "history", &e), AFT_OK);
+        assert_int_equal(aft_config_check(b.config, &e), AFT_OK);
         assert_int_equal(b.log->ops->topic_create(b.log, &cases[i].spec, &e), AFT_OK);
         assert_int_equal(aft_topics_create(b.config, b.log, &e), AFT_OK);
         assert_int_equal(aft_topics_check(b.config, b.log, keep, &b, &e), cases[i].err);

@@ -360,6 +360,26 @@ prescored(void)
     return v;
 }
 
+static struct aft_history
+history(void)
+{
+    struct aft_history v = {.user_id = text(0, 40), .to = {any_long(), any_long()}};
+    v.entries_n = below(5);
+    struct aft_history_entry *x = aft_arena_take(&arena, (v.entries_n + 1) * sizeof *x);
+    for (uint32_t i = 0; i < v.entries_n; i++) {
+        uint64_t *ids = aft_arena_take(&arena, 9 * sizeof *ids);
+        x[i] = (struct aft_history_entry){.what = (enum aft_history_what)below(4),
+                                          .name = maybe(1, 30),
+                                          .day = (uint16_t)below(65536),
+                                          .ids = ids,
+                                          .ids_n = below(10)};
+        for (uint32_t j = 0; j < x[i].ids_n; j++)
+            ids[j] = aft_random_u64(&rng) & AFT_HISTORY_ID_MAX;
+    }
+    v.entries = x;
+    return v;
+}
+
 /* again decodes body as record r and appends its encoding. */
 static enum aft_err
 again(enum aft_record r, struct aft_bytes body, struct aft_buffer *b)
@@ -373,6 +393,7 @@ again(enum aft_record r, struct aft_bytes body, struct aft_buffer *b)
     struct aft_snapshot_record snapshot_v;
     struct aft_score_request request_v;
     struct aft_prescored prescored_v;
+    struct aft_history history_v;
     struct aft_reader reader = aft_reader(body);
     switch (r) {
     case AFT_RECORD_IMPRESSION:
@@ -414,6 +435,10 @@ again(enum aft_record r, struct aft_bytes body, struct aft_buffer *b)
         AFT_TRY(aft_decode_prescored(body, &arena, &prescored_v, &error));
         aft_encode_prescored(b, &prescored_v);
         return AFT_OK;
+    case AFT_RECORD_HISTORY:
+        AFT_TRY(aft_decode_history(body, &arena, &history_v, &error));
+        aft_encode_history(b, &history_v);
+        return AFT_OK;
     case AFT_RECORD_COUNT:
         break;
     }
@@ -432,6 +457,7 @@ encode_random(enum aft_record r, struct aft_buffer *b)
     struct aft_snapshot_record snapshot_v = snapshot_record();
     struct aft_score_request request_v = score_request();
     struct aft_prescored prescored_v = prescored();
+    struct aft_history history_v = history();
     if (r == AFT_RECORD_IMPRESSION)
         aft_encode_impression(b, &impression_v);
     else if (r == AFT_RECORD_OUTCOME)
@@ -448,8 +474,10 @@ encode_random(enum aft_record r, struct aft_buffer *b)
         aft_encode_snapshot(b, &snapshot_v);
     else if (r == AFT_RECORD_SCORE_REQUEST)
         aft_encode_score_request(b, &request_v);
-    else
+    else if (r == AFT_RECORD_PRESCORED)
         aft_encode_prescored(b, &prescored_v);
+    else
+        aft_encode_history(b, &history_v);
 }
 
 /* The bytes in a block of their own, so that asan sees a read past their end. */

@@ -39,7 +39,7 @@ class Options(c.Structure):
         ("spill_file", Text), ("spill_bytes", c.c_uint64), ("spill_impressions", c.c_bool), ("impression_schema", c.c_uint32),
         ("outcome_schema", c.c_uint32), ("history_bytes", c.c_uint64), ("history_short_days", c.c_uint32), ("history_long_days", c.c_uint32),
         ("history_click", Text), ("history_task", Text), ("history_features", c.c_bool), ("history_file", Text),
-        ("shadow_model", Text), ("impressions_share", c.c_double),
+        ("shadow_model", Text), ("impressions_share", c.c_double), ("history_topic", Text),
     ]
 
 
@@ -100,6 +100,7 @@ class Info(c.Structure):
         ("refused_foreign", c.c_uint64), ("snapshot_pinned", c.c_bool), ("spilled", c.c_uint64), ("spill_waiting", c.c_uint64),
         ("history_users", c.c_uint64), ("history_forgotten", c.c_uint64),
         ("passed_over", c.c_uint64), ("shadow_applied", c.c_uint64),
+        ("history_records", c.c_uint64), ("history_refused", c.c_uint64), ("history_level", c.c_bool),
     ]
 
 

@@ -86,6 +86,10 @@ class Info:
     snapshot_pinned: bool
     history_users: int
     history_forgotten: int
+    history_records: int
+    history_level: bool
+    spilled: int
+    spill_waiting: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,6 +275,9 @@ class Client:
     history_bytes      for a table of what users were shown and did (see history), 1 MB or more; decisions then get it as features, and log
                        them as they were used. 0: none is kept
     history_file       keeps the table over a restart: written by close, read at open
+    history_topic      where the service keeps the history of users (topics.history): what other engines logged counts too; info().history_level
+                       once it was read to its end
+    spill_file         outcomes and impressions that the queue has no room for, or that no broker takes, wait there, over a restart too
     now_ms             the clock; None: the machine's
     on_failure         called from log_*, poll, flush and close with what could not be delivered. What it raises comes out of that call
 
@@ -282,6 +289,7 @@ class Client:
                  properties: Optional[Mapping[str, str]] = None, snapshot_file: Optional[str] = None, public_key: Optional[bytes] = None,
                  wait_ms: int = 0, queue_ms: int = 5000, policy: str = "personalised", baseline: str = "baseline",
                  baseline_share: float = 0.1, baseline_salt: str = "aftertouch", seed: Optional[int] = None, history_bytes: int = 0, history_file: Optional[str] = None,
+                 history_topic: Optional[str] = None, spill_file: Optional[str] = None,
                  now_ms: Optional[Callable[[], int]] = None, on_failure: Optional[Callable[[Failure], None]] = None) -> None:
         self._pointer: Optional[c.c_void_p] = None
         self._lock = threading.RLock()
@@ -295,7 +303,8 @@ class Client:
                            properties=(native.Property * len(pairs))(*pairs), properties_n=len(pairs), snapshot_file=_text(snapshot_file),
                            public_key=public_key, wait_ms=wait_ms, queue_ms=queue_ms, policy=_text(policy), baseline=_text(baseline),
                            baseline_share=baseline_share, baseline_salt=_text(baseline_salt), history_bytes=history_bytes, history_short_days=7,
-                           history_long_days=30, history_click=b"click", history_task=b"key_task_completed", history_features=True, history_file=_text(history_file))
+                           history_long_days=30, history_click=b"click", history_task=b"key_task_completed", history_features=True, history_file=_text(history_file),
+                           history_topic=_text(history_topic), spill_file=_text(spill_file), spill_impressions=True)
         if seed is not None:
             o.seed = c.pointer(c.c_uint64(seed))
         if now_ms is not None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Vowpal Wabbit and aftertouch in the closed loop of the simulated world: click rates over seeds, with intervals.
 
-    vw_loop.py [BUILD] [--seeds N] [--participants N] [--only NAME,...]       pip install vowpalwabbit==9.11.9; BUILD: build/release
+    vw_loop.py [BUILD] [--seeds N] [--participants N] [--only "NAME;..."]       pip install vowpalwabbit==9.11.9; BUILD: build/release
 
 Each decides one tile a visit with what it knew at the day's beginning, and learns the day when it is over (bench/bench_loop.c). The same
 seed is the same world for both; the interval is of the mean of the differences over the seeds (Student's t, 95 %). VW is tuned as on
@@ -27,8 +27,10 @@ ROWS = {  # VW's options; our policy.explore and settings
     "softmax": ("--softmax --lambda 10", "softmax", ["policy.temperature=0.1", "policy.epsilon=0.05"]),
     "squarecb": (f"--squarecb {RANGE}", "squarecb", ["policy.epsilon=1e-6"]),
     "regcb": (f"--regcb {RANGE}", "regcb-elim", ["policy.epsilon=1e-6"]),
+    "regcb, c0 0.01": (f"--regcb --mellowness 0.01 {RANGE}", "regcb-elim", ["policy.epsilon=1e-6", "policy.c0=0.01"]),
+    "regcb, c0 0.001": (f"--regcb --mellowness 0.001 {RANGE}", "regcb-elim", ["policy.epsilon=1e-6", "policy.c0=0.001"]),
     "bag": ("--bag 5", "bagging", ["learner.members=5", "policy.epsilon=0.05"]),
-    "cover": ("--cover 3", "cover", ["learner.members=3", "policy.epsilon=0.05"]),
+    "cover": ("--cover 3", "cover", ["learner.members=3", "learner.model=flow-squared", "policy.epsilon=0.05"]),
 }
 
 
@@ -97,7 +99,7 @@ def main():
     bench = a.build.resolve() / "bench/bench_loop"
     if not bench.exists():
         sys.exit(f"{bench} is not there: build the benchmarks first")
-    for name in a.only.split(",") if a.only else ROWS:
+    for name in a.only.split(";") if a.only else ROWS:
         compare(bench, name, a.seeds, a.participants)
 
 
