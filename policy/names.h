@@ -64,6 +64,8 @@ static inline uint32_t
 aft_name_slot(uint64_t low, uint64_t high, size_t n, uint32_t size)
 {
     uint64_t h = (low ^ (high + n) * 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull;
+    h = (h ^ h >> 32) *
+        0xd6e8feb86659fd93ull; /* names differ in few bits, mostly in their last bytes: down, and up again */
     return (uint32_t)(h >> 40) & (size - 1);
 }
 

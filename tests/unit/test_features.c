@@ -238,6 +238,30 @@ test_hashes_are_stable(void **state)
     assert_true(h == 0x036dd9cab3856e68);
 }
 
+/* Names as people give them, alike but for a digit or two, do not push each other out of a table that has room for them. */
+static void
+test_names_keep_their_places(void **state)
+{
+    (void)state;
+    static const char *const before[] = {"u", "a", "arm", "feature_", "user.f", "page"};
+    enum { N = 60 };
+    for (size_t p = 0; p < sizeof before / sizeof *before; p++) {
+        static struct aft_known table[AFT_NAMES];
+        char names[N][24];
+        uint32_t kept = 0;
+        memset(table, 0, sizeof table);
+        for (uint32_t i = 0; i < N; i++) {
+            snprintf(names[i], sizeof names[i], "%s%u%s", before[p], i % 100,
+                     p == 5 ? "views" : "");
+            assert_non_null(aft_known_take(table, AFT_NAMES, aft_text(names[i])));
+        }
+        for (uint32_t i = 0; i < N; i++)
+            kept += aft_known_find(table, AFT_NAMES, aft_text(names[i])) != NULL;
+        if (kept < N - 4)
+            fail_msg("of 60 names like %s0 %u are kept", before[p], kept);
+    }
+}
+
 int
 main(void)
 {
@@ -248,6 +272,7 @@ main(void)
         cmocka_unit_test(test_namespaces),
         cmocka_unit_test(test_many_pairs),
         cmocka_unit_test(test_hashes_are_stable),
+        cmocka_unit_test(test_names_keep_their_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -388,8 +388,10 @@ static void
 owner_kill(struct owner *o)
 {
     aft_historian_close(o->h);
-    if (o->log)
+    if (o->log) {
+        o->log->ops->poll(o->log, 0); /* what it waited for comes to nobody */
         o->log->ops->close(o->log);
+    }
     *o = (struct owner){0};
 }
 
