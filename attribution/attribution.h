@@ -36,7 +36,7 @@ struct aft_join_config {
     int64_t window_ms, grace_ms, open_after_ms, orphan_after_ms, disorder_ms, max_future_ms;
     bool emit_rewarded_only;
     uint64_t
-        open_max; /* bound on open impressions: sizes the index; past it the joiner refuses, in words */
+        open_max; /* bound on open impressions, and so on the index; past it the joiner refuses, in words */
     struct aft_kind kinds[AFT_KINDS_MAX];
     uint32_t kinds_n;
 };
@@ -104,7 +104,7 @@ struct aft_join_resume {
 struct aft_joiner;
 
 /* aft_joiner_open rebuilds the index from the store and says where to go on. The config and out are copied; the store stays the
- * caller's and must outlive the joiner. AFT_E_CORRUPT, AFT_E_CONFIG (another identity or configuration; the index too small). */
+ * caller's and must outlive the joiner. AFT_E_CORRUPT, AFT_E_CONFIG (another identity or configuration; more open than open_max). */
 enum aft_err aft_joiner_open(const struct aft_join_config *config,
                              const struct aft_join_identity *identity, struct aft_store *store,
                              const struct aft_join_out *out, struct aft_joiner **joiner,

@@ -64,6 +64,7 @@ credit_of(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind,
                          : UINT64_C(1) << 32;
     *afti_ledger_add(&j->ledger) = (struct afti_credit){
         .decision = f->decision,
+        .touch = f->touch,
         .item = f->item,
         .kind = kind,
         .ppm = ppm,
@@ -176,6 +177,16 @@ afti_attribute(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind, 
     return AFT_OK;
 }
 
+bool
+afti_touch_is(const struct aft_joiner *j, uint64_t n, struct aft_hash128 id)
+{
+    const struct aft_index *x = &j->index;
+    if (n < x->gone || n >= x->tail)
+        return false;
+    const struct aft_touch *t = aft_index_touch(x, n);
+    return (t->flags & AFT_TOUCH_LIVE) && aft_same_id(aft_touch_id(t), id);
+}
+
 static int64_t
 wrapping(int64_t a, int64_t b)
 {
@@ -186,9 +197,9 @@ wrapping(int64_t a, int64_t b)
 static void
 credit_touch(struct aft_joiner *j, const struct afti_ledger *l, const struct afti_credit *c)
 {
-    uint64_t n;
-    if (!aft_index_find(&j->index, c->decision, &n))
-        return; /* settled or erased meanwhile */
+    uint64_t n = c->touch;
+    if (!afti_touch_is(j, n, c->decision))
+        return; /* it was gone already; or, when it is read again, it was erased later */
     if (l->flags & AFTI_CLICK) {
         struct aft_cell *click = aft_index_cell(&j->index, n, c->item, AFT_CELL_CLICK, false);
         if (!click) {
@@ -253,9 +264,8 @@ afti_apply(struct aft_joiner *j, int64_t when, uint32_t segment, const struct af
     if (l->flags & AFTI_ACTIVATES) {
         struct afti_activation a = {when + j->config.open_after_ms, x->tail, l->activated_touch,
                                     l->activated, segment};
-        uint64_t n;
-        if (aft_index_find(x, l->activated, &n))
-            aft_index_touch(x, n)->flags |= AFT_TOUCH_ACTIVE;
+        if (afti_touch_is(j, l->activated_touch, l->activated))
+            aft_index_touch(x, l->activated_touch)->flags |= AFT_TOUCH_ACTIVE;
         afti_timers_activate(j, &a);
     }
     if ((l->flags & AFTI_RETRACTS) && l->retracted >= x->seen_head)

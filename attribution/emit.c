@@ -104,7 +104,9 @@ encode_decoded(struct aft_joiner *j, const struct aft_splice *s, struct aft_byte
 {
     struct aft_impression v;
     AFT_TRY(aft_decode_impression(body, &j->scratch, &v, e));
-    AFT_ASSERT(v.slate_n == s->items_n);
+    if (v.slate_n != s->items_n) /* its note in the segment says otherwise */
+        return AFT_FAIL(e, AFT_E_CORRUPT, "an impression of the state has %u items, not %u",
+                        v.slate_n, s->items_n);
     struct aft_example x = example_of(&v);
     x.seq = s->seq;
     x.phase = s->phase;

@@ -45,8 +45,10 @@ struct afti_timers {
 };
 
 /* ---- one outcome's credit */
+#define AFTI_NO_TOUCH UINT64_MAX
 struct afti_credit {
     struct aft_hash128 decision;
+    uint64_t touch; /* the live one of that id when it was written down, or AFTI_NO_TOUCH */
     uint8_t item, kind;
     uint32_t ppm;
     int64_t unit, micro;
@@ -164,6 +166,9 @@ int afti_kind(const struct aft_join_config *c, struct aft_bytes name);
 /* machine.c */
 enum aft_err afti_impression(struct aft_joiner *j, const struct afti_event *v,
                              struct aft_error *e) AFT_MUST_CHECK;
+/* afti_open_max: may so many more be open? */
+enum aft_err afti_open_max(const struct aft_joiner *j, uint64_t more,
+                           struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_outcome(struct aft_joiner *j, const struct afti_event *v,
                           struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_erase(struct aft_joiner *j, const struct afti_event *v,
@@ -190,6 +195,8 @@ enum aft_err afti_impression_of(struct aft_joiner *j, uint64_t touch, struct aft
  * ledger down and then applies it. */
 enum aft_err afti_attribute(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind,
                             struct aft_error *e) AFT_MUST_CHECK;
+/* afti_touch_is: touch n is there, live, and of this id. */
+bool afti_touch_is(const struct aft_joiner *j, uint64_t n, struct aft_hash128 id);
 /* afti_apply changes index and timers by a ledger entry that was written into `segment`, and emits revisions. */
 enum aft_err afti_apply(struct aft_joiner *j, int64_t when, uint32_t segment,
                         const struct afti_ledger *l, struct aft_bytes cause,

@@ -2,8 +2,11 @@
  *
  * Ledger entry: 0 flags u8 (1 click, 2 activates, 4 retracts) | then, each if its flag is set: click time long; decision hash 16 +
  * touch number long; retracted outcome's number long | credits n long | n credits
- * Credit: decision hash 16 | item u8 | kind u8 (rank of its name in the configuration) | ppm long | unit long | micro long
- * A retraction's credits are the negated ones. Zeros are an entry without anything.
+ * Credit: decision hash 12 (low le64, high le32) | touch number + 1 long | item u8 | kind u8 (rank of its name in the configuration) |
+ *         ppm long | unit long | micro long
+ * The touch is the live one that had the decision's id when the entry was written; 0: none had it any more. So whoever reads the state
+ * again looks nothing up; the hash is for taking back, which goes by id. A retraction's credits are the negated ones. Zeros are an
+ * entry without anything.
  */
 #include <stdlib.h>
 
@@ -58,7 +61,9 @@ afti_ledger_encode(struct aft_buffer *b, const struct afti_ledger *l)
     aft_put_long(b, l->credit_n);
     for (uint32_t i = 0; i < l->credit_n; i++) {
         const struct afti_credit *c = &l->credit[i];
-        put_hash(b, c->decision);
+        aft_put_le64(b, c->decision.low);
+        aft_put_le32(b, (uint32_t)c->decision.high);
+        aft_put_long(b, (int64_t)(c->touch + 1));
         aft_put_u8(b, c->item);
         aft_put_u8(b, c->kind);
         aft_put_long(b, c->ppm);
@@ -89,12 +94,24 @@ get_head(struct aft_reader *r, struct afti_ledger *l, int64_t *n)
 }
 
 static bool
+get_decision(struct aft_reader *r, struct aft_hash128 *h)
+{
+    struct aft_bytes b;
+    if (!aft_get_raw(r, 12, &b))
+        return false;
+    *h = aft_id_from((struct aft_hash128){aft_load_le64(b.p), aft_load_le32(b.p + 8)});
+    return true;
+}
+
+static bool
 get_credit(struct aft_reader *r, struct afti_credit *c)
 {
-    int64_t ppm;
-    if (!get_hash(r, &c->decision) || !aft_get_u8(r, &c->item) || !aft_get_u8(r, &c->kind) ||
-        !aft_get_long(r, &ppm) || !aft_get_long(r, &c->unit) || !aft_get_long(r, &c->micro))
+    int64_t ppm, touch;
+    if (!get_decision(r, &c->decision) || !aft_get_long(r, &touch) || !aft_get_u8(r, &c->item) ||
+        !aft_get_u8(r, &c->kind) || !aft_get_long(r, &ppm) || !aft_get_long(r, &c->unit) ||
+        !aft_get_long(r, &c->micro))
         return false;
+    c->touch = (uint64_t)touch - 1;
     c->ppm = (uint32_t)ppm;
     return ppm >= 0 && ppm <= AFT_PPM && c->item < AFT_SHOWN_MAX && c->kind < AFT_KINDS_MAX;
 }

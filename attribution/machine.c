@@ -9,8 +9,15 @@ struct aft_place
 afti_append(struct aft_joiner *j, enum aft_redo kind, const struct afti_event *v,
             struct aft_bytes head, struct aft_bytes tail)
 {
-    struct aft_segment_record a = {kind, v->e,          v->offset,         head,
-                                   tail, j->index.tail, j->index.seen_tail};
+    struct aft_segment_record a = {.kind = kind,
+                                   .e = v->e,
+                                   .offset = v->offset,
+                                   .head = head,
+                                   .tail = tail,
+                                   .first_touch = j->index.tail,
+                                   .first_outcome = j->index.seen_tail};
+    if (kind == AFT_REDO_IMPRESSION)
+        a.note = (uint8_t)(v->items | (v->deferred ? AFT_NOTE_DEFERRED : 0));
     AFT_ASSERT(!j->replaying);
     return aft_segments_append(&j->segments, &a);
 }
@@ -83,6 +90,16 @@ resolve_all(struct aft_joiner *j, const struct afti_event *v, struct aft_error *
 }
 
 /* ---- impressions */
+enum aft_err
+afti_open_max(const struct aft_joiner *j, uint64_t more, struct aft_error *e)
+{
+    if (j->index.live + more <= j->config.open_max)
+        return AFT_OK;
+    return AFT_FAIL(e, AFT_E_CONFIG,
+                    "%llu impressions are open, and join.max.open allows %llu: raise it (at most "
+                    "85 bytes of memory each), or shorten join.window",
+                    (unsigned long long)j->index.live, (unsigned long long)j->config.open_max);
+}
 
 enum aft_err
 afti_impression(struct aft_joiner *j, const struct afti_event *v, struct aft_error *e)
@@ -96,12 +113,7 @@ afti_impression(struct aft_joiner *j, const struct afti_event *v, struct aft_err
         j->counts.counts.expired_impression++;
         return AFT_OK;
     }
-    if (j->index.live >= j->config.open_max)
-        return AFT_FAIL(
-            e, AFT_E_CONFIG,
-            "%llu impressions are open, as many as join.max.open allows: raise it (at most "
-            "85 bytes of memory each), or shorten join.window",
-            (unsigned long long)j->index.live);
+    AFT_TRY(afti_open_max(j, 1, e));
     struct aft_place at = afti_append(j, AFT_REDO_IMPRESSION, v, v->body, AFT_ABSENT);
     struct aft_touch t =
         aft_touch_make(v->id, v->ts, v->e,
@@ -169,6 +181,8 @@ take_back(struct aft_joiner *j, uint64_t outcome, struct aft_error *e)
         struct afti_credit c = j->taken_back.credit[i];
         c.unit = (int64_t)(0 - (uint64_t)c.unit);
         c.micro = (int64_t)(0 - (uint64_t)c.micro);
+        if (!aft_index_find(&j->index, c.decision, &c.touch)) /* who has the id now */
+            c.touch = AFTI_NO_TOUCH;
         j->counts.counts.credit_ppm -= c.ppm;
         *afti_ledger_add(&j->ledger) = c;
     }

@@ -27,6 +27,8 @@ damaged(uint64_t segment, const char *what, struct aft_error *e)
         (unsigned long long)segment, what);
 }
 
+static const char twice[] = "comes behind two impressions of one decision";
+
 static struct aft_hash128
 hash_at(const uint8_t *p)
 {
@@ -43,31 +45,16 @@ add_touch(struct aft_joiner *j, const struct aft_touch *t, const struct aft_hash
         afti_timers_late(j, n);
 }
 
-/* glance: what the index needs of an impression; the long way where its lists stand in several blocks. */
-static bool
-glance(struct aft_joiner *j, struct aft_bytes body, struct aft_glance *out)
-{
-    struct aft_impression v;
-    struct aft_error ignored;
-    if (aft_glance_impression(body, out))
-        return true;
-    aft_arena_reset(&j->scratch);
-    if (aft_decode_impression(body, &j->scratch, &v, &ignored) != AFT_OK)
-        return false;
-    *out = (struct aft_glance){v.decision_id, v.user_id, v.timestamp_ms, v.deferred, v.slate_n};
-    return true;
-}
-
 static bool
 again_impression(struct aft_joiner *j, const struct ready *d)
 {
-    uint64_t other;
-    if (!d->sound || !aft_touch_fits(d->v.timestamp_ms, d->r.e) ||
-        aft_index_find(&j->index, d->id, &other))
+    bool deferred = d->r.note & AFT_NOTE_DEFERRED;
+    uint8_t items = d->r.note & (255 & ~AFT_NOTE_DEFERRED);
+    if (!d->sound || items > AFT_SHOWN_MAX || !aft_touch_fits(d->v.timestamp_ms, d->r.e))
         return false;
-    unsigned flags = AFT_TOUCH_LIVE | (d->v.deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
+    unsigned flags = AFT_TOUCH_LIVE | (deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
     struct aft_touch t = aft_touch_make(d->id, d->v.timestamp_ms, d->r.e, flags, d->place);
-    t.items = (uint8_t)d->v.slate_n;
+    t.items = items;
     add_touch(j, &t, &d->user);
     return true;
 }
@@ -140,6 +127,8 @@ again_stale(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_pl
     uint64_t n;
     if (r->payload.n < 17)
         return damaged(at.segment, "holds a timer without an id", e);
+    if (!aft_index_gathered(&j->index, true))
+        return damaged(at.segment, twice, e);
     if (aft_index_find(&j->index, hash_at(r->payload.p), &n))
         return afti_timer_act(j, r->e, n, r->payload.p[16], e);
     return AFT_OK; /* its decision was erased since */
@@ -178,14 +167,18 @@ struct reading {  /* of the segments, one after the other */
     uint64_t most;                     /* records that there can be */
 };
 
-/* expect_credit: the touch of an outcome's first credit, where its entry is the usual one (ledger.c). */
-static void
-expect_credit(const struct aft_joiner *j, struct aft_bytes ledger)
+/* first_credit: the touch of an outcome's first credit, where its entry is the usual one (ledger.c). */
+static bool
+first_credit(struct aft_bytes ledger, uint64_t *touch)
 {
-    const size_t head = 2; /* no flags, fewer than 64 credits */
-    if (ledger.n < head + 16 || ledger.p[0] != 0 || ledger.p[1] > 127)
-        return;
-    AFT_IDS_EXPECT(&j->index.ids, hash_at(ledger.p + head).low);
+    const size_t head = 2, hash = 12; /* no flags, fewer than 64 credits */
+    int64_t number;
+    if (ledger.n < head + hash || ledger.p[0] != 0 || ledger.p[1] > 127)
+        return false;
+    struct aft_reader r = {ledger.p + head + hash, ledger.p + ledger.n};
+    bool whole = aft_get_long(&r, &number);
+    *touch = whole ? (uint64_t)number - 1 : 0;
+    return whole;
 }
 
 /* prepare reads the record at *at and asks for the slots that it will want; false where there is none. */
@@ -199,15 +192,18 @@ prepare(struct aft_joiner *j, uint64_t number, struct aft_bytes segment, size_t 
     struct aft_bytes payload = d->r.payload;
     d->sound = true;
     if (d->r.kind == AFT_REDO_IMPRESSION) {
-        d->sound = glance(j, payload, &d->v);
+        d->sound = aft_glance_impression(payload, &d->v);
         if (!d->sound)
             return true;
         d->id = aft_id_of(d->v.decision_id);
         d->user = aft_id_of(d->v.user_id);
-        AFT_INDEX_EXPECT_IMPRESSION(&j->index, d->id, d->user);
+        AFT_USERS_EXPECT(&j->index.users, d->user.low);
     } else if (d->r.kind == AFT_REDO_OUTCOME && payload.n >= 16) {
+        uint64_t n;
         AFT_IDS_EXPECT(&j->index.seen_ids, hash_at(payload.p).low);
-        expect_credit(j, (struct aft_bytes){payload.p + 16, payload.n - 16});
+        if (first_credit((struct aft_bytes){payload.p + 16, payload.n - 16}, &n) &&
+            n >= j->index.head && n < j->index.tail)
+            AFT_INDEX_EXPECT_TOUCH(&j->index, n);
     }
     return true;
 }
@@ -226,6 +222,7 @@ begin(struct aft_joiner *j, struct reading *at_hand, uint64_t touch, uint64_t ou
     at_hand->begun = true;
     aft_index_deinit(x);
     aft_index_init(x, touch, outcome);
+    aft_index_gather(x);
     aft_ids_room(&x->ids, to_come(at_hand, touch, at_hand->last_touch));
     aft_ids_room(&x->seen_ids, to_come(at_hand, outcome, at_hand->last_outcome));
     afti_timers_init(&j->timers, touch);
@@ -238,7 +235,7 @@ again_segment(struct aft_joiner *j, uint64_t number, struct reading *at_hand,
 {
     struct ready ahead[AHEAD];
     size_t at = AFT_SEGMENT_HEAD, end = 0;
-    if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS1", 4) != 0)
+    if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS2", 4) != 0)
         return damaged(number, "has a wrong head", e);
     uint64_t touch = aft_load_le64(value.p + 4), outcome = aft_load_le64(value.p + 12);
     if (!at_hand->begun)
@@ -361,6 +358,9 @@ rebuild(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_erro
     j->store->ops->scan_close(scan);
     AFT_TRY(failed);
     AFT_TRY(afti_timers_run(j, c->fired_ms, e));
+    if (j->index.gather && !aft_index_gathered(&j->index, false))
+        return damaged(c->last_segment, twice, e);
+    AFT_TRY(afti_open_max(j, 0, e));
     j->replaying = false;
     memcpy(&j->counts, c->counts, sizeof j->counts);
     return AFT_OK;

@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 
-enum { AFT_COMMIT_FORMAT = 1, AFT_COMMIT_COUNTS_MAX = 64 };
+enum { AFT_COMMIT_FORMAT = 2, AFT_COMMIT_COUNTS_MAX = 64 };
 
 /* What a log is to be read again with: the state before the record at next_offset. */
 struct aft_log_mark {

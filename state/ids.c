@@ -89,11 +89,12 @@ aft_ids_room(struct aft_ids *t, uint64_t n)
 }
 
 void
-aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor)
+aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor, uint64_t most)
 {
     struct aft_ids_shard *s = &t->shard[hash >> AFT_IDS_SHIFT];
+    AFT_ASSERT(number <= most);
     if (full(s->used, s->cap))
-        ids_sweep(t, s, floor, number);
+        ids_sweep(t, s, floor, most);
     ids_insert(s, (uint64_t)aft_ids_tag(hash) << 32 | (uint32_t)number);
 }
 

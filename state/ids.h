@@ -42,8 +42,8 @@ struct aft_ids {
 void aft_ids_deinit(struct aft_ids *t);
 /* aft_ids_room: an empty table that n numbers to come fit into, without being made larger. */
 void aft_ids_room(struct aft_ids *t, uint64_t n);
-/* aft_ids_put: numbers from floor to tail - 1 are not gone. */
-void aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor);
+/* aft_ids_put: numbers below floor are gone; none in the table, this one included, is above `most`. */
+void aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor, uint64_t most);
 static inline size_t
 aft_ids_memory(const struct aft_ids *t)
 {

@@ -43,6 +43,7 @@ aft_index_deinit(struct aft_index *x)
         free(x->chunk[i]);
     free(x->chunk);
     free(x->spare);
+    free(x->gather);
     free(x->cells);
     free(x->seen);
     free(x->waiting);
@@ -127,7 +128,10 @@ aft_index_add(struct aft_index *x, const struct aft_touch *t, const struct aft_h
         to->before = (uint32_t)(n - before);
     }
     if (t->flags & AFT_TOUCH_LIVE) {
-        aft_ids_put(&x->ids, t->id_low, n, x->gone);
+        if (x->gather)
+            afti_gather(x, aft_touch_id(t), n);
+        else
+            aft_ids_put(&x->ids, t->id_low, n, x->gone, n);
         x->live++;
     } else if (x->gone == n) {
         x->gone++;

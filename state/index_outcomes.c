@@ -15,7 +15,7 @@ aft_index_see(struct aft_index *x, const struct aft_seen *s)
     uint64_t n = x->seen_tail++;
     AFT_INVARIANT(I1, n == x->seen_head || aft_index_seen(x, n - 1)->e <= s->e);
     *aft_index_seen(x, n) = *s;
-    aft_ids_put(&x->seen_ids, s->id.low, n, x->seen_head);
+    aft_ids_put(&x->seen_ids, s->id.low, n, x->seen_head, n);
     return n;
 }
 

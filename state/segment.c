@@ -9,7 +9,9 @@
 
 #include "state/state.h"
 
-enum { CACHE = 1024, SPARES = 512, ROOM = AFT_SEGMENT_BYTES + (2 << 10) };
+enum { CACHE = 2048, SPARES = 512, ROOM = AFT_SEGMENT_BYTES + (2 << 10), KIND = 7, KIND_BITS = 3 };
+_Static_assert(AFT_ERASED_BYTES < 32 && (int)AFT_REDO_STALE <= (int)KIND,
+               "pad and kind fit into a byte");
 
 void
 aft_key_make(uint8_t key[AFT_KEY_BYTES], uint64_t segment, uint8_t type)
@@ -24,14 +26,15 @@ aft_redo_next(struct aft_bytes segment, size_t *at, struct aft_redo_record *out)
     if (segment.n < *at || segment.n - *at < AFT_REDO_HEAD)
         return false;
     const uint8_t *p = segment.p + *at;
-    uint32_t size = aft_load_le32(p + 2);
-    if (segment.n - *at - AFT_REDO_HEAD < size || p[1] > size || p[0] < AFT_REDO_IMPRESSION ||
-        p[0] > AFT_REDO_STALE)
+    uint32_t size = aft_load_le32(p + 2), kind = p[0] & KIND, pad = p[0] >> KIND_BITS;
+    if (segment.n - *at - AFT_REDO_HEAD < size || pad > size || kind < AFT_REDO_IMPRESSION ||
+        kind > AFT_REDO_STALE)
         return false;
-    out->kind = (enum aft_redo)p[0];
+    out->kind = (enum aft_redo)kind;
+    out->note = p[1];
     out->e = (int64_t)aft_load_le64(p + 6);
     out->offset = (int64_t)aft_load_le64(p + 14);
-    out->payload = (struct aft_bytes){p + AFT_REDO_HEAD, size - p[1]};
+    out->payload = (struct aft_bytes){p + AFT_REDO_HEAD, size - pad};
     *at += AFT_REDO_HEAD + (size_t)size;
     return true;
 }
@@ -122,7 +125,7 @@ open_segment(struct aft_segments *s, const struct aft_segment_record *a)
     seg->committed = false;
     seg->dirty = true;
     seg->b = room_for_segment(s);
-    aft_put_raw(&seg->b, AFT_LITERAL("AFS1"));
+    aft_put_raw(&seg->b, AFT_LITERAL("AFS2"));
     aft_put_le64(&seg->b, a->first_touch);
     aft_put_le64(&seg->b, a->first_outcome);
     s->fresh += AFT_SEGMENT_HEAD;
@@ -140,8 +143,8 @@ aft_segments_append(struct aft_segments *s, const struct aft_segment_record *a)
         pad = AFT_ERASED_BYTES - size;
     struct aft_place at = {(uint32_t)seg->number, (uint32_t)seg->b.n};
     uint8_t *p = aft_reserve(&seg->b, AFT_REDO_HEAD + size + pad);
-    p[0] = (uint8_t)a->kind;
-    p[1] = (uint8_t)pad;
+    p[0] = (uint8_t)(a->kind | pad << KIND_BITS);
+    p[1] = a->note;
     aft_store_le32(p + 2, (uint32_t)(size + pad));
     aft_store_le64(p + 6, (uint64_t)a->e);
     aft_store_le64(p + 14, (uint64_t)a->offset);

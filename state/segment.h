@@ -1,8 +1,10 @@
 /* segment.h - the canonical log of the open window, in segments: what is appended, read again, wiped, and put into the store.
  *
  * Key:     be64(segment) | 2                      segments are numbered from 1 without gaps
- * Value:   0 "AFS1" | 4 le64 first touch | 12 le64 first outcome | 20 records back to back
- * Record:  0 kind u8 | 1 pad u8 | 2 size le32 | 6 e le64 | 14 offset le64 | 22 payload of `size` bytes, the last `pad` are zero
+ * Value:   0 "AFS2" | 4 le64 first touch | 12 le64 first outcome | 20 records back to back
+ * Record:  0 kind u8 in 3 bits, pad in the 5 above | 1 note u8 | 2 size le32 | 6 e le64 | 14 offset le64 | 22 payload of `size` bytes, the
+ *          last `pad` are zero
+ * The note of an IMPRESSION: items of its slate, 128 more where it is deferred, so that reading it again need not look so far; else 0.
  * first touch and first outcome are the numbers that the segment's first IMPRESSION (or ERASED) and first new outcome have.
  *
  * kind         payload
@@ -34,8 +36,9 @@ enum {
     AFT_SEGMENT_HEAD = 20,
     AFT_REDO_HEAD = 22,
     AFT_ERASED_BYTES = 25,
+    AFT_NOTE_DEFERRED = 128,
     AFT_SEGMENT_BYTES =
-        16 << 10, /* a segment is closed once it is longer; what one look at an old touch reads */
+        8 << 10, /* a segment is closed once it is longer; what one look at an old touch reads */
     AFT_KEY_BYTES = 9,
     AFT_KEY_SEGMENT = 2,
     AFT_KEY_COMMIT = 3
@@ -47,6 +50,7 @@ struct aft_place { /* of a record */
 
 struct aft_redo_record {
     enum aft_redo kind;
+    uint8_t note;
     int64_t e, offset;
     struct aft_bytes payload; /* without the padding */
 };
@@ -86,6 +90,7 @@ void aft_segments_deinit(struct aft_segments *s);
 /* aft_segments_append: `head` goes before `tail` in the payload. first_*: numbers for the head of a new segment. */
 struct aft_segment_record {
     enum aft_redo kind;
+    uint8_t note;
     int64_t e, offset;
     struct aft_bytes head, tail;
     uint64_t first_touch, first_outcome;

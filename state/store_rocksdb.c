@@ -4,6 +4,8 @@
  *
  * Segments are written once, in the order of their keys, so files move down the levels without being rewritten; old ones go as whole
  * files. No compression (segments are small varints and hashes) and no block cache beyond the default: the joiner keeps what it reads.
+ * Files are mapped, not read: an old segment is one of a million, looked at once, and lies in the page cache mostly (checksums are verified
+ * all the same). rocksdb.allow_mmap_reads=false reads them, at more than twice the cost a segment.
  * Invariants: I1 every iterator and option is gone before the database closes; I2 an error of RocksDB is freed and told in words;
  * I3 a name that a crash left behind is taken away
  * before the next large step uses it, and read by nobody.
@@ -11,6 +13,7 @@
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "state/state.h"
 
@@ -297,6 +300,25 @@ static const struct aft_store_ops rocks_ops = {
     .close = rocks_close,
 };
 
+/* files_at_most: how many of the state's files may be open. A window of 50 M impressions has more than a thousand, and a look into one
+ * that is closed costs ten times a look. The process takes what it is allowed to have open, and a store a sixteenth of that. */
+static int
+files_at_most(void)
+{
+    const rlim_t enough = 65536, least = 512, most = 4096;
+    struct rlimit may;
+    if (getrlimit(RLIMIT_NOFILE, &may) != 0)
+        return (int)least;
+    rlim_t want = may.rlim_max < enough ? may.rlim_max : enough;
+    if (may.rlim_cur < want) {
+        struct rlimit more = {want, may.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            may.rlim_cur = want;
+    }
+    rlim_t share = may.rlim_cur / 16;
+    return (int)(share < least ? least : share > most ? most : share);
+}
+
 static rocksdb_options_t *
 options(void)
 {
@@ -306,7 +328,9 @@ options(void)
     rocksdb_options_set_write_buffer_size(o, 32 << 20);
     rocksdb_options_set_max_write_buffer_number(o, 3);
     rocksdb_options_set_target_file_size_base(o, 32 << 20);
-    rocksdb_options_set_max_open_files(o, 512);
+    rocksdb_options_set_allow_mmap_reads(o, 1);
+    rocksdb_options_set_advise_random_on_open(o, 0); /* else a cold file comes a page at a time */
+    rocksdb_options_set_max_open_files(o, files_at_most());
     rocksdb_options_set_keep_log_file_num(o, 4);
     /* nothing but its heading: where the disk is full, a second line would end the process (an assertion of 7.8.3 in Debian) */
     rocksdb_options_set_info_log_level(o, 5);

@@ -219,24 +219,8 @@ bool
 aft_glance_impression(struct aft_bytes impression, struct aft_glance *out)
 {
     struct aft_reader r = aft_reader(impression);
-    struct aft_bytes text;
-    int64_t kind, n;
-    uint8_t deferred;
-    if (!walk_text(&r, &out->decision_id) || !walk_text(&r, &out->user_id) ||
-        !walk_long(&r, &out->timestamp_ms) || !walk_maybe(&r, &text) || !walk_text(&r, &text) ||
-        !walk_maybe(&r, &text) || !walk_long(&r, &kind) || !aft_get_u8(&r, &deferred) ||
-        !walk_features(&r) || !walk_candidates(&r) || !walk_long(&r, &n))
-        return false;
-    out->deferred = deferred != 0;
-    out->slate_n = (uint32_t)n;
-    if (n < 0 || n > (int64_t)AFT_SHOWN_MAX)
-        return false;
-    for (uint32_t i = 0; i < out->slate_n; i++) /* to see that it is one block */
-        if (!walk_text(&r, &text) || !walk_long(&r, &kind) || !walk_raw(&r, 8) ||
-            !walk_long(&r, &kind) || !walk_raw(&r, kind ? 8 : 0) || !walk_maybe(&r, &text) ||
-            !walk_features(&r))
-            return false;
-    return (out->slate_n == 0 || (walk_long(&r, &n) && n == 0)) && walk_design(&r);
+    return walk_text(&r, &out->decision_id) && walk_text(&r, &out->user_id) &&
+           walk_long(&r, &out->timestamp_ms);
 }
 
 static size_t

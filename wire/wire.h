@@ -266,12 +266,10 @@ struct aft_splice {
     const struct aft_item_credit *items;
     uint32_t items_n;
 };
-/* aft_glance_impression: what a place in an index needs of an accepted body; false as above. */
+/* aft_glance_impression: who and when, the first three fields of an accepted body; false when it is cut off in them. */
 struct aft_glance {
     struct aft_bytes decision_id, user_id;
     int64_t timestamp_ms;
-    bool deferred;
-    uint32_t slate_n;
 };
 bool aft_glance_impression(struct aft_bytes impression, struct aft_glance *out) AFT_MUST_CHECK;
 bool aft_splice_example(struct aft_buffer *b, struct aft_bytes impression,

@@ -2,9 +2,11 @@
  *
  *   bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS [ONLY [DIR]]]]]]
  *       default 400000 40000 40000 30: last touch in 14 days + 1 h, 30 % of the records up to 5 s out of order, disorder 10 s, a commit
- *       each 4 MB; ONLY one run, for a profile: rewarded, all, rocksdb (in DIR, if given, which is left there)
- *   bench_join recover DIR [TIMES]
- *       coming back alone, from what `rocksdb DIR` left
+ *       each 4 MB; ONLY one run, for a profile: rewarded, all, rocksdb (all, in DIR, if given, which is left
+ *       there), rewarded-rocksdb
+ *   bench_join recover DIR [TIMES [ONLY]]
+ *       coming back alone, from what ONLY (rocksdb) left in DIR
+ * Events are made from a seed a block at a time, between the stages, so that memory holds the joiner's alone.
  * Seconds are CPU of this thread. Stages: decode+order = take; index+credit = run without examples (emit=rewarded); encode = what run
  * costs more with all examples; commit = cut + commit into memory, or RocksDB (its own threads not counted).
  */
@@ -16,14 +18,16 @@
 
 #include "attribution/attribution.h"
 
-enum { BATCH = 256, COMMIT_BYTES = 4 << 20 };
+enum { BATCH = 256, COMMIT_BYTES = 4 << 20, BLOCK = 16 * BATCH };
 static const int64_t day_ms = 86400000;
 
-struct events {
-    struct aft_buffer bytes;
-    size_t *at; /* n + 1 of them */
-    int64_t *when;
-    size_t n, cap;
+struct events { /* of one log, BLOCK of them at a time */
+    struct aft_random random;
+    uint64_t all;            /* how many there will be */
+    uint64_t first;          /* number of the block's first */
+    struct aft_buffer bytes; /* of the block */
+    size_t at[BLOCK + 1], n;
+    int64_t when[BLOCK];
 };
 
 struct bench {
@@ -74,15 +78,7 @@ wall(void)
 static void
 event_ends(struct events *v, int64_t when)
 {
-    if (v->n + 1 >= v->cap) {
-        v->cap = v->cap ? v->cap * 2 : 1024;
-        v->at = realloc(v->at, v->cap * sizeof *v->at);
-        v->when = realloc(v->when, v->cap * sizeof *v->when);
-        if (!v->at || !v->when)
-            die("out of memory");
-    }
     v->when[v->n++] = when;
-    v->at[0] = 0;
     v->at[v->n] = v->bytes.n;
 }
 
@@ -93,50 +89,66 @@ disordered(struct aft_random *r, int64_t when)
 }
 
 static void
-make_impression(struct bench *b, struct aft_random *r, uint64_t i, uint64_t user, int64_t when)
+make_impression(struct events *v, uint64_t i, uint64_t user, int64_t when)
 {
     static const char *const arms[] = {"retire-more", "beneficiary", "roth", "rebalance"};
     char decision[20], name[20];
     struct aft_shown slate[1] = {{.arm_id = aft_text(arms[i % 4]), .propensity = 0.25}};
     snprintf(decision, sizeof decision, "%016llx", (unsigned long long)i * 0x9e3779b97f4a7c15u);
     snprintf(name, sizeof name, "%016llx", (unsigned long long)user * 0xbf58476d1ce4e5b9u);
-    struct aft_impression v = {.decision_id = aft_text(decision),
-                               .user_id = aft_text(name),
-                               .timestamp_ms = disordered(r, when),
-                               .policy = aft_text("p1"),
-                               .slate = slate,
-                               .slate_n = 1};
-    aft_encode_impression(&b->log[0].bytes, &v);
-    event_ends(&b->log[0], when);
+    struct aft_impression of = {.decision_id = aft_text(decision),
+                                .user_id = aft_text(name),
+                                .timestamp_ms = disordered(&v->random, when),
+                                .policy = aft_text("p1"),
+                                .slate = slate,
+                                .slate_n = 1};
+    aft_encode_impression(&v->bytes, &of);
+    event_ends(v, when);
 }
 
 static void
-make_outcome(struct bench *b, struct aft_random *r, uint64_t i, uint64_t user, int64_t when)
+make_outcome(struct events *v, uint64_t i, uint64_t user, int64_t when)
 {
     char id[20], name[20];
     snprintf(id, sizeof id, "%016llx", (unsigned long long)i * 0x94d049bb133111ebu);
     snprintf(name, sizeof name, "%016llx", (unsigned long long)user * 0xbf58476d1ce4e5b9u);
     struct aft_outcome o = {.outcome_id = aft_text(id),
                             .user_id = aft_text(name),
-                            .timestamp_ms = disordered(r, when),
+                            .timestamp_ms = disordered(&v->random, when),
                             .kind = aft_text("key_task_completed"),
                             .value_micro = AFT_MICRO};
-    aft_encode_outcome(&b->log[1].bytes, &o);
-    event_ends(&b->log[1], when);
+    aft_encode_outcome(&v->bytes, &o);
+    event_ends(v, when);
 }
 
+/* rewind_logs: the same events again, from the first. */
 static void
-make_events(struct bench *b, uint64_t impressions, uint64_t outcomes)
+rewind_logs(struct bench *b)
 {
-    struct aft_random r;
+    for (int log = 0; log < 2; log++) {
+        struct events *v = &b->log[log];
+        aft_random_init(&v->random, 7, (uint64_t)log);
+        v->first = v->n = 0;
+    }
+}
+
+/* next_block makes the events behind those of the block at hand, in its place. */
+static void
+next_block(struct bench *b, int log)
+{
+    struct events *v = &b->log[log];
     int64_t start = INT64_C(1760000000000), span = (int64_t)b->days * day_ms;
-    aft_random_init(&r, 7, 0);
-    for (uint64_t i = 0; i < impressions; i++)
-        make_impression(b, &r, i, aft_random_below(&r, (uint32_t)b->users),
-                        start + (int64_t)((double)i / (double)impressions * (double)span));
-    for (uint64_t i = 0; i < outcomes; i++)
-        make_outcome(b, &r, i, aft_random_below(&r, (uint32_t)b->users),
-                     start + (int64_t)((double)i / (double)outcomes * (double)span));
+    v->first += v->n;
+    v->n = 0;
+    aft_buffer_reset(&v->bytes);
+    for (uint64_t i = v->first; i < v->all && v->n < BLOCK; i++) {
+        uint64_t user = aft_random_below(&v->random, (uint32_t)b->users);
+        int64_t when = start + (int64_t)((double)i / (double)v->all * (double)span);
+        if (log == AFT_IMPRESSIONS)
+            make_impression(v, i, user, when);
+        else
+            make_outcome(v, i, user, when);
+    }
 }
 
 /* ---- the run */
@@ -178,33 +190,43 @@ commit(struct aft_joiner *j, struct result *out)
     out->stall = wall() - began > out->stall ? wall() - began : out->stall;
 }
 
+/* log_to_read: the one that is behind, with events at hand. */
+static int
+log_to_read(struct bench *b, const struct aft_joiner *j, const uint64_t at[2])
+{
+    int log = (int)aft_joiner_behind(j);
+    log = at[log] < b->log[log].all ? log : !log;
+    if (at[log] == b->log[log].first + b->log[log].n)
+        next_block(b, log);
+    return log;
+}
+
 static void
-take_batch(const struct bench *b, struct aft_joiner *j, size_t at[2])
+take_batch(const struct events *v, int log, struct aft_joiner *j, uint64_t *at)
 {
     struct aft_error e;
-    int log = (int)aft_joiner_behind(j);
-    log = at[log] < b->log[log].n ? log : !log;
-    const struct events *v = &b->log[log];
-    for (size_t end = at[log] + BATCH; at[log] < end && at[log] < v->n; at[log]++) {
-        size_t i = at[log];
+    for (uint64_t end = *at + BATCH; *at < end && *at < v->first + v->n; ++*at) {
+        size_t i = (size_t)(*at - v->first);
         struct aft_bytes body = {v->bytes.p + v->at[i], v->at[i + 1] - v->at[i]};
-        must(aft_joiner_take(j, (enum aft_log_kind)log, (int64_t)i, v->when[i], AFT_ABSENT, body,
+        must(aft_joiner_take(j, (enum aft_log_kind)log, (int64_t)*at, v->when[i], AFT_ABSENT, body,
                              &e),
              &e);
     }
 }
 
 static void
-join(const struct bench *b, bool all, struct aft_store *store, struct result *out)
+join(struct bench *b, bool all, struct aft_store *store, struct result *out)
 {
     struct aft_error e;
     struct aft_join_counts counts;
-    size_t at[2] = {0, 0};
+    uint64_t at[2] = {0, 0};
     *out = (struct result){0};
     struct aft_joiner *j = open_joiner(b, all, store, out);
-    while (at[0] < b->log[0].n || at[1] < b->log[1].n) {
+    rewind_logs(b);
+    while (at[0] < b->log[0].all || at[1] < b->log[1].all) {
+        int log = log_to_read(b, j, at);
         double from = seconds();
-        take_batch(b, j, at);
+        take_batch(&b->log[log], log, j, &at[log]);
         double middle = seconds();
         must(aft_joiner_run(j, &e), &e);
         out->take += middle - from;
@@ -248,7 +270,7 @@ open_rocksdb(const char *dir)
 }
 
 static void
-recovery(const struct bench *b, const char *dir)
+recovery(const struct bench *b, bool all, const char *dir)
 {
     struct result ignored = {0};
     struct aft_join_counts counts;
@@ -257,7 +279,7 @@ recovery(const struct bench *b, const char *dir)
     double store_open = wall() - from;
     from = wall();
     double cpu = seconds();
-    struct aft_joiner *j = open_joiner(b, true, store, &ignored);
+    struct aft_joiner *j = open_joiner(b, all, store, &ignored);
     double took = wall() - from, worked = seconds() - cpu;
     aft_joiner_counts(j, &counts);
     printf("recovery of %lld open impressions  %.3f s index (%.3f s CPU)  %.3f s RocksDB  memory "
@@ -271,12 +293,13 @@ static void
 report(const struct bench *b, const struct result *lean, const struct result *all,
        const struct result *disk)
 {
-    double n = (double)(b->log[0].n + b->log[1].n), us = 1e6 / n;
+    double n = (double)(b->log[0].all + b->log[1].all), us = 1e6 / n;
     double lean_s = lean->take + lean->run + lean->commit,
            all_s = all->take + all->run + all->commit;
     double disk_s = disk->take + disk->run + disk->commit;
-    printf("events %zu impressions of %zu bytes, %zu outcomes\n", b->log[0].n,
-           b->log[0].bytes.n / (b->log[0].n ? b->log[0].n : 1), b->log[1].n);
+    printf("events %llu impressions of %zu bytes, %llu outcomes\n",
+           (unsigned long long)b->log[0].all, b->log[0].bytes.n / (b->log[0].n ? b->log[0].n : 1),
+           (unsigned long long)b->log[1].all);
     printf("decode+order  %.3f us an event\n", all->take * us);
     printf("index+credit  %.3f us an event\n", lean->run * us);
     printf("encode  %.3f us an event  %llu examples\n", (all->run - lean->run) * us,
@@ -298,14 +321,14 @@ report(const struct bench *b, const struct result *lean, const struct result *al
 
 /* only: one run alone, for whoever looks at its profile. */
 static void
-only(const struct bench *b, const char *which, const char *dir, bool keep)
+only(struct bench *b, const char *which, const char *dir, bool keep)
 {
     struct result r;
-    bool disk = strcmp(which, "rocksdb") == 0;
+    bool disk = strstr(which, "rocksdb") != NULL, all = strncmp(which, "rewarded", 8) != 0;
     struct aft_store *store = disk ? open_rocksdb(dir) : aft_store_mem_new();
-    join(b, strcmp(which, "rewarded") != 0, store, &r);
+    join(b, all, store, &r);
     store->ops->close(store);
-    double us = 1e6 / (double)(b->log[0].n + b->log[1].n);
+    double us = 1e6 / (double)(b->log[0].all + b->log[1].all);
     printf("%s: take %.3f run %.3f commit %.3f us an event, %llu examples, %016llx\n", which,
            r.take * us, r.run * us, r.commit * us, (unsigned long long)r.examples,
            (unsigned long long)r.hash);
@@ -314,13 +337,13 @@ only(const struct bench *b, const char *which, const char *dir, bool keep)
            (unsigned long long)r.open, (double)r.parts.touches / (double)r.open,
            (double)r.disk / (double)r.open, r.stall * 1e3);
     if (disk)
-        recovery(b, dir);
+        recovery(b, all, dir);
     if (disk && !keep)
         remove_dir(dir);
 }
 
 static void
-compare(const struct bench *b, const char *dir)
+compare(struct bench *b, const char *dir)
 {
     struct result lean, all, disk;
     struct aft_store *store = aft_store_mem_new();
@@ -335,7 +358,7 @@ compare(const struct bench *b, const char *dir)
     if (all.hash != disk.hash)
         die("the two stores gave different examples");
     report(b, &lean, &all, &disk);
-    recovery(b, dir);
+    recovery(b, true, dir);
     remove_dir(dir);
 }
 
@@ -363,7 +386,7 @@ main(int argc, char **argv)
     struct bench b = {.config = rules()};
     if (argc > 2 && strcmp(argv[1], "recover") == 0) {
         for (long n = argc > 3 ? strtol(argv[3], NULL, 10) : 1; n > 0; n--)
-            recovery(&b, argv[2]);
+            recovery(&b, argc < 5 || strncmp(argv[4], "rewarded", 8) != 0, argv[2]);
         return 0;
     }
     for (int i = 1; i < argc && i <= 4; i++)
@@ -372,16 +395,14 @@ main(int argc, char **argv)
         die("usage: bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS [ONLY [DIR]]]]]]");
     b.users = size[2];
     b.days = size[3];
-    make_events(&b, size[0], size[1]);
+    b.log[0].all = size[0];
+    b.log[1].all = size[1];
     snprintf(dir, sizeof dir, "%.200s/aft-bench-join-%ld", tmp ? tmp : "/tmp", (long)getpid());
     if (argc > 5)
         only(&b, argv[5], argc > 6 ? argv[6] : dir, argc > 6);
     else
         compare(&b, dir);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         aft_buffer_deinit(&b.log[i].bytes);
-        free(b.log[i].at);
-        free(b.log[i].when);
-    }
     return 0;
 }

@@ -71,6 +71,7 @@ HEAP = {"malloc", "calloc", "realloc", "reallocarray", "free", "aligned_alloc", 
 OWNERS = {  # files that own memory: what they own. It is taken at the start, or grows and is kept; no event takes any of its own
     "base/arena.c": "a batch's life", "base/bytes.c": "buffers",
     "state/index.c": "the index's rings", "state/segment.c": "segments not yet committed, and those read last",
+    "state/gather.c": "ids on their way into the index, while it is read back",
     "state/store_mem.c": "the store in memory", "state/table.c": "hash tables",
     "attribution/joiner.c": "a joiner", "attribution/ledger.c": "the entry at hand", "attribution/order.c": "the reorder buffer",
     "attribution/timers.c": "activations that wait",

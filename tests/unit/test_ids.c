@@ -27,7 +27,7 @@ static void
 fill(struct aft_ids *t, uint64_t from, uint64_t to, uint64_t floor)
 {
     for (uint64_t n = from; n < to; n++)
-        aft_ids_put(t, hash_of(n), n, floor);
+        aft_ids_put(t, hash_of(n), n, floor, n);
     for (uint64_t n = floor; n < to; n += STEP)
         assert_true(holds(t, n));
 }

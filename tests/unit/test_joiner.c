@@ -482,9 +482,44 @@ open_max(void **state)
         failed = aft_joiner_run(r.j, &e);
     }
     assert_int_equal(failed, AFT_E_CONFIG);
+    assert_non_null(strstr(e.message, "3 impressions are open, and join.max.open allows 3"));
     assert_int_equal(aft_joiner_run(r.j, &e), AFT_E_CONFIG); /* for ever */
     stop(&r);
     case_free(&c);
+}
+
+/* A state that holds more than the bound, which was lowered since, is refused when it is opened. */
+static void
+open_max_lowered(void **state)
+{
+    (void)state;
+    struct join_case c;
+    struct run r;
+    struct aft_error e;
+    struct aft_join_counts counts;
+    struct aft_joiner *j;
+    struct aft_join_out out = {&r.out, keep};
+    const struct aft_join_identity who = {"test", 2};
+    uint64_t seq, seed = 4;
+    for (counts.open = 0; counts.open < 2; stop(&r), case_free(&c)) {
+        case_make(&c, ++seed);
+        start(&r, &c, seed, aft_store_mem_new());
+        for (int log = 0; log < 2; log++)
+            while (r.at[log] < c.n[log] / 2)
+                give(&r, log);
+        must(aft_joiner_run(r.j, &e), &e);
+        aft_joiner_counts(r.j, &counts);
+        if (counts.open < 2)
+            continue;
+        aft_joiner_cut(r.j, AFT_ABSENT, &seq);
+        must(aft_joiner_commit(r.j, &e), &e);
+        r.config.open_max = (uint64_t)counts.open - 1;
+        assert_int_equal(aft_joiner_open(&r.config, &who, r.store, &out, &j, &e), AFT_E_CONFIG);
+        assert_non_null(strstr(e.message, "join.max.open allows"));
+        r.config.open_max++;
+        must(aft_joiner_open(&r.config, &who, r.store, &out, &j, &e), &e);
+        aft_joiner_close(j);
+    }
 }
 
 /* A damaged body, an erasure without a key: dead letters that take no place. */
@@ -523,6 +558,7 @@ main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(erased_from_disk),
         cmocka_unit_test(open_max),
+        cmocka_unit_test(open_max_lowered),
         cmocka_unit_test(dead_letters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 struct written {
     struct aft_place at;
     enum aft_redo kind;
+    uint8_t note;
     int64_t e, offset;
     uint8_t bytes[300];
     size_t n;
@@ -21,6 +22,7 @@ expect_record(struct aft_segments *s, const struct written *w)
     if (aft_segments_read(s, w->at, &rec, &e) != AFT_OK)
         fail_msg("%s", e.message);
     assert_int_equal(rec.kind, w->kind);
+    assert_int_equal(rec.note, w->note);
     assert_int_equal(rec.e, w->e);
     assert_int_equal(rec.offset, w->offset);
     assert_true(rec.payload.n >= w->n);
@@ -33,6 +35,7 @@ static void
 append_random(struct aft_segments *s, struct aft_random *r, struct written *w)
 {
     w->kind = aft_random_below(r, 2) ? AFT_REDO_IMPRESSION : AFT_REDO_OUTCOME;
+    w->note = (uint8_t)aft_random_u32(r);
     w->e = aft_random_u32(r);
     w->offset = aft_random_u32(r);
     w->n = 1 + aft_random_below(r, sizeof w->bytes);
@@ -40,7 +43,7 @@ append_random(struct aft_segments *s, struct aft_random *r, struct written *w)
         w->bytes[i] = (uint8_t)(1 + aft_random_below(r, 255));
     size_t cut = aft_random_below(r, (uint32_t)w->n);
     struct aft_segment_record a = {
-        w->kind, w->e, w->offset, {w->bytes, cut}, {w->bytes + cut, w->n - cut}, 7, 9};
+        w->kind, w->note, w->e, w->offset, {w->bytes, cut}, {w->bytes + cut, w->n - cut}, 7, 9};
     w->at = aft_segments_append(s, &a);
 }
 
@@ -59,6 +62,7 @@ commit_segments(struct aft_segments *s, struct aft_store *store, struct aft_rand
                                                (struct aft_bytes){payload, sizeof payload}, &e),
                              AFT_OK);
             v->kind = AFT_REDO_ERASED;
+            v->note = 0;
             v->n = sizeof payload;
             memcpy(v->bytes, payload, sizeof payload);
         }
@@ -108,7 +112,7 @@ damaged_segments(void **state)
     struct aft_segments s;
     struct aft_redo_record rec;
     struct aft_error e;
-    uint8_t key[AFT_KEY_BYTES], value[60] = "AFS1";
+    uint8_t key[AFT_KEY_BYTES], value[60] = "AFS2";
     aft_key_make(key, 4, AFT_KEY_SEGMENT);
     value[20] = AFT_REDO_OUTCOME;
     aft_store_le32(value + 22, 1000); /* longer than what follows */
@@ -262,13 +266,94 @@ chains(void **state)
     free(user_of);
 }
 
+/* ---- filling */
+
+enum { FILLED = 60000 };
+
+/* fill adds touches of users who come and go, some dropped on the way, and outcomes. */
+static void
+fill(struct aft_index *x, uint64_t first, bool gathered, uint64_t seed)
+{
+    struct aft_random r;
+    aft_random_init(&r, seed, 0);
+    aft_index_init(x, first, first);
+    if (gathered)
+        aft_index_gather(x);
+    for (uint32_t i = 0; i < FILLED; i++) {
+        struct aft_hash128 user = id_of(i / 30 + aft_random_below(&r, 4000));
+        struct aft_touch t = aft_touch_make(id_of(1000000 + i), i, i, AFT_TOUCH_LIVE,
+                                            (struct aft_place){1 + i / 100, 0});
+        aft_index_add(x, &t, aft_random_below(&r, 50) ? &user : NULL);
+        if (aft_random_below(&r, 3) == 0 && i > 5000)
+            aft_index_drop(x, x->gone);
+        aft_index_see(x, &(struct aft_seen){.id = id_of(2000000 + i), .e = i});
+        if (aft_random_below(&r, 2) == 0)
+            aft_index_forget(x);
+        if (aft_random_below(&r, 20000) == 0 && gathered)
+            assert_true(aft_index_gathered(x, true));
+    }
+    if (gathered)
+        assert_true(aft_index_gathered(x, false));
+}
+
+/* An index that was filled by parts is the one that was filled at once. */
+static void
+filled_by_parts(void **state)
+{
+    (void)state;
+    struct aft_index a, b;
+    uint64_t first = UINT64_C(0xffff8000), seed = kit_seed(9), na, nb;
+    fill(&a, first, false, seed);
+    fill(&b, first, true, seed);
+    assert_true(a.gone == b.gone && a.tail == b.tail && a.live == b.live && a.gone > first);
+    for (uint32_t i = 0; i < FILLED; i++) {
+        assert_int_equal(aft_index_touch(&a, first + i)->before,
+                         aft_index_touch(&b, first + i)->before);
+        bool live = aft_index_find(&a, id_of(1000000 + i), &na);
+        assert_int_equal(aft_index_find(&b, id_of(1000000 + i), &nb), live);
+        assert_true(live == (first + i >= a.gone) && (!live || (na == nb && na == first + i)));
+        bool seen = aft_index_seen_before(&a, id_of(2000000 + i), &na);
+        assert_int_equal(aft_index_seen_before(&b, id_of(2000000 + i), &nb), seen);
+        assert_true(!seen || na == nb);
+    }
+    for (uint32_t u = 0; u < FILLED / 30 + 4000; u++) {
+        bool known = aft_index_newest(&a, id_of(u), &na);
+        assert_int_equal(aft_index_newest(&b, id_of(u), &nb), known);
+        assert_true(!known || na == nb);
+    }
+    aft_index_deinit(&a);
+    aft_index_deinit(&b);
+}
+
+static void
+an_id_twice(void **state)
+{
+    (void)state;
+    struct aft_index x;
+    struct aft_hash128 user = id_of(1);
+    for (int gone = 0; gone < 2; gone++) { /* that of a touch that is gone may come again */
+        aft_index_init(&x, 5, 0);
+        aft_index_gather(&x);
+        for (uint32_t i = 0; i < 600; i++) {
+            struct aft_touch t =
+                aft_touch_make(id_of(i % 599), i, i, AFT_TOUCH_LIVE, (struct aft_place){1, 0});
+            aft_index_add(&x, &t, &user);
+            if (gone && i == 0)
+                aft_index_drop(&x, 5);
+        }
+        assert_int_equal(aft_index_gathered(&x, false), gone);
+        aft_index_deinit(&x);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segments),       cmocka_unit_test(damaged_segments),
         cmocka_unit_test(commit_records), cmocka_unit_test(tables),
-        cmocka_unit_test(chains),
+        cmocka_unit_test(chains),         cmocka_unit_test(filled_by_parts),
+        cmocka_unit_test(an_id_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -620,15 +620,16 @@ spliced(const struct aft_impression *v, const struct aft_example *x)
     struct aft_glance seen;
     assert_true(aft_glance_impression(aft_buffer_bytes(&body), &seen));
     assert_true(aft_same(seen.decision_id, v->decision_id) && aft_same(seen.user_id, v->user_id));
-    assert_true(seen.timestamp_ms == v->timestamp_ms && seen.deferred == v->deferred &&
-                seen.slate_n == v->slate_n);
+    assert_int_equal(seen.timestamp_ms, v->timestamp_ms);
     s.items_n++;
     assert_false(aft_splice_example(&got, aft_buffer_bytes(&body), &s));
     s.items_n--;
     for (size_t n = 0; n < body.n; n += 1 + below(8)) {
         struct aft_bytes cut = alone((struct aft_bytes){body.p, n});
         (void)!aft_splice_example(&got, cut, &s);
-        (void)!aft_glance_impression(cut, &seen);
+        if (aft_glance_impression(cut, &seen)) /* whole, or nothing */
+            assert_true(seen.timestamp_ms == v->timestamp_ms &&
+                        n > v->decision_id.n + v->user_id.n);
         release(cut);
     }
     aft_buffer_deinit(&body);
@@ -645,13 +646,11 @@ a_split_shadow_is_written_anew(void **state)
     aft_arena_reset(&arena);
     struct aft_impression v = impression(), decoded;
     struct aft_buffer one = {0}, two = {0}, spliced_into = {0};
-    struct aft_glance seen;
     v.has_design = true;
     v.design.shadow = AFT_LITERAL("0123");
     v.design.shadow_p = p;
     v.design.shadow_n = 3;
     aft_encode_impression(&one, &v);
-    assert_true(aft_glance_impression(aft_buffer_bytes(&one), &seen));
     aft_put_raw(&two, (struct aft_bytes){one.p, one.n - 26});
     aft_put_long(&two, 1);
     aft_put_raw(&two, (struct aft_bytes){one.p + one.n - 25, 8});
@@ -661,7 +660,6 @@ a_split_shadow_is_written_anew(void **state)
     struct aft_item_credit credit[32] = {{0}};
     struct aft_splice s = {1, AFT_OPEN, 2, AFT_ABSENT, credit, v.slate_n};
     assert_false(aft_splice_example(&spliced_into, aft_buffer_bytes(&two), &s));
-    assert_false(aft_glance_impression(aft_buffer_bytes(&two), &seen));
     assert_int_equal(aft_decode_impression(aft_buffer_bytes(&two), &arena, &decoded, &error),
                      AFT_OK);
     assert_int_equal(decoded.design.shadow_n, 3);
