@@ -58,6 +58,7 @@ static const struct row {
     {"gamma_scale", 0, VALUE, SETTING, "policy.gamma", NULL},
     {"regcb", 0, NOTHING, EXPLORER, "regcb-elim", NULL},
     {"regcbopt", 0, NOTHING, EXPLORER, "regcb-opt", NULL},
+    {"mellowness", 0, VALUE, SETTING, "policy.c0", NULL},
     {"lambda", 0, VALUE, NONE, "policy.temperature is 1 / lambda, on log-odds", NULL},
     {"learning_rate", 'l', VALUE, NONE, "the flow has no rate to tune", NULL},
     {"power_t", 0, VALUE, NONE, "the flow has no rate to tune", NULL},

@@ -46,7 +46,7 @@ aft_policy_settings_default(struct aft_policy_settings *s)
     s->first = 1000;
     s->gamma = 10;
     s->gamma_power = 0.5;
-    s->c0 = 0.1;
+    s->c0 = 0.001;
     s->reward_max = 1;
     s->diversity = 1;
     s->coverage_factor = 0.1;

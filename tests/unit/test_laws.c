@@ -22,9 +22,12 @@ static const struct policy_spec specs[] = {
     {"squarecb", {"policy.explore", "squarecb", "policy.epsilon", "0.02"}, false, 100},
     {"squarecb of log-odds", {"policy.explore", "squarecb"}, true, 10000},
     {"squarecb-elim", {"policy.explore", "squarecb-elim", "policy.c0", "0.01"}, false, 100},
-    {"regcb-elim", {"policy.explore", "regcb-elim"}, false, 50},
-    {"regcb-elim of log-odds", {"policy.explore", "regcb-elim"}, true, 50},
-    {"regcb-opt", {"policy.explore", "regcb-opt", "policy.reward.max", "3"}, false, 50},
+    {"regcb-elim", {"policy.explore", "regcb-elim", "policy.c0", "0.1"}, false, 50},
+    {"regcb-elim of log-odds", {"policy.explore", "regcb-elim", "policy.c0", "0.1"}, true, 50},
+    {"regcb-opt",
+     {"policy.explore", "regcb-opt", "policy.reward.max", "3", "policy.c0", "0.1"},
+     false,
+     50},
     {"bagging", {"policy.explore", "bagging"}, false, 0},
     {"cover", {"policy.explore", "cover", "policy.epsilon", "0.2"}, true, 400},
     {"ucb", {"policy.explore", "ucb"}, false, 1000},
@@ -395,22 +398,30 @@ test_squarecb_and_regcb_are_their_formulas(void **state)
         high[i] = fmin(1, scores[i] + half);
     }
     aft_regcb_elim(low, high, 6, want);
-    same(&(struct policy_spec){"regcb-elim", {"policy.explore", "regcb-elim"}, false, 100}, 0.05,
-         want);
+    same(
+        &(struct policy_spec){
+            "regcb-elim", {"policy.explore", "regcb-elim", "policy.c0", "0.1"}, false, 100},
+        0.05, want);
     aft_squarecb_elim(scores, low, high, 6, gamma, want);
-    same(&(struct policy_spec){"squarecb-elim", {"policy.explore", "squarecb-elim"}, false, 100},
-         0.05, want);
+    same(
+        &(struct policy_spec){
+            "squarecb-elim", {"policy.explore", "squarecb-elim", "policy.c0", "0.1"}, false, 100},
+        0.05, want);
     best_of(high, want);
-    same(&(struct policy_spec){"regcb-opt", {"policy.explore", "regcb-opt"}, false, 100}, 0.05,
-         want);
+    same(
+        &(struct policy_spec){
+            "regcb-opt", {"policy.explore", "regcb-opt", "policy.c0", "0.1"}, false, 100},
+        0.05, want);
     for (uint32_t i = 0; i < 6; i++) {
         double half = sqrt(2 * 0.1 * log(6 * 100.0)) * unknown(widths[i]);
         low[i] = 1 / (1 + exp(half - scores[i]));
         high[i] = 1 / (1 + exp(-half - scores[i]));
     }
     aft_regcb_elim(low, high, 6, want);
-    same(&(struct policy_spec){"regcb-elim flow", {"policy.explore", "regcb-elim"}, true, 100},
-         0.05, want);
+    same(
+        &(struct policy_spec){
+            "regcb-elim flow", {"policy.explore", "regcb-elim", "policy.c0", "0.1"}, true, 100},
+        0.05, want);
 }
 
 static void
