@@ -101,6 +101,22 @@ aft_joiner_close(struct aft_joiner *j)
 
 /* ---- taking */
 
+/* survey: of an impression, at a glance or, where it is refused or of a rare form, by decoding it. */
+static enum aft_err
+survey(struct aft_joiner *j, struct aft_bytes body, struct aft_survey *out, struct aft_error *e)
+{
+    struct aft_impression i;
+    if (body.n > AFT_IMPRESSION_BYTES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT,
+                        "an impression of %zu bytes, at most %u: log fewer features", body.n,
+                        AFT_IMPRESSION_BYTES_MAX);
+    if (aft_survey_impression(body, out))
+        return AFT_OK;
+    AFT_TRY(aft_decode_impression(body, &j->scratch, &i, e));
+    *out = (struct aft_survey){i.decision_id, i.user_id, i.timestamp_ms, i.deferred, i.slate_n};
+    return AFT_OK;
+}
+
 /* read_event fills what order and machine need to know of a record. */
 static enum aft_err
 read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, struct afti_event *v,
@@ -109,12 +125,8 @@ read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, s
     aft_arena_reset(&j->scratch);
     v->body = body;
     if (log == AFT_IMPRESSIONS) {
-        struct aft_impression i;
-        if (body.n > AFT_IMPRESSION_BYTES_MAX)
-            return AFT_FAIL(e, AFT_E_LIMIT,
-                            "an impression of %zu bytes, at most %u: log fewer features", body.n,
-                            AFT_IMPRESSION_BYTES_MAX);
-        AFT_TRY(aft_decode_impression(body, &j->scratch, &i, e));
+        struct aft_survey i;
+        AFT_TRY(survey(j, body, &i, e));
         v->ts = i.timestamp_ms;
         v->deferred = i.deferred;
         v->items = (uint8_t)i.slate_n;
