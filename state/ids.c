@@ -55,20 +55,51 @@ ids_insert(struct aft_ids_shard *s, uint64_t slot)
     AFT_INVARIANT(I1, s->used < s->cap);
 }
 
+/* living: is a number, by its low bits, not below the floor? span: numbers from the floor to the tail, this one included. */
+static inline bool
+living(uint32_t low, uint64_t tail, uint64_t span)
+{
+    return (uint32_t)((uint32_t)tail - low) <= span;
+}
+
+/* ids_sweep_here: what is gone leaves, and what lives moves to where it would stand without it. From behind an empty slot, each in turn:
+ * whoever is put in again stops at its own place at the latest, so I2 holds for all before it. */
+static void
+ids_sweep_here(struct aft_ids_shard *s, uint64_t tail, uint64_t span)
+{
+    uint32_t first = 0, at;
+    while (s->slots[first])
+        first++;
+    s->used = 0;
+    at = first;
+    do {
+        uint64_t slot = s->slots[at];
+        s->slots[at] = 0;
+        if (slot && living((uint32_t)slot, tail, span))
+            ids_insert(s, slot);
+        at = at + 1 == s->cap ? 0 : at + 1;
+    } while (at != first);
+}
+
 static void
 ids_sweep(struct aft_ids *t, struct aft_ids_shard *s, uint64_t floor, uint64_t tail)
 {
     struct aft_ids_shard old = *s;
     uint32_t kept = 0;
+    uint64_t span = tail - floor;
     for (uint32_t i = 0; i < old.cap; i++)
-        kept += old.slots[i] != 0 && aft_widen((uint32_t)old.slots[i], tail) >= floor;
+        kept += old.slots[i] != 0 && living((uint32_t)old.slots[i], tail, span);
     s->cap = cap_for(kept, old.cap);
+    if (s->cap == old.cap) {
+        ids_sweep_here(s, tail, span);
+        return;
+    }
     s->slots = afti_pages_take(s->cap * sizeof *s->slots);
     s->used = 0;
     t->slots += s->cap;
     t->slots -= old.cap;
     for (uint32_t i = 0; i < old.cap; i++)
-        if (old.slots[i] != 0 && aft_widen((uint32_t)old.slots[i], tail) >= floor)
+        if (old.slots[i] != 0 && living((uint32_t)old.slots[i], tail, span))
             ids_insert(s, old.slots[i]);
     afti_pages_give(old.slots, old.cap * sizeof *old.slots);
 }

@@ -125,8 +125,13 @@ aft_users_home(uint64_t hash_low, uint32_t cap)
 #define AFT_USERS_EXPECT(t, hash)                              \
     AFT_SLOT_EXPECT((t)->shard[(hash) >> AFT_IDS_SHIFT].slots, \
                     aft_users_home(hash, (t)->shard[(hash) >> AFT_IDS_SHIFT].cap))
-/* By number: an empty shard has no slots, and nothing may be added to no pointer. */
-#define AFT_SLOT_EXPECT(slots, i) \
-    __builtin_prefetch((const void *)((uintptr_t)(slots) + (i) * sizeof *(slots)))
+/* The line and the one behind it, where a third of a full table's look-ups end. By number: an empty shard has no slots, and nothing may
+ * be added to no pointer. */
+#define AFT_SLOT_EXPECT(slots, i)                                              \
+    do {                                                                       \
+        const uintptr_t line_at_ = (uintptr_t)(slots) + (i) * sizeof *(slots); \
+        __builtin_prefetch((const void *)line_at_);                            \
+        __builtin_prefetch((const void *)(line_at_ + 64));                     \
+    } while (0)
 
 #endif
