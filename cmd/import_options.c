@@ -17,6 +17,7 @@ enum what {
     SINGLE,
     ADF,
     SOURCE,
+    DSJSON,
     MIN_COST,
     MAX_COST,
     CB_TYPE,
@@ -69,6 +70,8 @@ static const struct row {
     {"l2", 0, VALUE, NONE, "learner.lambda is the prior's precision of ridge", NULL},
     {"noconstant", 0, NOTHING, NONE, "a model of ours has a constant", NULL},
     {"passes", 0, VALUE, NONE, "examples are learned once", NULL},
+    {"dsjson", 0, NOTHING, DSJSON, NULL, NULL},
+    {"chain_hash", 0, NOTHING, SILENT, NULL, NULL},
     {"hash", 0, VALUE, SILENT, NULL, NULL},
     {"cache_file", 0, VALUE, SILENT, NULL, NULL},
     {"cache", 'c', NOTHING, SILENT, NULL, NULL},
@@ -201,6 +204,9 @@ take(struct import_options *o, struct import *m, const struct row *row, const ch
         return -1;
     case SOURCE:
         m->source = value;
+        return -1;
+    case DSJSON:
+        m->json = IMPORT_DSJSON;
         return -1;
     case MIN_COST:
     case MAX_COST:

@@ -71,6 +71,7 @@ struct survey {
     struct import *m;
     struct import_cache seen;
     struct aft_arena arena;
+    struct aft_vw_json json;
     bool gap, inner_gap; /* an empty line; one with lines behind it */
     bool shared, many;   /* many: more feature texts than the cache holds */
 };
@@ -104,11 +105,11 @@ note_costs(struct import *m, const struct aft_vw_line *l)
 }
 
 static void
-note_action(struct survey *s, const struct aft_vw_line *l)
+note_action(struct survey *s, const struct aft_vw_line *l, bool tag)
 {
     struct aft_hash128 key = aft_hash128(l->features, (struct aft_hash128){0});
     s->m->action_lines++;
-    s->m->tagged += l->tag.n > 0;
+    s->m->tagged += tag;
     if (s->many || import_cache_find(&s->seen, key))
         return;
     s->many = s->seen.n == KEPT_MAX - 1;
@@ -117,7 +118,7 @@ note_action(struct survey *s, const struct aft_vw_line *l)
 }
 
 static void
-survey_line(struct survey *s, struct aft_bytes text)
+survey_text(struct survey *s, struct aft_bytes text, bool tag)
 {
     struct aft_vw_line l;
     struct aft_error e;
@@ -136,8 +137,24 @@ survey_line(struct survey *s, struct aft_bytes text)
         note_space(l.kind == AFT_VW_SHARED ? &s->m->shared : &s->m->own, name);
     if (l.kind == AFT_VW_SHARED)
         return;
-    note_action(s, &l);
+    note_action(s, &l, tag || l.tag.n);
     note_costs(s->m, &l);
+}
+
+static void
+survey_line(struct survey *s, struct aft_bytes line)
+{
+    struct aft_error e;
+    if (!aft_vw_json_is(line)) {
+        survey_text(s, line, false);
+        return;
+    }
+    if (s->m->json == IMPORT_FOUND_OUT)
+        s->m->json = aft_vw_json_ds(line) ? IMPORT_DSJSON : IMPORT_JSON;
+    if (aft_vw_json_read(line, s->m->json == IMPORT_DSJSON, &s->json, &e) != AFT_OK)
+        return; /* the second reading says so */
+    for (uint32_t i = 0; i < s->json.lines_n; i++)
+        survey_text(s, aft_vw_json_text(&s->json, i), aft_vw_json_tag(&s->json, i).n);
 }
 
 static void
@@ -146,7 +163,7 @@ conclude(struct import *m, const struct survey *s)
     double low = -m->cost_high, high = -m->cost_low;
     uint32_t declared = m->actions;
     if (!m->single && !m->adf)
-        m->adf = s->shared || s->inner_gap;
+        m->adf = s->shared || (s->inner_gap && m->json == IMPORT_FOUND_OUT);
     m->single = !m->adf;
     m->actions = m->single ? declared : 0;
     if (!m->has_range) {
@@ -179,6 +196,7 @@ import_survey(struct import *m, struct import_lines *l, struct aft_error *e)
     conclude(m, &s);
     import_cache_deinit(&s.seen);
     aft_arena_deinit(&s.arena);
+    aft_buffer_deinit(&s.json.bytes);
     import_lines_rewind(l);
     return err;
 }
