@@ -63,10 +63,11 @@ const char *import_arms_name(enum import_arms a);
 
 /* VW's options as settings of ours: "key=value" each; crosses: letters of namespaces, as -q and --interactions have them. */
 struct import_options {
-    char crosses[64][8], settings[32][80], remarks[64][200];
+    char crosses[64][8], settings[32][80], remarks[64][240];
     uint32_t crosses_n, settings_n, remarks_n;
     const char *explorer; /* the option that chose it; NULL: none did */
     bool epsilon, keeps;  /* --epsilon, --keep were there */
+    bool explores;        /* --cb_explore, --cb_explore_adf */
     bool any_label;       /* a reduction that regresses rewards outside [0, 1] */
     char text[4096];      /* of --vw */
     uint32_t text_n;

@@ -458,13 +458,14 @@ write_all(struct reading *r, struct aft_error *e)
     AFT_TRY(err);
     AFT_TRY(closed);
     if (r->m->examples_n == 0)
-        return AFT_FAIL(e, AFT_E_MALFORMED,
-                        "%s: not one of %llu events could be imported (%llu are passed over by VW, "
-                        "too: _skipLearn, or no \"a\"): lines like "
-                        "\"0:-1:0.25 |ns feature:1\" are wanted, an empty line between events, "
-                        "or lines of VW's JSON",
-                        r->lines.path, (unsigned long long)r->m->events,
-                        (unsigned long long)r->m->counts[IMPORT_SKIPPED]);
+        return AFT_FAIL(
+            e, AFT_E_MALFORMED,
+            "%s: not one of %llu events could be imported%s: lines like \"0:-1:0.25 |ns "
+            "feature:1\" are wanted, an empty line between events, or lines of VW's JSON",
+            r->lines.path, (unsigned long long)r->m->events,
+            r->m->counts[IMPORT_SKIPPED] ? "; VW, too, passes over such JSON (it has "
+                                           "_skipLearn, or no \"a\")"
+                                         : "");
     return AFT_OK;
 }
 
