@@ -1,4 +1,4 @@
-/* import_arms.c - names for VW's actions, which have none: what their features make of one. In: features. Out: an id. Pure. */
+/* import_arms.c - names: for VW's actions, which have none, what their features make of one; for what is counted. In: features. Out: an id. Pure. */
 #include <string.h>
 
 #include "cmd/import_inner.h"
@@ -44,4 +44,20 @@ import_space_id(const struct import *m, struct aft_features f, char out[AFT_ID_B
             return feature_id(&f.v[i], n, out);
     }
     return 0;
+}
+
+const char *
+import_count_name(enum import_count c)
+{
+    static const char *const names[IMPORT_COUNTS] = {"unlabelled",  "malformed", "labels",
+                                                     "probability", "cost",      "limit",
+                                                     "skipped",     "no_support"};
+    return names[c];
+}
+
+const char *
+import_arms_name(enum import_arms a)
+{
+    static const char *const names[] = {"auto", "tag", "line", "namespace", "place"};
+    return names[a];
 }

@@ -73,6 +73,7 @@ struct survey {
     struct aft_arena arena;
     struct aft_vw_json json;
     bool gap, inner_gap; /* an empty line; one with lines behind it */
+    bool zero;           /* a label for action 0, which --cb K has none of */
     bool shared, many;   /* many: more feature texts than the cache holds */
 };
 
@@ -90,10 +91,12 @@ note_space(struct import_spaces *s, struct aft_bytes name)
 }
 
 static void
-note_costs(struct import *m, const struct aft_vw_line *l)
+note_costs(struct survey *s, const struct aft_vw_line *l)
 {
+    struct import *m = s->m;
     for (uint32_t i = 0; i < l->labels_n; i++) {
         const struct aft_vw_label *v = &l->labels[i];
+        s->zero |= v->action == 0;
         if (v->action > m->actions && v->action <= AFT_CANDIDATES_MAX)
             m->actions = v->action;
         if (!v->has_cost)
@@ -138,7 +141,7 @@ survey_text(struct survey *s, struct aft_bytes text, bool tag)
     if (l.kind == AFT_VW_SHARED)
         return;
     note_action(s, &l, tag || l.tag.n);
-    note_costs(s->m, &l);
+    note_costs(s, &l);
 }
 
 static void
@@ -163,7 +166,7 @@ conclude(struct import *m, const struct survey *s)
     double low = -m->cost_high, high = -m->cost_low;
     uint32_t declared = m->actions;
     if (!m->single && !m->adf)
-        m->adf = s->shared || (s->inner_gap && m->json == IMPORT_FOUND_OUT);
+        m->adf = s->shared || s->zero || (s->inner_gap && m->json == IMPORT_FOUND_OUT);
     m->single = !m->adf;
     m->actions = m->single ? declared : 0;
     if (!m->has_range) {

@@ -22,8 +22,8 @@ struct event {
     bool open, bad, shared; /* bad: told already; to be passed over */
     struct aft_buffer context, candidates;
     uint32_t n;
-    uint32_t costs;            /* labels with a cost */
-    struct aft_vw_label label; /* the last of those */
+    uint32_t costs, sure;      /* labels with a cost; and with a probability above 0 */
+    struct aft_vw_label label; /* the last of these, else of those */
     char chosen[AFT_ID_BYTES_MAX + 1], id[AFT_ID_BYTES_MAX + 1];
     uint32_t chosen_n, id_n;
     int64_t timestamp_ms;
@@ -43,22 +43,6 @@ struct reading {
     struct id_seen ids[IDS];
     uint64_t told;
 };
-
-const char *
-import_count_name(enum import_count c)
-{
-    static const char *const names[IMPORT_COUNTS] = {"unlabelled",  "malformed", "labels",
-                                                     "probability", "cost",      "limit",
-                                                     "skipped",     "no_support"};
-    return names[c];
-}
-
-const char *
-import_arms_name(enum import_arms a)
-{
-    static const char *const names[] = {"auto", "tag", "line", "namespace", "place"};
-    return names[a];
-}
 
 /* The event at hand is passed over: told (the first few), counted; an error under --strict. */
 static enum aft_err
@@ -157,9 +141,11 @@ name_action(struct reading *r, const struct aft_vw_line *l, const struct import_
 static void
 choose(struct event *v, const struct aft_vw_label *l, const char *id, uint32_t n)
 {
-    if (!l->has_cost)
+    bool sure = l->has_cost && l->has_probability && l->probability > 0;
+    v->costs += l->has_cost;
+    v->sure += sure;
+    if (!l->has_cost || (v->sure && !sure)) /* the cost of what was not taken */
         return;
-    v->costs++;
     v->label = *l;
     v->chosen_n = copy_id(v->chosen, (struct aft_bytes){(const uint8_t *)id, n});
 }
@@ -298,10 +284,10 @@ judge(struct reading *r, struct aft_error *e)
         r->m->counts[IMPORT_UNLABELLED]++;
         return AFT_OK;
     }
-    if (v->costs > 1) {
+    if (v->sure ? v->sure > 1 : v->costs > 1) {
         aft_error_set(e, AFT_E_MALFORMED, __FILE__, __LINE__,
-                      "%u actions of the event that ends here have a cost: one was taken",
-                      v->costs);
+                      "%u actions of the event that ends here have a cost%s: one was taken",
+                      v->sure ? v->sure : v->costs, v->sure ? " and a probability" : "");
         return pass_over(r, IMPORT_LABELS, e);
     }
     if (!(p >= 0 && p <= 1)) {

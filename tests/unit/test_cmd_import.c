@@ -200,6 +200,19 @@ test_single(void **state)
               "0 vw-0 [a] 1() 2() -> 1 p=0.4 r=0\n1 vw-1 [b] 1() 2() -> 2 p=0.5 r=0.5\n");
 }
 
+/* Costs of actions that were not taken have no probability: VW learns from the one that has. */
+static void
+test_known_costs(void **state)
+{
+    (void)state;
+    import_is("1:1 2:2:0.5 3:3 | a\n1:4:1.0 2:2 3:1 | b\n1:4 2:2 | b\n1:4:0.5 2:2:0.5 | b\n",
+              "--cb 3 --reward-range -4..0",
+              "0 vw-0 [a] 1() 2() 3() -> 2 p=0.5 r=0.5\n1 vw-1 [b] 1() 2() 3() -> 1 p=1 r=0\n");
+    says("labels: 2");
+    import_is("0:1 |A a\n0:2:0.5 |A b\n0:3:0 |A c\n\n", "--reward-range -4..0",
+              "0 vw-0 [] a(A^a) b(A^b) c(A^c) -> b p=0.5 r=0.5\n");
+}
+
 /* VW's JSON is known by its looks; --dsjson says it, and passes over what is none, as VW does. */
 static void
 test_json(void **state)
@@ -325,10 +338,10 @@ main(int argc, char **argv)
              n && argv[0][0] == '/' ? "" : here, n && argv[0][0] == '/' ? "" : "/", n ? n : 1,
              n ? argv[0] : ".");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tutorial),       cmocka_unit_test(test_arms),
-        cmocka_unit_test(test_single),         cmocka_unit_test(test_json),
-        cmocka_unit_test(test_left_out),       cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_pipe_and_learn),
+        cmocka_unit_test(test_tutorial),    cmocka_unit_test(test_arms),
+        cmocka_unit_test(test_single),      cmocka_unit_test(test_json),
+        cmocka_unit_test(test_known_costs), cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_pipe_and_learn),
     };
     if (!mkdtemp(directory))
         return 1;
