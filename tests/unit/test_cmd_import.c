@@ -210,7 +210,7 @@ test_known_costs(void **state)
               "0 vw-0 [a] 1() 2() 3() -> 2 p=0.5 r=0.5\n1 vw-1 [b] 1() 2() 3() -> 1 p=1 r=0\n");
     says("labels: 2");
     import_is("0:1 |A a\n0:2:0.5 |A b\n0:3:0 |A c\n\n", "--reward-range -4..0",
-              "0 vw-0 [] a(A^a) b(A^b) c(A^c) -> b p=0.5 r=0.5\n");
+              "0 vw-0 [] 1(A^a) 2(A^b) 3(A^c) -> 2 p=0.5 r=0.5\n");
 }
 
 /* VW's JSON is known by its looks; --dsjson says it, and passes over what is none, as VW does. */
