@@ -1,5 +1,5 @@
-/* fuzz_vw_text.c - lines of Vowpal Wabbit's text, and of its JSON, which becomes text. What is read is bounded: no name twice, names and texts within their bounds, numbers
- * finite; and it goes through the example's own encoder and decoder unchanged. */
+/* fuzz_vw_text.c - lines of Vowpal Wabbit's text, and of its JSON, which becomes text. What is read is bounded: no name twice, names and
+ * texts within their bounds, numbers finite; and it goes through the example's own encoder and decoder unchanged. */
 #include "wire/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
