@@ -67,8 +67,10 @@ afti_registry_status(const struct aft_registry *r, long status, struct aft_error
                         "schema.registry.password.file",
                         r->url, status);
     if (status == 429 || status >= 500)
-        return AFT_FAIL(e, AFT_E_AGAIN, "the registry at %s answers HTTP %ld; trying on", r->url,
-                        status);
+        return AFT_FAIL(e, AFT_E_AGAIN,
+                        "the registry at %s answers HTTP %ld: it is overloaded or broken, see its "
+                        "own log",
+                        r->url, status);
     return AFT_FAIL(e, AFT_E_CONFIG,
                     "%s answers HTTP %ld: is schema.registry.url the base address of a "
                     "Confluent-compatible registry?",
@@ -86,7 +88,9 @@ transfer(struct aft_registry *r, const char *path, long *status, struct aft_erro
     curl_easy_setopt(r->curl, CURLOPT_URL, url);
     CURLcode code = curl_easy_perform(r->curl);
     if (code != CURLE_OK)
-        return AFT_FAIL(e, AFT_E_AGAIN, "the registry at %s does not answer (%s); trying on",
+        return AFT_FAIL(e, AFT_E_AGAIN,
+                        "the registry at %s does not answer (%s): bring it up, or mend "
+                        "schema.registry.url",
                         r->url, r->said[0] ? r->said : curl_easy_strerror(code));
     curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, status);
     return AFT_OK;
