@@ -150,6 +150,7 @@ static void
 known_drop_last(struct aft_registry *r)
 {
     struct known **at = &r->known;
+    AFT_ASSERT(*at != NULL);
     while ((*at)->next)
         at = &(*at)->next;
     aft_buffer_deinit(&(*at)->json);
