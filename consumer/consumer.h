@@ -89,6 +89,8 @@ struct aft_task_status {
     struct aft_digest state;
     uint64_t memory_bytes, disk_bytes;
     struct aft_join_memory memory;
+    char waits_for
+        [400]; /* why the next record cannot be read for now (the registry does not answer); "": nothing is waited for */
 };
 /* aft_task_committed: committed_offset alone; cheap. */
 void aft_task_committed(const struct aft_task *t, int64_t out[2]);
