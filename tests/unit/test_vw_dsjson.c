@@ -147,10 +147,11 @@ test_refused(void **state)
                             "{,}",       "{\"a\":1,}",  "{\"a\":\"\\"};
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++)
         refused(broken[i], false, "no JSON");
-    char deep[200] = "";
+    char deep[200];
+    size_t n = 0;
     for (int i = 0; i < 20; i++)
-        strcat(deep, "{\"a\":");
-    strcat(deep, "1}}}}}}}}}}}}}}}}}}}}");
+        n += (size_t)snprintf(deep + n, sizeof deep - n, "{\"a\":");
+    snprintf(deep + n, sizeof deep - n, "1}}}}}}}}}}}}}}}}}}}}");
     refused(deep, false, "more than 16 objects");
 }
 
@@ -180,16 +181,19 @@ test_chance(void **state)
                                          "true",
                                          "null",
                                          " "};
+    enum { PIECES = sizeof pieces / sizeof pieces[0] };
     struct aft_random random;
     aft_random_init(&random, kit_seed(5), 0);
     struct aft_arena arena;
     aft_arena_init(&arena, 1 << 20);
     for (int i = 0; i < kit_rounds(20000); i++) {
-        char line[300] = "{";
+        char line[300];
+        size_t n = (size_t)snprintf(line, sizeof line, "{");
         struct aft_error e;
         struct aft_vw_line l;
         for (uint32_t k = aft_random_below(&random, 24); k > 0; k--)
-            strcat(line, pieces[aft_random_below(&random, sizeof pieces / sizeof pieces[0])]);
+            n += (size_t)snprintf(line + n, sizeof line - n, "%s",
+                                  pieces[aft_random_below(&random, PIECES)]);
         if (aft_vw_json_read(aft_text(line), i & 1, &json, &e) != AFT_OK)
             continue;
         for (uint32_t k = 0; k < json.lines_n; k++) {
