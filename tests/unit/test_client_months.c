@@ -2,7 +2,8 @@
  * than there is. */
 #include "tests/kit.h"
 
-#include <sys/stat.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,10 +28,9 @@ spec_of(int64_t round)
 static struct aft_client_request
 request_of(void)
 {
-    static struct aft_client_candidate candidates[ARMS];
+    static const struct aft_client_candidate candidates[ARMS] = {
+        {.arm_id = "a0"}, {.arm_id = "a1"}, {.arm_id = "a2"}, {.arm_id = "a3"}};
     struct aft_client_request r = AFT_CLIENT_REQUEST;
-    for (int i = 0; i < ARMS; i++)
-        candidates[i] = (struct aft_client_candidate){.arm_id = arms[i]};
     r.user_id = "u";
     r.candidates = candidates;
     r.candidates_n = ARMS;
@@ -185,7 +185,130 @@ a_clock_that_jumps(void **state)
     memory_transport_deinit(&t);
 }
 
-/* Thousands of clients, one after the other: for the leak checker, and for what a process has few of. */
+/* ---- everything at once: for the thread sanitizer */
+enum { THREADS = 4, SNAPSHOTS = 40, TURNS = 300 };
+struct crowd {
+    struct aft_client *c;
+    struct aft_client_catalogue *k;
+    struct made_snapshot made[SNAPSHOTS];
+    atomic_uint given, appended;
+};
+
+static enum aft_err
+crowd_append(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
+             struct aft_bytes value, struct aft_error *e)
+{
+    struct crowd *w = ctx;
+    (void)topic, (void)time_ms, (void)key, (void)value;
+    if (atomic_fetch_add(&w->appended, 1) % 7 == 0)
+        return AFT_FAIL(e, AFT_E_AGAIN, "full");
+    return AFT_OK;
+}
+
+static enum aft_err
+crowd_poll_snapshots(void *ctx, int timeout_ms, aft_client_snapshot_sink sink, void *sink_ctx,
+                     bool *at_end, struct aft_error *e)
+{
+    struct crowd *w = ctx;
+    (void)timeout_ms, (void)e;
+    nanosleep(&(struct timespec){0, 2000000}, NULL);
+    *at_end = w->given == SNAPSHOTS;
+    if (*at_end)
+        return AFT_OK;
+    struct made_snapshot *made = &w->made[w->given++];
+    sink(sink_ctx, AFT_LITERAL("default/0"), aft_buffer_bytes(&made->part));
+    sink(sink_ctx, AFT_LITERAL("default/1"), aft_buffer_bytes(&made->manifest));
+    return AFT_OK;
+}
+
+static void
+crowd_turn(struct crowd *w, struct aft_client_request *r, int i)
+{
+    static const uint32_t dropped[] = {3};
+    struct aft_client_decision *d;
+    struct aft_client_info info = AFT_CLIENT_INFO;
+    struct aft_client_history h = AFT_CLIENT_HISTORY;
+    struct aft_client_outcome x = AFT_CLIENT_OUTCOME;
+    AFT_ASSERT(aft_client_decide(w->c, r, &d, NULL) == AFT_CLIENT_OK);
+    if (i % 3 == 0)
+        AFT_ASSERT(aft_client_decision_mask(w->c, d, dropped, 1, "x", NULL) == AFT_CLIENT_OK);
+    AFT_ASSERT(aft_client_log_impression(w->c, d, NULL) == AFT_CLIENT_OK);
+    x.user_id = r->user_id;
+    x.kind = "click";
+    x.arm_id = aft_client_decision_slate(d)->slots[0].arm_id;
+    AFT_ASSERT(aft_client_log_outcome(w->c, &x, NULL) == AFT_CLIENT_OK);
+    AFT_ASSERT(aft_client_history(w->c, r->user_id, x.arm_id, NULL, 0, &h, NULL) == AFT_CLIENT_OK &&
+               h.clicks_long > 0);
+    aft_client_decision_free(w->c, d);
+    aft_client_info(w->c, &info);
+    aft_client_poll(w->c, 0);
+}
+
+static void *
+one_of_them(void *ctx)
+{
+    struct crowd *w = ctx;
+    for (int i = 0; i < TURNS || w->given < SNAPSHOTS; i++) {
+        struct aft_client_request r = request_of();
+        static const char *const users[] = {"u0", "u1", "u2", "u3", "u4"};
+        r.user_id = users[i % 5];
+        if (i % 2) {
+            r.candidates = NULL;
+            r.candidates_n = 0;
+            r.catalogue = w->k;
+        }
+        crowd_turn(w, &r, i);
+    }
+    return NULL;
+}
+
+static void
+everything_at_once(void **state)
+{
+    (void)state;
+    static struct crowd w;
+    char path[] = "/tmp/aft-test-months-XXXXXX";
+    pthread_t threads[THREADS];
+    struct aft_client_info info = AFT_CLIENT_INFO;
+    struct aft_client_options o = AFT_CLIENT_OPTIONS;
+    struct aft_client_request r = request_of();
+    struct aft_client_transport t = {.ctx = &w,
+                                     .append = crowd_append,
+                                     .poll = memory_poll,
+                                     .waiting = memory_waiting,
+                                     .poll_snapshots = crowd_poll_snapshots,
+                                     .threaded = true};
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    for (int i = 0; i < SNAPSHOTS; i++) {
+        struct made_spec spec = spec_of(i + 1);
+        make_snapshot(&spec, &w.made[i]);
+    }
+    o.history_bytes = 1 << 20;
+    o.spill_file = path;
+    o.queue_ms = 1;
+    unlink(path);
+    w.c = open_over(&o, &t);
+    assert_int_equal(aft_client_catalogue_new(w.c, r.candidates, ARMS, &w.k, NULL), AFT_CLIENT_OK);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, one_of_them, &w), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    aft_client_info(w.c, &info);
+    assert_true(info.impressions == info.decisions && info.outcomes == info.decisions);
+    aft_client_catalogue_free(w.k);
+    while (aft_client_flush(w.c, 100, NULL) != AFT_CLIENT_OK)
+        continue;
+    aft_client_info(w.c, &info);
+    assert_true(info.snapshots_applied > 0 && info.snapshots_refused == 0);
+    aft_client_close(w.c, 0, NULL);
+    for (int i = 0; i < SNAPSHOTS; i++)
+        made_snapshot_deinit(&w.made[i]);
+    unlink(path);
+}
+
+/* Hundreds of clients, one after the other: for the leak checker, and for what a process has few of. */
 static void
 opened_and_closed(void **state)
 {
@@ -220,9 +343,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_try_takes_no_memory),
-        cmocka_unit_test(an_open_waits_for_what_there_is),
-        cmocka_unit_test(a_clock_that_jumps),
+        cmocka_unit_test(a_try_takes_no_memory), cmocka_unit_test(an_open_waits_for_what_there_is),
+        cmocka_unit_test(a_clock_that_jumps),    cmocka_unit_test(everything_at_once),
         cmocka_unit_test(opened_and_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
