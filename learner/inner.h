@@ -163,14 +163,17 @@ struct afti_entry_terms { /* what is seldom needed */
     float *value, *size;  /* of each; its |value|, or -1: its scale is 1 */
     bool whole;           /* all have their rows */
     struct aft_term *own; /* the first is its identity */
+    uint32_t own_n;
 };
 /* What a score needs of an arm: in one line of memory with twelve values. */
 struct afti_entry {
-    uint32_t shape;          /* its number in the catalogue */
+    uint32_t shape : 26; /* its number in the catalogue */
+    uint32_t place : 3;  /* apart: where among the shape's rows `row` would stand */
+    bool good : 1, missing : 1,
+        apart : 1;           /* good: its terms can be learned; missing: some have no row yet */
     uint32_t identity, seen; /* its row; rows in the dictionary when all this was resolved */
-    uint16_t own_n;
-    bool good, missing; /* good: its terms can be learned; missing: some have no row yet */
-    float value[];      /* as many as the shape has rows; 0 where there is none */
+    uint32_t row;            /* apart: a row that its shape is without */
+    float value[];           /* as many as the shape has rows; 0 where there is none */
 };
 struct afti_catalogue {
     uint64_t revision; /* of what it holds; 0: nothing */
@@ -179,6 +182,7 @@ struct afti_catalogue {
     struct afti_entry **v;           /* by number; NULL: not made */
     struct afti_entry_terms **terms; /* of the same */
     uint32_t cap, shapes_n, shapes_cap, table_n;
+    uint32_t parted; /* shapes that were found to be new */
     struct afti_shape *shapes;
     uint32_t *table; /* open addressing: numbers of shapes + 1 */
 };
