@@ -122,10 +122,12 @@ struct afti_batch {
     size_t unit_cap;
     uint32_t places_cap, cap, n, now, stride, members;
     uint32_t at[AFTI_ITEM_ROWS], slot[AFTI_ITEM_ROWS]; /* of the item at hand: rows, slots */
-    uint32_t item_n;
-    uint64_t item;       /* its number (grid.items) */
-    float used;          /* what it adds to Q */
-    bool open, together; /* together: its slots from the third on lie side by side */
+    uint32_t item_n;       /* of the last one that was not at home, as at[] */
+    uint32_t home, home_n; /* the slot before, and the rows of an item; 0: none yet */
+    uint32_t home_at[AFTI_ITEM_ROWS], home_slot[AFTI_ITEM_ROWS];
+    uint64_t item;      /* its number (grid.items) */
+    float used;         /* what it adds to Q */
+    bool open, at_home; /* at_home: its slots from the fourth on lie side by side, after `home` */
 };
 struct afti_grid { /* for bilinear kinds; grid.c */
     float
