@@ -201,7 +201,7 @@ entry_of(struct aft_arena *a, uint32_t n, struct afti_entry **out, struct afti_e
     (*terms)->own = aft_arena_take(a, n * sizeof *(*terms)->own);
     (*terms)->at = aft_arena_take(a, n * sizeof *(*terms)->at);
     (*terms)->value = aft_arena_take(a, n * sizeof *(*terms)->value);
-    (*terms)->size = aft_arena_take(a, n * sizeof *(*terms)->size);
+    (*terms)->size = aft_arena_take(a, (n + 4) * sizeof *(*terms)->size); /* read in fours */
     (*terms)->whole = false;
     *out = (void *)(p + (64 - (uintptr_t)p % 64));
     **out = (struct afti_entry){.identity = AFT_NOWHERE};
@@ -224,6 +224,7 @@ make(struct afti_table *t, const struct aft_candidate *c)
     if (!good)
         return e;
     memcpy(terms->own, s->own, s->own_n * sizeof *s->own);
+    memset(terms->size + terms->own_n, 0, 4 * sizeof *terms->size);
     for (uint32_t i = 0; i < terms->own_n; i++) {
         terms->at[i] = AFT_NOWHERE;
         terms->value[i] = (float)s->own[i].value;

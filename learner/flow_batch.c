@@ -418,28 +418,48 @@ afti_batch_learn(struct afti_table *t, struct afti_member *m, double weight, dou
     put_item(b, &v);
 }
 
-/* ---- the end. One row: w += moved s x, G += information x^2. */
+/* ---- the end. Of a member's rows that have steps: w += moved s x, G += information x^2. */
 struct settled {
-    float *w, *g;
-    const float *x, *step;
-    uint32_t stride;
+    float *w, *g; /* from row 0 on */
+    const float *x, *step, *by, *moved, *information;
+    struct afti_fold *fold;
+    const uint32_t *rows;
+    uint32_t n, members, stride;
 };
 
-AFT_WIDE static void
-settle(const struct settled *of, float moved, float information)
+static inline __attribute__((always_inline)) void
+settle_rows(const struct settled *of, size_t stride)
 {
     const struct settled v = *of;
+    size_t row = v.members * stride;
     aft_wide_floats w, g, x, s;
-    for (size_t j = 0; j < v.stride; j += 8) {
-        memcpy(&w, v.w + j, sizeof w);
-        memcpy(&g, v.g + j, sizeof g);
-        memcpy(&x, v.x + j, sizeof x);
-        memcpy(&s, v.step + j, sizeof s);
-        w += moved * s;
-        g += information * (x * x);
-        memcpy(v.w + j, &w, sizeof w);
-        memcpy(v.g + j, &g, sizeof g);
+    for (uint32_t k = 0; k < v.n; k++) {
+        if (v.rows[k] == AFT_NOWHERE || v.by[k] < 0)
+            continue;
+        float *ws = v.w + v.rows[k] * row, *gs = v.g + v.rows[k] * row;
+        const float *steps = v.step + k * row;
+        float moved = v.moved[k], information = v.information[k];
+        for (size_t j = 0; j < stride; j += 8) {
+            memcpy(&w, ws + j, sizeof w);
+            memcpy(&g, gs + j, sizeof g);
+            memcpy(&x, v.x + j, sizeof x);
+            memcpy(&s, steps + j, sizeof s);
+            w += moved * s;
+            g += information * (x * x);
+            memcpy(ws + j, &w, sizeof w);
+            memcpy(gs + j, &g, sizeof g);
+        }
+        v.fold[(size_t)v.rows[k] * v.members].stamp = 0;
     }
+}
+
+AFT_WIDE static void
+settle(const struct settled *v)
+{
+    if (v->stride == 24) /* a usual one */
+        settle_rows(v, 24);
+    else
+        settle_rows(v, v->stride);
 }
 
 void
@@ -448,19 +468,21 @@ afti_flow_end(struct afti_table *t)
     struct afti_grid *g = &t->grid;
     struct afti_batch *b = &g->batch;
     AFT_ASSERT(b->open);
-    for (uint32_t k = 0; k < b->n; k++)
-        for (uint32_t m = 0; m < b->members; m++) {
-            size_t i = (size_t)b->rows[k] * b->members + m;
-            if (b->rows[k] == AFT_NOWHERE || field(b, m, BY)[k] < 0)
-                continue;
-            struct settled v = {.w = t->weights.bilinear.w + i * b->stride,
-                                .g = g->plane[0] + i * b->stride,
-                                .x = g->x,
-                                .step = b->unit + ((size_t)k * b->members + m) * b->stride,
-                                .stride = b->stride};
-            settle(&v, field(b, m, MOVED)[k], field(b, m, INFORMATION)[k]);
-            g->fold[i].stamp = 0;
-        }
+    for (uint32_t m = 0; m < b->members && b->n; m++) {
+        struct settled v = {.w = t->weights.bilinear.w + (size_t)m * b->stride,
+                            .g = g->plane[0] + (size_t)m * b->stride,
+                            .x = g->x,
+                            .step = b->unit + (size_t)m * b->stride,
+                            .by = field(b, m, BY),
+                            .moved = field(b, m, MOVED),
+                            .information = field(b, m, INFORMATION),
+                            .fold = g->fold + m,
+                            .rows = b->rows,
+                            .n = b->n,
+                            .members = b->members,
+                            .stride = b->stride};
+        settle(&v);
+    }
     g->epoch++;
     b->open = false;
 }

@@ -148,8 +148,9 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     uint32_t position[AFTI_ITEM_ROWS]; /* 0: the constant; i: terms.own[i - 1] */
     float value[AFTI_ITEM_ROWS + 4], scale[AFTI_ITEM_ROWS + 4]; /* read in fours */
     uint32_t n, ordered; /* position[i] is i for the first so many */
-    uint64_t items;      /* how many have been at hand */
-    float *step;         /* rate x value for the rows at hand, stride each */
+    bool steady;    /* scale[] of the rows from the fourth on changes only by a larger |value| */
+    uint64_t items; /* how many have been at hand */
+    float *step;    /* rate x value for the rows at hand, stride each */
     size_t step_cap;
     struct afti_batch batch;
 };
