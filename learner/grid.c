@@ -275,7 +275,9 @@ known_scales(struct afti_grid *g, const struct afti_entry_terms *k, bool stands,
         struct afti_scale *s = &g->rows[k->at[i]];
         float size = k->size[i];
         g->scale[i + 1] = size < 0 ? 1 : grow ? see(s, size) : norm_of(s);
-        steady = steady && (i < LEAD || (size >= 0 && s->seen >= 64 && s->max > 0));
+        steady =
+            steady &&
+            (i < LEAD || (size >= 0 && s->seen >= 64 && g->scale[i + 1] == s->max && s->max > 0));
     }
     g->steady = steady;
 }
