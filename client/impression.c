@@ -4,7 +4,6 @@
  * The queue is bounded; while it is full the caller waits here, serving delivery reports, for at most queue_ms. Then the spill file
  * takes it, where there is one; and while that holds any, the next ones go behind them, so that order is kept. */
 #include <math.h>
-#include <time.h>
 
 #include "client/client_inner.h"
 
@@ -45,14 +44,6 @@ afti_undelivered(void *client, const struct aft_client_failure *what)
         afti_refused(c, what);
 }
 
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static enum aft_err
 wait_for_room(struct aft_client *c, const struct afti_spilled *r, struct aft_error *e)
 {
@@ -62,7 +53,7 @@ wait_for_room(struct aft_client *c, const struct afti_spilled *r, struct aft_err
             c->transport.append(c->transport.ctx, r->topic, r->time_ms, r->key, r->value, e);
         if (err != AFT_E_AGAIN)
             return err;
-        int64_t now = monotonic_ms();
+        int64_t now = afti_monotonic_ms();
         if (until == 0)
             until = now + c->options.queue_ms;
         if (now >= until)

@@ -1,11 +1,11 @@
-/* log_admin_kafka.c - questions to the brokers: topics (created, described), ranges of offsets, offsets by time. In: names; out: facts.
+/* admin_kafka.c - questions to the brokers: topics (created, described), ranges of offsets, offsets by time. In: names; out: facts.
  * Each waits for its answer, at most the handle's timeout. Thread: the handle's. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "consumer/log_kafka.h"
+#include "log/log_kafka.h"
 
 /* ---- metadata */
 enum aft_err
