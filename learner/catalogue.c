@@ -156,7 +156,7 @@ shape(struct afti_catalogue *c, struct afti_entry *e, uint32_t *rows, uint32_t n
         number = shape_but_one(c, rows, n, false, &place);
         e->apart = number != AFT_NOWHERE;
         e->place = place & (PLACES - 1);
-        e->row = rows[place];
+        e->row = e->apart ? rows[place] : AFT_NOWHERE;
     }
     if (number == AFT_NOWHERE) {
         number = shape_of(c, rows, n);

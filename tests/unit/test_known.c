@@ -2,6 +2,7 @@
  * that reads them all each time: whatever the features, whenever an arm changes, for every kind of model. */
 #include "tests/kit.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "tests/learn_kit.h"
@@ -59,7 +60,7 @@ renew(struct world *w, uint32_t arm)
         if (n && arm % 2 &&
             w->features[arm][n - 1].type == AFT_FEATURE_TEXT) /* mostly the same rows */
             w->features[arm][n - 1] = (struct aft_feature){.name = aft_text(names[j]),
-                                                           .number = (double)(1 + w->n / 100)};
+                                                           .number = 1 + floor((double)w->n / 100)};
     }
     w->arms[arm] = (struct aft_candidate){
         .arm_id = aft_text(w->ids[arm]), .features = {w->features[arm], n}, .known = arm + 1};
