@@ -117,6 +117,18 @@ static void delete (struct aft_client *c)
     free(c);
 }
 
+/* Waits are by the monotonic clock: the other one may be set. */
+static void
+follow_init(struct afti_follow *f)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->moved, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 enum aft_err
 aft_client_open_over(const struct aft_client_options *options,
                      const struct aft_client_transport *transport, struct aft_client **client,
@@ -134,8 +146,7 @@ aft_client_open_over(const struct aft_client_options *options,
     if (transport->listen)
         transport->listen(transport->ctx, afti_undelivered, c);
     aft_arena_init(&c->own, OWN_BYTES_MAX);
-    pthread_mutex_init(&c->follow.lock, NULL);
-    pthread_cond_init(&c->follow.moved, NULL);
+    follow_init(&c->follow);
     c->follow.set = aft_snapshot_set_new();
     aft_snapshot_set_weights_only(c->follow.set);
     afti_cell_init(&c->cell, aft_model_uniform());

@@ -106,7 +106,10 @@ struct aft_client_decision {
     bool has_propensities;
     struct aft_scratch *shadow; /* of the shadow's model, once there is one */
     double shadow_p[AFT_SLATE_MAX];
-    unsigned slot; /* of the cell: the model is held until the decision is freed */
+    char shadow_id[65];
+    struct aft_shown
+        shown[AFT_SLATE_MAX]; /* as it is logged: a try that is repeated takes no more memory */
+    unsigned slot;            /* of the cell: the model is held until the decision is freed */
     int64_t time_ms;
     bool holds, deferred, logged;
 };

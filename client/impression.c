@@ -87,21 +87,19 @@ afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t ti
     return err == AFT_E_AGAIN ? afti_spill_put(&c->spill, &r, e) : err;
 }
 
-static struct aft_shown *
-shown_of(struct aft_client_decision *d)
+static void
+put_shown(struct aft_client_decision *d)
 {
-    struct aft_shown *v = aft_arena_take(&d->arena, sizeof *v * d->drawn.n);
-    for (uint32_t i = 0; v && i < d->drawn.n; i++) {
+    for (uint32_t i = 0; i < d->drawn.n; i++) {
         const struct aft_slot *s = &d->drawn.slots[i];
-        v[i] = (struct aft_shown){.arm_id = d->candidates[s->candidate].arm_id,
-                                  .slot = (int32_t)i,
-                                  .propensity = s->propensity,
-                                  .marginal = s->marginal,
-                                  .has_marginal = s->has_marginal,
-                                  .subject = d->subjects[s->candidate],
-                                  .features = d->candidates[s->candidate].features};
+        d->shown[i] = (struct aft_shown){.arm_id = d->candidates[s->candidate].arm_id,
+                                         .slot = (int32_t)i,
+                                         .propensity = s->propensity,
+                                         .marginal = s->marginal,
+                                         .has_marginal = s->has_marginal,
+                                         .subject = d->subjects[s->candidate],
+                                         .features = d->candidates[s->candidate].features};
     }
-    return v;
 }
 
 static void
@@ -114,13 +112,11 @@ frame(struct aft_buffer *b, uint32_t schema, enum aft_record record)
         aft_frame_put_single(b, record);
 }
 
-static enum aft_err
-encode(const struct aft_client *c, struct aft_client_decision *d, struct aft_error *e)
+static void
+encode(const struct aft_client *c, struct aft_client_decision *d)
 {
     bool live = c->options.mode == AFT_CLIENT_LIVE;
-    struct aft_shown *slate = shown_of(d);
-    if (!slate)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    put_shown(d);
     for (uint32_t i = 0; i < d->request.candidates_n; i++) {
         float w = d->drawn.log_weights[i];
         bool drawn_by_it = live && isfinite(w);
@@ -138,13 +134,12 @@ encode(const struct aft_client *c, struct aft_client_decision *d, struct aft_err
                                .context = d->request.context,
                                .candidates = d->candidates,
                                .candidates_n = d->request.candidates_n,
-                               .slate = slate,
+                               .slate = d->shown,
                                .slate_n = d->drawn.n,
                                .has_design = true,
                                .design = d->drawn.design};
     frame(&d->record, c->options.impression_schema, AFT_RECORD_IMPRESSION);
     aft_encode_impression(&d->record, &x);
-    return AFT_OK;
 }
 
 static enum aft_err
@@ -154,7 +149,7 @@ log_it(struct aft_client *c, struct aft_client_decision *d, struct aft_error *e)
     design->pass = c->options.impressions_share;
     design->has_pass = design->pass < 1;
     AFT_TRY(afti_shadow_note(c, d, e));
-    AFT_TRY(encode(c, d, e));
+    encode(c, d);
     return afti_client_append(c, AFT_CLIENT_IMPRESSIONS, d->time_ms, d->user,
                               aft_buffer_bytes(&d->record), e);
 }

@@ -376,7 +376,9 @@ static const struct cmd_option own[] = {
      "so that a seed gives the same result on any machine"},
     {"seed", "N", "another world (default 1)"},
     {"port", "N", "serve the live page and /metrics on 127.0.0.1:N (0: any free port)"},
-    {"dir", "DIR", "keep state and topics in DIR, which must not be there yet"},
+    {"dir", "DIR",
+     "keep state and topics in DIR, which must not be there yet; with --kafka the topics, too, "
+     "which are deleted at the end otherwise"},
 };
 
 static bool

@@ -28,7 +28,9 @@ struct demo_options {
     bool json;
     const char *kafka; /* NULL: embedded */
     char directory[DEMO_PATH_MAX];
-    bool keep;
+    bool keep; /* the directory, and the topics */
+    char prefix
+        [48]; /* over a broker: of the topics that were named for this run, with the dot; else "" */
 };
 
 /* ---- the engine */
@@ -120,7 +122,8 @@ int demo_report(const struct demo_result *r);
 void demo_counts_add(struct aft_join_counts *to, const struct aft_join_counts *from);
 
 /* ---- the two ways to run. demo_defaults sets what the user did not, and checks. */
-enum aft_err demo_defaults(struct aft_config *c, const struct demo_options *o, struct aft_error *e);
+enum aft_err demo_defaults(struct aft_config *c, struct demo_options *o, struct aft_error *e);
+extern const char *const demo_topics[]; /* their keys, NULL behind the last */
 /* demo_interrupted: SIGINT or SIGTERM is waiting (the verb blocks them): AFT_E_INTERRUPTED, so that everything is closed and removed. */
 enum aft_err demo_interrupted(struct aft_error *e);
 uint32_t demo_participants(const struct demo_options *o);
