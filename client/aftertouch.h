@@ -79,7 +79,8 @@ struct aft_client_property { /* librdkafka's own names */
 
 /* on_failure: a record that was taken could not be delivered after all: a broker refused it for good, or the client closed before it was
  * delivered (and there is no spill file for it). It is given back, framed as it was sent, so that it can be kept elsewhere. Called from
- * aft_client_poll, _flush, _log_* or _close, in the calling thread. A call back into the same client from it is not allowed. */
+ * aft_client_poll, _flush, _log_* or _close, in the calling thread. A call back into the same client from it is not allowed.
+ * Once with an empty topic and value: the spill file cannot be read any more, what it held is lost (info.undelivered says how much). */
 struct aft_client_failure {
     const char *topic;
     const void *key, *value;
@@ -113,13 +114,15 @@ struct aft_client_options {
     uint32_t properties_n;
     const char *snapshot_file; /* the last good snapshot: loaded at open if it is there, replaced by each better one */
     const uint8_t *public_key; /* 32 bytes, Ed25519: take signed snapshots alone; NULL: any */
-    int32_t wait_ms;           /* at open, wait so long for a first snapshot from the topic; 0: do not */
+    int32_t wait_ms;           /* at open, wait at most so long for a first snapshot from the topic, or, where the file had one, for the
+                                  topic's end; 0: do not */
     int32_t queue_ms;          /* how long log_* may block while the queue is full: 5000 */
     const char *policy;        /* the name logged for the model's decisions: "personalised" */
     const char *baseline;      /* and for those of the randomised baseline: "baseline" */
     double baseline_share;     /* of users, 0..1, decided uniformly at random: 0.1. A user stays on his side */
     const char *baseline_salt; /* another salt draws the sides anew: "aftertouch" */
-    const uint64_t *seed;      /* of decision and outcome ids; NULL: the system's entropy */
+    const uint64_t *seed;      /* of decision and outcome ids, for tests: the same seed makes the same ids again, and a record with an id
+                                  that was there already counts as its repetition. NULL: the system's entropy */
     int64_t (*now_ms)(void *clock); /* NULL: the machine's clock */
     void *clock;
     void (*on_failure)(void *context, const struct aft_client_failure *what);

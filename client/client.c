@@ -1,63 +1,9 @@
 /* client.c - a client from open to close. Construct in order, free in reverse. Any thread may poll, flush and look. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "client/client_inner.h"
 
 enum { OWN_BYTES_MAX = 1 << 20 };
-
-/* ---- errors for the outside */
-static enum aft_client_code
-code_of(enum aft_err err)
-{
-    switch (err) {
-    case AFT_OK:
-        return AFT_CLIENT_OK;
-    case AFT_E_USAGE:
-    case AFT_E_VALUE:
-    case AFT_E_LIMIT:
-        return AFT_CLIENT_WRONG;
-    case AFT_E_AGAIN:
-    case AFT_E_TIMEOUT:
-        return AFT_CLIENT_AGAIN;
-    case AFT_E_CONFIG:
-        return AFT_CLIENT_CONFIG;
-    case AFT_E_BROKER:
-        return AFT_CLIENT_BROKER;
-    case AFT_E_MALFORMED:
-    case AFT_E_MAGIC:
-    case AFT_E_SCHEMA:
-    case AFT_E_UNKNOWN_SCHEMA:
-    case AFT_E_DIVERGENCE:
-        return AFT_CLIENT_SNAPSHOT;
-    case AFT_E_IO:
-        return AFT_CLIENT_IO;
-    default:
-        return AFT_CLIENT_FAILED;
-    }
-}
-
-enum aft_client_code
-afti_client_public(enum aft_err err, const struct aft_error *e, struct aft_client_error *why)
-{
-    enum aft_client_code code = code_of(err);
-    if (err != AFT_OK && why) {
-        why->code = code;
-        _Static_assert(sizeof why->message == sizeof e->message, "whole messages");
-        memcpy(why->message, e->message, sizeof why->message);
-    }
-    return code;
-}
-
-int64_t
-afti_client_now(const struct aft_client *c)
-{
-    if (c->options.now_ms)
-        return c->options.now_ms(c->options.clock);
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- open */
 static enum aft_err
@@ -171,6 +117,18 @@ static void delete (struct aft_client *c)
     free(c);
 }
 
+/* Waits are by the monotonic clock: the other one may be set. */
+static void
+follow_init(struct afti_follow *f)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->moved, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 enum aft_err
 aft_client_open_over(const struct aft_client_options *options,
                      const struct aft_client_transport *transport, struct aft_client **client,
@@ -188,8 +146,7 @@ aft_client_open_over(const struct aft_client_options *options,
     if (transport->listen)
         transport->listen(transport->ctx, afti_undelivered, c);
     aft_arena_init(&c->own, OWN_BYTES_MAX);
-    pthread_mutex_init(&c->follow.lock, NULL);
-    pthread_cond_init(&c->follow.moved, NULL);
+    follow_init(&c->follow);
     c->follow.set = aft_snapshot_set_new();
     aft_snapshot_set_weights_only(c->follow.set);
     afti_cell_init(&c->cell, aft_model_uniform());
@@ -238,14 +195,6 @@ aft_client_poll(struct aft_client *c, int32_t timeout_ms)
     afti_history_follow_poll(c);
 }
 
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Taken and not delivered: in the queue, or still in the spill file after a try. */
 static uint64_t
 undelivered(struct aft_client *c)
@@ -260,9 +209,9 @@ aft_client_flush(struct aft_client *c, int32_t timeout_ms, struct aft_client_err
     struct aft_error e;
     if (!c->transport.waiting)
         return AFT_CLIENT_OK;
-    int64_t until = monotonic_ms() + timeout_ms;
+    int64_t until = afti_monotonic_ms() + timeout_ms;
     uint64_t left = undelivered(c);
-    while (left > 0 && monotonic_ms() < until) {
+    while (left > 0 && afti_monotonic_ms() < until) {
         c->transport.poll(c->transport.ctx, 10);
         left = undelivered(c);
     }

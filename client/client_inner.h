@@ -106,7 +106,10 @@ struct aft_client_decision {
     bool has_propensities;
     struct aft_scratch *shadow; /* of the shadow's model, once there is one */
     double shadow_p[AFT_SLATE_MAX];
-    unsigned slot; /* of the cell: the model is held until the decision is freed */
+    char shadow_id[65];
+    struct aft_shown
+        shown[AFT_SLATE_MAX]; /* as it is logged: a try that is repeated takes no more memory */
+    unsigned slot;            /* of the cell: the model is held until the decision is freed */
     int64_t time_ms;
     bool holds, deferred, logged;
 };
@@ -320,13 +323,14 @@ enum aft_err afti_client_snapshot_load(struct aft_client *c, const char *path, b
 enum aft_err afti_client_snapshot_save(const struct aft_snapshot_set *set, const char *path,
                                        struct aft_error *e);
 
-/* The same for other files: the whole of it; *missing: there is none (AFT_E_IO). Atomic and durable. */
+/* file.c. read: the whole of it; *missing: there is none (AFT_E_IO). replace: atomic, durable. */
 enum aft_err afti_file_read(const char *path, struct aft_buffer *out, bool *missing,
                             struct aft_error *e);
 enum aft_err afti_file_replace(const char *path, struct aft_bytes b, struct aft_error *e);
 
-/* client.c: the clock, and errors for the outside. */
+/* outside.c: the time by the client's clock, the time to wait by, and errors in the public codes. */
 int64_t afti_client_now(const struct aft_client *c);
+int64_t afti_monotonic_ms(void);
 enum aft_client_code afti_client_public(enum aft_err err, const struct aft_error *e,
                                         struct aft_client_error *why);
 

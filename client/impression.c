@@ -4,7 +4,6 @@
  * The queue is bounded; while it is full the caller waits here, serving delivery reports, for at most queue_ms. Then the spill file
  * takes it, where there is one; and while that holds any, the next ones go behind them, so that order is kept. */
 #include <math.h>
-#include <time.h>
 
 #include "client/client_inner.h"
 
@@ -45,14 +44,6 @@ afti_undelivered(void *client, const struct aft_client_failure *what)
         afti_refused(c, what);
 }
 
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static enum aft_err
 wait_for_room(struct aft_client *c, const struct afti_spilled *r, struct aft_error *e)
 {
@@ -62,7 +53,7 @@ wait_for_room(struct aft_client *c, const struct afti_spilled *r, struct aft_err
             c->transport.append(c->transport.ctx, r->topic, r->time_ms, r->key, r->value, e);
         if (err != AFT_E_AGAIN)
             return err;
-        int64_t now = monotonic_ms();
+        int64_t now = afti_monotonic_ms();
         if (until == 0)
             until = now + c->options.queue_ms;
         if (now >= until)
@@ -96,21 +87,19 @@ afti_client_append(struct aft_client *c, enum aft_client_topic topic, int64_t ti
     return err == AFT_E_AGAIN ? afti_spill_put(&c->spill, &r, e) : err;
 }
 
-static struct aft_shown *
-shown_of(struct aft_client_decision *d)
+static void
+put_shown(struct aft_client_decision *d)
 {
-    struct aft_shown *v = aft_arena_take(&d->arena, sizeof *v * d->drawn.n);
-    for (uint32_t i = 0; v && i < d->drawn.n; i++) {
+    for (uint32_t i = 0; i < d->drawn.n; i++) {
         const struct aft_slot *s = &d->drawn.slots[i];
-        v[i] = (struct aft_shown){.arm_id = d->candidates[s->candidate].arm_id,
-                                  .slot = (int32_t)i,
-                                  .propensity = s->propensity,
-                                  .marginal = s->marginal,
-                                  .has_marginal = s->has_marginal,
-                                  .subject = d->subjects[s->candidate],
-                                  .features = d->candidates[s->candidate].features};
+        d->shown[i] = (struct aft_shown){.arm_id = d->candidates[s->candidate].arm_id,
+                                         .slot = (int32_t)i,
+                                         .propensity = s->propensity,
+                                         .marginal = s->marginal,
+                                         .has_marginal = s->has_marginal,
+                                         .subject = d->subjects[s->candidate],
+                                         .features = d->candidates[s->candidate].features};
     }
-    return v;
 }
 
 static void
@@ -123,13 +112,11 @@ frame(struct aft_buffer *b, uint32_t schema, enum aft_record record)
         aft_frame_put_single(b, record);
 }
 
-static enum aft_err
-encode(const struct aft_client *c, struct aft_client_decision *d, struct aft_error *e)
+static void
+encode(const struct aft_client *c, struct aft_client_decision *d)
 {
     bool live = c->options.mode == AFT_CLIENT_LIVE;
-    struct aft_shown *slate = shown_of(d);
-    if (!slate)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    put_shown(d);
     for (uint32_t i = 0; i < d->request.candidates_n; i++) {
         float w = d->drawn.log_weights[i];
         bool drawn_by_it = live && isfinite(w);
@@ -147,13 +134,12 @@ encode(const struct aft_client *c, struct aft_client_decision *d, struct aft_err
                                .context = d->request.context,
                                .candidates = d->candidates,
                                .candidates_n = d->request.candidates_n,
-                               .slate = slate,
+                               .slate = d->shown,
                                .slate_n = d->drawn.n,
                                .has_design = true,
                                .design = d->drawn.design};
     frame(&d->record, c->options.impression_schema, AFT_RECORD_IMPRESSION);
     aft_encode_impression(&d->record, &x);
-    return AFT_OK;
 }
 
 static enum aft_err
@@ -163,7 +149,7 @@ log_it(struct aft_client *c, struct aft_client_decision *d, struct aft_error *e)
     design->pass = c->options.impressions_share;
     design->has_pass = design->pass < 1;
     AFT_TRY(afti_shadow_note(c, d, e));
-    AFT_TRY(encode(c, d, e));
+    encode(c, d);
     return afti_client_append(c, AFT_CLIENT_IMPRESSIONS, d->time_ms, d->user,
                               aft_buffer_bytes(&d->record), e);
 }

@@ -79,9 +79,9 @@ note(struct aft_client_decision *d, const struct aft_model *m, struct aft_error 
     for (uint32_t i = 0; i < d->drawn.n; i++)
         slate[i] = d->drawn.slots[i].candidate;
     AFT_TRY(aft_shadow(m, d->shadow, &d->request, slate, d->drawn.n, d->shadow_p, e));
-    design->shadow = aft_arena_copy(&d->arena, id);
-    if (!design->shadow.p)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
+    AFT_ASSERT(id.n < sizeof d->shadow_id);
+    memcpy(d->shadow_id, id.p, id.n);
+    design->shadow = (struct aft_bytes){(const uint8_t *)d->shadow_id, id.n};
     design->shadow_p = d->shadow_p;
     design->shadow_n = d->drawn.n;
     return AFT_OK;

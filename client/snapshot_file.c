@@ -8,18 +8,11 @@
  *
  * A container file (snapshot_container.c) may stand there in its place: it is read, and replaced by the next better snapshot.
  *
- * I1 the file is replaced whole: written beside, synced, renamed, its directory synced. A reader sees the old one or the new one.
+ * I1 the file is replaced whole (file.c). A reader sees the old one or the new one.
  * Thread: the one that follows. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "client/client_inner.h"
 
-enum { HEAD_BYTES = 12, DIGEST_BYTES = 32, PATH_BYTES_MAX = 4096 };
+enum { HEAD_BYTES = 12, DIGEST_BYTES = 32 };
 static const uint8_t magic[8] = {'A', 'F', 'T', 'S', 'N', 'A', 'P', 1};
 
 /* ---- saving */
@@ -57,63 +50,6 @@ put_set(struct aft_buffer *out, const struct aft_snapshot_set *set, struct aft_e
     return AFT_OK;
 }
 
-static enum aft_err
-write_all(int fd, struct aft_bytes b, const char *path, struct aft_error *e)
-{
-    while (b.n) {
-        ssize_t n = write(fd, b.p, b.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return AFT_FAIL(e, AFT_E_IO, "cannot write %s: %s", path, strerror(errno));
-        b.p += n;
-        b.n -= (size_t)n;
-    }
-    if (fsync(fd) != 0)
-        return AFT_FAIL(e, AFT_E_IO, "cannot sync %s: %s", path, strerror(errno));
-    return AFT_OK;
-}
-
-static enum aft_err
-sync_directory(const char *path, struct aft_error *e)
-{
-    char directory[PATH_BYTES_MAX];
-    snprintf(directory, sizeof directory, "%s", path);
-    char *slash = strrchr(directory, '/');
-    if (slash)
-        slash[slash == directory] = '\0';
-    int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        int code = errno;
-        if (fd >= 0)
-            close(fd);
-        return AFT_FAIL(e, AFT_E_IO, "cannot sync the directory of %s: %s", path, strerror(code));
-    }
-    close(fd);
-    return AFT_OK;
-}
-
-enum aft_err
-afti_file_replace(const char *path, struct aft_bytes b, struct aft_error *e)
-{
-    char beside[PATH_BYTES_MAX];
-    int n = snprintf(beside, sizeof beside, "%s.new.%ld", path, (long)getpid());
-    if (n < 0 || (size_t)n >= sizeof beside)
-        return AFT_FAIL(e, AFT_E_IO, "the path %s is too long", path);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return AFT_FAIL(e, AFT_E_IO, "cannot create %s: %s", beside, strerror(errno));
-    enum aft_err err = write_all(fd, b, beside, e);
-    close(fd);
-    if (err == AFT_OK && rename(beside, path) != 0)
-        err = AFT_FAIL(e, AFT_E_IO, "cannot rename %s to %s: %s", beside, path, strerror(errno));
-    if (err != AFT_OK) {
-        unlink(beside);
-        return err;
-    }
-    return sync_directory(path, e);
-}
-
 enum aft_err
 afti_client_snapshot_save(const struct aft_snapshot_set *set, const char *path, struct aft_error *e)
 {
@@ -126,30 +62,6 @@ afti_client_snapshot_save(const struct aft_snapshot_set *set, const char *path, 
 }
 
 /* ---- loading */
-enum aft_err
-afti_file_read(const char *path, struct aft_buffer *out, bool *missing, struct aft_error *e)
-{
-    *missing = false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        *missing = errno == ENOENT;
-        return AFT_FAIL(e, AFT_E_IO, "cannot open %s: %s", path, strerror(errno));
-    }
-    for (;;) {
-        ssize_t n = read(fd, aft_reserve(out, 1 << 16), 1 << 16);
-        if (n < 0 && errno == EINTR)
-            continue;
-        int code = errno;
-        if (n <= 0)
-            close(fd);
-        if (n < 0)
-            return AFT_FAIL(e, AFT_E_IO, "cannot read %s: %s", path, strerror(code));
-        if (n == 0)
-            return AFT_OK;
-        out->n += (size_t)n;
-    }
-}
-
 static enum aft_err
 take_records(struct aft_client *c, struct aft_reader r, uint32_t n, const char *path,
              struct aft_error *e)

@@ -162,18 +162,18 @@ afti_follow_poll(struct aft_client *c, int timeout_ms)
         complain(c, &e);
 }
 
+/* Until something newer than the `before` that the file gave serves, or, where a model does, the topic was read to its end. */
 static void
-wait_first(struct aft_client *c)
+wait_first(struct aft_client *c, uint64_t before)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     int64_t ns = until.tv_nsec + (int64_t)(c->options.wait_ms % 1000) * 1000000;
     until.tv_sec += c->options.wait_ms / 1000 + ns / 1000000000;
     until.tv_nsec = ns % 1000000000;
     int late = 0;
     pthread_mutex_lock(&c->follow.lock);
-    uint64_t from_file = c->follow.applied;
-    while (late == 0 && c->follow.applied == from_file)
+    while (late == 0 && c->follow.applied == before && !(before > 0 && c->follow.at_end))
         late = pthread_cond_timedwait(&c->follow.moved, &c->follow.lock, &until);
     pthread_mutex_unlock(&c->follow.lock);
 }
@@ -187,12 +187,13 @@ afti_follow_start(struct aft_client *c, struct aft_error *e)
         afti_follow_poll(c, c->options.wait_ms);
         return AFT_OK;
     }
+    uint64_t before = c->follow.applied;
     int code = pthread_create(&c->follow.thread, NULL, follow, c);
     if (code != 0)
         return AFT_FAIL(e, AFT_E_FAILED, "no thread to follow the snapshots: %s", strerror(code));
     c->follow.running = true;
     if (c->options.wait_ms > 0)
-        wait_first(c);
+        wait_first(c, before);
     return AFT_OK;
 }
 

@@ -200,6 +200,24 @@ record_of(const struct afti_spill *s)
         .value = {p + BODY_HEAD_BYTES + key, s->body.n - BODY_HEAD_BYTES - key}};
 }
 
+/* What is left cannot be read any more: the file was cut or written over by somebody else, or the disk fails. It is counted, and said once. */
+static void
+lose_rest(struct aft_client *c, struct afti_spill *s)
+{
+    struct aft_error e;
+    uint64_t n = atomic_exchange(&s->left, 0);
+    s->read_at = s->end;
+    (void)write_at(s, (struct aft_bytes){magic, sizeof magic}, 0,
+                   &e); /* why not: the next put says it */
+    atomic_fetch_add(&c->undelivered, n - 1);
+    afti_refused(c, &(struct aft_client_failure){.topic = "",
+                                                 .key = "",
+                                                 .value = "",
+                                                 .reason = "spill_file cannot be read any more; "
+                                                           "what it held is lost",
+                                                 .refused = true});
+}
+
 /* One more; false: not now. What is refused for good goes to on_failure, and the next one has its turn. */
 static bool
 send_next(struct aft_client *c, struct afti_spill *s)
@@ -207,7 +225,10 @@ send_next(struct aft_client *c, struct afti_spill *s)
     struct aft_client_transport *t = &c->transport;
     struct aft_error e;
     uint64_t at = s->read_at;
-    AFT_ASSERT(body_at(s, at)); /* whole when it was put or scanned */
+    if (!body_at(s, at)) { /* it was whole when it was put or scanned */
+        lose_rest(c, s);
+        return false;
+    }
     struct afti_spilled r = record_of(s);
     enum aft_err err =
         (t->resend ? t->resend : t->append)(t->ctx, r.topic, r.time_ms, r.key, r.value, &e);

@@ -27,7 +27,6 @@ static const struct {
 #define X(key, record) {key, record},
     CMD_TOPICS(X)
 #undef X
-        {"topics.history", AFT_RECORD_HISTORY}, /* none, where the configuration names none */
 };
 
 struct cat {

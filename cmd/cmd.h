@@ -12,7 +12,7 @@
 #include "cmd/verbs.def"
 #undef X
 
-/* The topics whose values are ours, by their keys of the configuration. */
+/* The topics whose values are ours, by their keys of the configuration. An optional one has no name where none is configured. */
 #define CMD_TOPICS(X)                              \
     X("topics.impressions", AFT_RECORD_IMPRESSION) \
     X("topics.outcomes", AFT_RECORD_OUTCOME)       \
@@ -20,7 +20,8 @@
     X("topics.examples", AFT_RECORD_EXAMPLE_BLOCK) \
     X("topics.rounds", AFT_RECORD_ROUND)           \
     X("topics.snapshots", AFT_RECORD_SNAPSHOT)     \
-    X("topics.prescored", AFT_RECORD_PRESCORED)
+    X("topics.prescored", AFT_RECORD_PRESCORED)    \
+    X("topics.history", AFT_RECORD_HISTORY)
 
 /* An option of a verb: `--name VALUE` when value is not NULL (repeatable: see cmd_option_next), `--name` otherwise. */
 struct cmd_option {

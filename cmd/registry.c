@@ -1,6 +1,7 @@
 /* registry.c - `registry push | check`: our schemas in the schema registry, under the subjects of the configured topics (`<topic>-value`).
  * In: schema.registry.url. Out: a line a subject, or one JSON object. push: 5 where the registry refuses one. check: 5 where what it has
- * and what we read or write do not fit; a subject that is not there is told, and is no failure. The broker is not asked.
+ * and what we read or write do not fit; a subject that is not there is told, and is no failure. 4: the registry does not answer. The broker
+ * is not asked.
  */
 #include "cmd/cmd.h"
 
@@ -26,10 +27,13 @@ struct verdict {
     char why[600];
 };
 
-static void
+/* false: the configuration names no such topic. */
+static bool
 subject_of(const struct aft_config *c, size_t i, char out[SUBJECT_BYTES])
 {
-    snprintf(out, SUBJECT_BYTES, "%s-value", aft_config_text(c, topics[i].key));
+    const char *topic = aft_config_text(c, topics[i].key);
+    snprintf(out, SUBJECT_BYTES, "%s-value", topic);
+    return topic[0] != '\0';
 }
 
 /* ---- telling */
@@ -57,7 +61,8 @@ push(struct aft_registry *r, const struct aft_config *c, json_t *all, struct aft
 {
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
         struct verdict v = {.there = true, .good = true};
-        subject_of(c, i, v.subject);
+        if (!subject_of(c, i, v.subject))
+            continue;
         AFT_TRY(aft_registry_push(r, v.subject, aft_record_schema(topics[i].record), &v.at, e));
         tell(&v, "ok", all);
     }
@@ -116,7 +121,8 @@ check(struct aft_registry *r, const struct aft_config *c, json_t *all, struct af
     char first[SUBJECT_BYTES] = "";
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
         struct verdict v = {0};
-        subject_of(c, i, v.subject);
+        if (!subject_of(c, i, v.subject))
+            continue;
         AFT_TRY(check_one(r, topics[i].record, &v, e));
         tell(&v, !v.good ? "fail" : v.there ? "ok" : "none", all);
         if (!v.good && bad++ == 0)
@@ -141,6 +147,8 @@ work(const struct cmd_line *l, int which, struct aft_error *e)
                         "schema.registry.url=http://host:8081)");
     json_t *all = l->json ? json_array() : NULL;
     enum aft_err err = which == 0 ? push(r, l->config, all, e) : check(r, l->config, all, e);
+    if (err == AFT_E_AGAIN) /* a service would ask again; here it is the answer */
+        err = e->code = AFT_E_TIMEOUT;
     if (all) {
         json_t *o = json_pack("{s:b, s:o}", "ok", err == AFT_OK, "subjects", all);
         if (err != AFT_OK)

@@ -5,7 +5,8 @@
  * process: the
  * directory's name is put beside the store (state_dir.h), the thread that owns the store finds it, makes the checkpoint
  * between two
- * commits and answers in the same way. Who may write the state directory may ask; no port is needed.
+ * commits and answers in the same way. Who may write the state directory may ask; no port is needed. Where that process ends without an
+ * answer, its store is copied here.
  * restore: copied beside its place, opened there (which refuses another application, partition or configuration, and what is
  * damaged),
  * then renamed into place. All partitions or none: nothing is renamed before every copy was opened.
@@ -42,29 +43,48 @@ create_here(const char *store_path, const char *to, struct aft_error *e)
     return err;
 }
 
-static enum aft_err
-create_there(const struct aft_config *c, int32_t partition, const char *to, struct aft_error *e)
+/* answered: what the process that holds the store said to it, if it has. */
+static bool
+answered_so(const char *answered, enum aft_err *err, struct aft_error *e)
 {
-    char asked[AFTI_PATH_MAX], answered[AFTI_PATH_MAX], text[AFTI_PATH_MAX];
+    char text[AFTI_PATH_MAX];
+    if (!afti_note_read(answered, text, sizeof text))
+        return false;
+    unlink(answered);
+    *err =
+        strcmp(text, "ok") == 0 ? AFT_OK : AFT_FAIL(e, AFT_E_FAILED, "the service says: %s", text);
+    return true;
+}
+
+/* create_there: *gone: the process that held the store has ended, and made none. */
+static enum aft_err
+create_there(const struct aft_config *c, int32_t partition, const char *to, bool *gone,
+             struct aft_error *e)
+{
+    char asked[AFTI_PATH_MAX], answered[AFTI_PATH_MAX], store[AFTI_PATH_MAX];
     const struct timespec pause = {0, ASK_WAIT_MS * 1000000L};
+    enum aft_err err = AFT_OK;
+    *gone = false;
+    AFT_TRY(afti_state_path(c, partition, "", store, e));
     AFT_TRY(afti_state_path(c, partition, ".asked", asked, e));
     AFT_TRY(afti_state_path(c, partition, ".answered", answered, e));
     unlink(answered);
     AFT_TRY(afti_note_write(asked, to, e));
-    for (int i = 0; i < ASK_TRIES; i++) {
-        if (afti_note_read(answered, text, sizeof text)) {
-            unlink(answered);
-            return strcmp(text, "ok") == 0
-                       ? AFT_OK
-                       : AFT_FAIL(e, AFT_E_FAILED, "the service says: %s", text);
+    for (int i = 0; i < ASK_TRIES && !*gone; i++) {
+        *gone = !afti_state_held(store); /* before the look: who ended may have answered */
+        if (answered_so(answered, &err, e)) {
+            *gone = false;
+            return err;
         }
-        nanosleep(&pause, NULL);
+        if (!*gone)
+            nanosleep(&pause, NULL);
     }
     unlink(asked);
-    return AFT_FAIL(e, AFT_E_TIMEOUT,
-                    "the process that holds partition %d did not answer within a minute; stop it, "
-                    "or look at what it says",
-                    partition);
+    return *gone ? AFT_OK
+                 : AFT_FAIL(e, AFT_E_TIMEOUT,
+                            "the process that holds partition %d did not answer within a minute; "
+                            "stop it, or look at what it says",
+                            partition);
 }
 
 void
@@ -92,8 +112,15 @@ create_one(const struct aft_config *c, int32_t partition, const char *directory,
     AFT_TRY(afti_state_path(c, partition, "", store, e));
     if (snprintf(to, sizeof to, "%s/%d", directory, partition) >= AFTI_PATH_MAX - 1)
         return AFT_FAIL(e, AFT_E_USAGE, "%s is too long a path", directory);
-    bool held = afti_state_held(store);
-    AFT_TRY(held ? create_there(c, partition, to, e) : create_here(store, to, e));
+    bool held = afti_state_held(store), gone = !held;
+    if (held)
+        AFT_TRY(create_there(c, partition, to, &gone, e));
+    if (held && gone) { /* it may have been killed before it could say that the copy is made */
+        held = false;
+        afti_flat_remove(to);
+    }
+    if (!held)
+        AFT_TRY(create_here(store, to, e));
     tell(lines, partition, to, held ? ", made by the process that runs" : "");
     return AFT_OK;
 }

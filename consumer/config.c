@@ -138,7 +138,7 @@ family_put(struct aft_config *c, const char *key, const char *value, const char 
         known = true;
     } else if (begins(key, "kafka.")) {
         const char *property = key + strlen("kafka.");
-        if (afti_secret_key(property))
+        if (aft_kafka_secret(property))
             return AFT_FAIL(e, AFT_E_CONFIG, "%s is a secret: put it in a file and set %s.file",
                             key, key);
         known = property[0] != '\0';

@@ -6,7 +6,7 @@
 #define AFT_CONSUMER_CONFIG_H
 
 #include "attribution/attribution.h"
-#include "consumer/log.h"
+#include "log/log.h"
 #include "learner/learner.h"
 
 struct aft_config;

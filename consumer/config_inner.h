@@ -82,8 +82,6 @@ bool afti_reward_key(const char *key, size_t *kind_n, size_t *family);
 enum aft_err afti_kinds_build(struct aft_config *c, struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_properties_build(struct aft_config *c, struct aft_error *e) AFT_MUST_CHECK;
 void afti_properties_free(struct aft_config *c);
-/* afti_secret_key: a librdkafka property whose value is a secret: given by file alone. */
-bool afti_secret_key(const char *property);
 
 char *afti_strdup(const char *s);
 

@@ -12,22 +12,6 @@
 #define SECRET_BYTES_MAX 65536
 #define BROKER_TIMEOUT_MS 10000
 
-bool
-afti_secret_key(const char *property)
-{
-    static const char *const secrets[] = {"sasl.password", "ssl.key.password",
-                                          "ssl.keystore.password", "ssl.key.pem",
-                                          "sasl.oauthbearer.client.secret"};
-    static const char *const roles[] = {"consumer.", "producer."};
-    for (size_t i = 0; i < 2; i++)
-        if (strncmp(property, roles[i], strlen(roles[i])) == 0)
-            property += strlen(roles[i]);
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
-        if (strcmp(property, secrets[i]) == 0)
-            return true;
-    return false;
-}
-
 void
 afti_properties_free(struct aft_config *c)
 {
@@ -73,7 +57,7 @@ secret_name(struct aft_config *c, const char *property)
         return NULL;
     char *name = afti_strdup(property);
     name[n - 5] = '\0';
-    if (!afti_secret_key(name)) {
+    if (!aft_kafka_secret(name)) {
         free(name);
         return NULL;
     }

@@ -10,11 +10,8 @@
 
 #include "attribution/attribution.h"
 #include "consumer/config.h"
-#include "consumer/log.h"
+#include "log/log.h"
 #include "wire/wire_avro.h"
-
-/* ---- clock of the machine */
-struct aft_clock aft_clock_real(void);
 
 /* ---- a task */
 struct aft_task;
@@ -92,6 +89,8 @@ struct aft_task_status {
     struct aft_digest state;
     uint64_t memory_bytes, disk_bytes;
     struct aft_join_memory memory;
+    char waits_for
+        [400]; /* why the next record cannot be read for now (the registry does not answer); "": nothing is waited for */
 };
 /* aft_task_committed: committed_offset alone; cheap. */
 void aft_task_committed(const struct aft_task *t, int64_t out[2]);
@@ -271,16 +270,6 @@ struct aft_chore {
 enum aft_err aft_chores(const struct aft_config *c, struct aft_store *store,
                         const struct aft_chore *chore, struct aft_error *e) AFT_MUST_CHECK;
 
-/* ---- a log of archived container files: each is one partition of a topic (log_files.c says which kinds). Other topics are those of
- * `beneath` (NULL: empty). All borrowed; they outlive the log. Reads alone. AFT_E_IO, AFT_E_SCHEMA, AFT_E_CORRUPT, AFT_E_GAP name the file. */
-struct aft_log_file {
-    const char *topic, *path;
-    int32_t partition;
-    enum aft_record record; /* IMPRESSION, OUTCOME, CLOCK, EXAMPLE, ROUND, SNAPSHOT */
-};
-enum aft_err aft_log_files_open(const struct aft_log_file *v, size_t n, struct aft_log *beneath,
-                                struct aft_log **out, struct aft_error *e) AFT_MUST_CHECK;
-
 /* ---- replay: state and model computed again from the topics. Nothing is written to any topic.
  * The topics are read as they stand when it begins; what arrives meanwhile is left. */
 struct aft_replay_start { /* where a partition's inputs are read from */
@@ -301,6 +290,7 @@ struct aft_replay_part { /* of one partition: how far it is, and in the end what
     int64_t event_ms;           /* event time reached; INT64_MIN: none yet */
     int64_t ticks, dead_letters, commits;
     int64_t examples, compared;
+    int64_t beyond; /* computed, and behind the end of what is published */
     struct aft_join_counts counts;
     struct aft_digest state; /* at the end */
     enum aft_replay_held held;
@@ -398,9 +388,5 @@ void aft_service_stop(struct aft_service *s);
 /* aft_service_was_ready: every partition that was assigned was owned at some time. */
 bool aft_service_was_ready(struct aft_service *s);
 void aft_service_free(struct aft_service *s);
-
-/* ---- talk: one logfmt line on stderr: level, folder, message, key=value...; any thread. */
-void aft_say(const char *level, const char *where, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -1,42 +1,8 @@
 /* history_fold.c - the fold of a partition's users: history.h. In: impressions, outcomes, erasures, published records. Out: records.
- * Invariants H1 to H4: history.h. A user takes about 100 bytes and 16 for each event. One thread. */
-#include "consumer/history.h"
+ * Invariants H1 to H4: history.h. Who is forgotten: history_forget.c. A user takes about 100 bytes and 16 for each event. One thread. */
+#include "consumer/history_inner.h"
 
 #include <stdlib.h>
-
-enum { DAY_MS = 86400000 };
-#define NO_NAME UINT32_MAX
-
-struct event {
-    uint64_t id;
-    uint32_t name; /* of fold.names, or NO_NAME */
-    uint16_t day;
-    uint8_t what;
-};
-struct user {
-    uint8_t *id; /* owned; the user stays when his events are gone */
-    uint32_t id_n, n, cap;
-    struct event *v;
-    int64_t to[2], erased_ms; /* erased_ms: log time; INT64_MIN: never */
-    uint16_t newest;
-    bool dirty;
-};
-struct name {
-    uint8_t *p; /* owned */
-    uint32_t n;
-};
-struct afti_fold {
-    struct afti_fold_settings s;
-    struct user *users;
-    uint32_t users_n, users_cap;
-    struct name *names;
-    uint32_t names_n, names_cap;
-    struct aft_dict users_index, names_index; /* by hash -> number */
-    uint32_t *dirty;
-    uint32_t dirty_n, dirty_cap;
-    uint64_t live, events;
-    int64_t expired_day;
-};
 
 /* ---- life */
 struct afti_fold *
@@ -105,7 +71,10 @@ user_at(struct afti_fold *f, struct aft_bytes id, bool make)
         AFT_ASSERT(at == f->users_n);
         f->users = grown(f->users, f->users_n, &f->users_cap, sizeof *f->users);
         f->users[f->users_n++] =
-            (struct user){.id = copy_of(id), .id_n = (uint32_t)id.n, .erased_ms = INT64_MIN};
+            (struct user){.id = copy_of(id),
+                          .id_n = (uint32_t)id.n,
+                          .to = {f->read[0], f->read[1]}, /* of whom is forgotten, too */
+                          .erased_ms = INT64_MIN};
         return at;
     }
 }
@@ -146,8 +115,8 @@ soil(struct afti_fold *f, uint32_t at)
     f->dirty[f->dirty_n++] = at;
 }
 
-static void
-clear(struct afti_fold *f, struct user *u)
+void
+afti_fold_clear(struct afti_fold *f, struct user *u)
 {
     f->events -= u->n;
     f->live -= u->n > 0;
@@ -306,7 +275,7 @@ afti_fold_erase(struct afti_fold *f, struct aft_bytes user, const struct afti_pl
     struct user *u = &f->users[i];
     if (at->offset < u->to[AFT_IMPRESSIONS])
         return;
-    clear(f, u);
+    afti_fold_clear(f, u);
     u->erased_ms = at->log_ms;
     u->to[AFT_IMPRESSIONS] = at->offset + 1;
     soil(f, i);
@@ -340,7 +309,7 @@ afti_fold_load(struct afti_fold *f, struct aft_bytes user, const struct aft_hist
     if (less)
         soil(f, at);
     else
-        clear(f, u);
+        afti_fold_clear(f, u);
     if (more || !less)
         unite(f, u, x);
 }
@@ -423,23 +392,8 @@ afti_fold_next(struct afti_fold *f, struct aft_buffer *b, struct afti_folded *ou
     return true;
 }
 
-/* ---- forgetting */
-void
-afti_fold_expire(struct afti_fold *f, int64_t log_ms)
-{
-    int64_t today = log_ms / DAY_MS;
-    if (today <= f->expired_day)
-        return;
-    f->expired_day = today;
-    for (uint32_t i = 0; i < f->users_n; i++) {
-        struct user *u = &f->users[i];
-        if (u->n > 0 && !u->dirty && u->newest + (int64_t)f->s.days < today)
-            clear(f, u);
-    }
-}
-
 struct afti_fold_stats
 afti_fold_stats(const struct afti_fold *f)
 {
-    return (struct afti_fold_stats){f->live, f->events};
+    return (struct afti_fold_stats){f->live, f->events, f->users_n, f->names_n};
 }

@@ -374,6 +374,16 @@ positions_send(struct aft_historian *h, int64_t now, struct aft_error *e)
     return AFT_OK;
 }
 
+/* The logs' time, but not a day that has not come: an engine whose clock jumped stamps its records with it. */
+static void
+expire(struct aft_historian *h)
+{
+    const int64_t read[2] = {h->in[0].next_offset, h->in[1].next_offset};
+    int64_t log_ms = h->in[0].log_ms > h->in[1].log_ms ? h->in[0].log_ms : h->in[1].log_ms,
+            wall_ms = h->o.clock.wall_ms(h->o.clock.ctx);
+    afti_fold_expire(h->fold, log_ms < wall_ms ? log_ms : wall_ms, read);
+}
+
 static enum aft_err
 publish(struct aft_historian *h, bool *busy, struct aft_error *e)
 {
@@ -391,8 +401,7 @@ publish(struct aft_historian *h, bool *busy, struct aft_error *e)
         h->cut[1] = h->in[1].next_offset;
         h->cut_sent = h->sent;
     }
-    afti_fold_expire(h->fold,
-                     h->in[0].log_ms > h->in[1].log_ms ? h->in[0].log_ms : h->in[1].log_ms);
+    expire(h);
     return positions_send(h, now, e);
 }
 

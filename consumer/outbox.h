@@ -5,7 +5,7 @@
 #ifndef AFT_CONSUMER_OUTBOX_H
 #define AFT_CONSUMER_OUTBOX_H
 
-#include "consumer/log.h"
+#include "log/log.h"
 
 enum afti_sent {
     AFTI_SENT_EPOCH,

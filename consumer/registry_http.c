@@ -1,10 +1,12 @@
 /* registry_http.c - the schema port over a Confluent-compatible registry: GET <url>/schemas/ids/<id>, by libcurl. In: ids; out: schemas'
  * texts. And any other request to it, for registry_subjects_json.c. Basic authentication with a password from a file, read once at opening.
  *
- * What was found is kept for ever (ids never change). What the registry does not know is asked again after ABSENT_MS, so that a
- * flood of records under a wrong id costs no flood of requests.
+ * What was found is kept (ids never change). What the registry does not know is asked again after ABSENT_MS, so that a flood of
+ * records under a wrong id costs no flood of requests; what it did not answer after SILENT_MS: a record that waits is tried again and
+ * again, and meanwhile the other partitions want to go on.
  *
  * I1 one request at a time: the curl handle and the cache are used under the mutex alone.
+ * I2 at most KNOWN_MAX ids are kept: made-up ones cost bounded memory. The one that was asked for first goes first.
  * Threads: any; tasks share one.
  */
 #define CURL_DISABLE_TYPECHECK /* its checks are no standard C */
@@ -17,13 +19,20 @@
 #include "consumer/consumer.h"
 #include "consumer/registry.h"
 
-enum { ANSWER_BYTES_MAX = 4 << 20, ABSENT_MS = 5000, PASSWORD_BYTES_MAX = 1024 };
+enum {
+    ANSWER_BYTES_MAX = 4 << 20,
+    ABSENT_MS = 5000,
+    SILENT_MS = 500,
+    CONNECT_MS = 1000,
+    KNOWN_MAX = 1000,
+    PASSWORD_BYTES_MAX = 1024
+};
 
 struct known {
     struct known *next;
     uint32_t id;
     int64_t absent_until_ms; /* 0: it is there */
-    struct aft_error why;    /* of absence */
+    struct aft_error why;    /* of absence, or of silence */
     struct aft_buffer json;
 };
 
@@ -31,7 +40,8 @@ struct aft_registry {
     pthread_mutex_t mutex;
     CURL *curl;
     struct curl_slist *headers;
-    struct known *known;
+    struct known *known; /* the newest first */
+    size_t known_n;
     struct aft_buffer answer;
     char said[CURL_ERROR_SIZE];
     char url[1024];
@@ -67,8 +77,10 @@ afti_registry_status(const struct aft_registry *r, long status, struct aft_error
                         "schema.registry.password.file",
                         r->url, status);
     if (status == 429 || status >= 500)
-        return AFT_FAIL(e, AFT_E_AGAIN, "the registry at %s answers HTTP %ld; trying on", r->url,
-                        status);
+        return AFT_FAIL(e, AFT_E_AGAIN,
+                        "the registry at %s answers HTTP %ld: it is overloaded or broken, see its "
+                        "own log",
+                        r->url, status);
     return AFT_FAIL(e, AFT_E_CONFIG,
                     "%s answers HTTP %ld: is schema.registry.url the base address of a "
                     "Confluent-compatible registry?",
@@ -86,7 +98,9 @@ transfer(struct aft_registry *r, const char *path, long *status, struct aft_erro
     curl_easy_setopt(r->curl, CURLOPT_URL, url);
     CURLcode code = curl_easy_perform(r->curl);
     if (code != CURLE_OK)
-        return AFT_FAIL(e, AFT_E_AGAIN, "the registry at %s does not answer (%s); trying on",
+        return AFT_FAIL(e, AFT_E_AGAIN,
+                        "the registry at %s does not answer (%s): bring it up, or mend "
+                        "schema.registry.url",
                         r->url, r->said[0] ? r->said : curl_easy_strerror(code));
     curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, status);
     return AFT_OK;
@@ -132,6 +146,19 @@ afti_registry_request(struct aft_registry *r, const char *path, const char *body
     return err;
 }
 
+static void
+known_drop_last(struct aft_registry *r)
+{
+    struct known **at = &r->known;
+    AFT_ASSERT(*at != NULL);
+    while ((*at)->next)
+        at = &(*at)->next;
+    aft_buffer_deinit(&(*at)->json);
+    free(*at);
+    *at = NULL;
+    r->known_n--;
+}
+
 static struct known *
 known_of(struct aft_registry *r, uint32_t id)
 {
@@ -140,6 +167,9 @@ known_of(struct aft_registry *r, uint32_t id)
         k = k->next;
     if (k)
         return k;
+    if (r->known_n == KNOWN_MAX) /* I2 */
+        known_drop_last(r);
+    r->known_n++;
     k = calloc(1, sizeof *k);
     AFT_ASSERT(k != NULL);
     *k = (struct known){.next = r->known, .id = id, .absent_until_ms = 1};
@@ -162,8 +192,8 @@ by_id(void *ctx, uint32_t id, struct aft_buffer *json, struct aft_error *e)
         err = ask(r, id, &k->json, e);
         if (err == AFT_OK) {
             k->absent_until_ms = 0;
-        } else if (err == AFT_E_UNKNOWN_SCHEMA) {
-            k->absent_until_ms = now_ms() + ABSENT_MS;
+        } else if (err == AFT_E_UNKNOWN_SCHEMA || err == AFT_E_AGAIN) {
+            k->absent_until_ms = now_ms() + (err == AFT_E_AGAIN ? SILENT_MS : ABSENT_MS);
             k->why = *e;
         }
     }
@@ -218,6 +248,7 @@ prepare(struct aft_registry *r, const struct aft_registry_options *o, struct aft
     curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, &r->answer);
     curl_easy_setopt(r->curl, CURLOPT_TIMEOUT_MS, o->timeout_ms > 0 ? (long)o->timeout_ms : 5000L);
+    curl_easy_setopt(r->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     curl_easy_setopt(r->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(r->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     if (!o->user || !o->user[0])

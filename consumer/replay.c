@@ -18,7 +18,7 @@ cut_whole(struct afti_replay *r, const char *key, int32_t partition, struct aft_
     const char *topic = aft_config_text(r->o.config, key);
     int64_t begin, end;
     AFT_TRY(r->o.log->ops->range(r->o.log, topic, partition, &begin, &end, e));
-    afti_log_cut(r->log, topic, partition, begin, end);
+    aft_log_cut(r->log, topic, partition, begin, end);
     return AFT_OK;
 }
 
@@ -51,7 +51,7 @@ cut_input(struct afti_replay *r, int log, int32_t partition, struct aft_error *e
     AFT_TRY(input_from(r, log, partition, begin, end, &from, e));
     if (r->o.until_ms != INT64_MAX)
         AFT_TRY(r->o.log->ops->offset_at(r->o.log, topic, partition, r->o.until_ms, &end, e));
-    afti_log_cut(r->log, topic, partition, from, end < from ? from : end);
+    aft_log_cut(r->log, topic, partition, from, end < from ? from : end);
     return AFT_OK;
 }
 
@@ -154,9 +154,9 @@ aft_replay(const struct aft_replay_options *o, struct aft_replay_result *result,
     r->o = *o;
     r->result = result;
     r->checked = o->verify || o->into;
-    r->log = afti_log_frozen(o->log, NULL);
+    r->log = aft_log_frozen(o->log, NULL);
     if (o->into)
-        afti_log_read_max(r->log, INTO_STEP); /* the last step before the published end counts */
+        aft_log_read_max(r->log, INTO_STEP); /* the last step before the published end counts */
     enum aft_err err = work(r, e);
     afti_beside_close(r);
     r->log->ops->close(r->log);

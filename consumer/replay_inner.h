@@ -16,9 +16,9 @@
 #define AFT_CONSUMER_REPLAY_INNER_H
 
 #include "consumer/learning_inner.h"
-#include "consumer/log_frozen.h"
 #include "consumer/state_dir.h"
 #include "consumer/task_inner.h"
+#include "log/log.h"
 
 #define AFTI_PUBLISHED_BATCH 64u
 

@@ -209,9 +209,9 @@ afti_replay_model(struct afti_replay *r, struct aft_error *e)
     struct model m = {.r = r,
                       .topic = aft_config_text(r->o.config, "topics.snapshots"),
                       .name = aft_config_text(r->o.config, "snapshot.model")};
-    struct afti_frozen_look looks = {&m, look};
+    struct aft_frozen_look looks = {&m, look};
     aft_arena_init(&m.arena, ARENA_BYTES);
-    m.log = afti_log_frozen(r->log, &looks);
+    m.log = aft_log_frozen(r->log, &looks);
     enum aft_err err = model_work(&m, e);
     aft_learning_close(m.learning);
     m.log->ops->close(m.log);

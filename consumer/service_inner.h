@@ -80,6 +80,7 @@ struct afti_held {
     int64_t marked[2];                /* offsets in it */
     uint64_t beats;
     bool owner, assigned;              /* assigned: by the group */
+    bool waits;                        /* for the schema registry */
     int64_t watched_ms, watched_wrong; /* when something was last said of it; wrong keys then */
     /* of a standby */
     bool ours;  /* assigned, or taken over from an owner that was gone */

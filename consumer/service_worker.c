@@ -176,6 +176,19 @@ chores(struct afti_worker *w, struct afti_held *h, const struct aft_task_status 
         aft_say("warn", "worker", "partition %d: %s", h->partition, e.message);
 }
 
+/* The partition stands still until the registry answers: that is said, and it is not ready. */
+static void
+registry_watch(struct afti_worker *w, struct afti_held *h, const struct aft_task_status *status)
+{
+    struct aft_error e;
+    h->waits = status->waits_for[0] != '\0';
+    if (!h->waits)
+        return;
+    aft_error_set(&e, AFT_E_AGAIN, __FILE__, __LINE__, "%s", status->waits_for);
+    snprintf(w->words, sizeof w->words, "%s", status->waits_for);
+    afti_trouble(w->s, &w->trouble, "worker", &e);
+}
+
 /* Every few seconds. */
 static void
 tell_board(struct afti_worker *w, struct afti_held *h)
@@ -190,6 +203,7 @@ tell_board(struct afti_worker *w, struct afti_held *h)
     }
     h->owner = status.owner;
     h->status_ms = afti_now(w->s);
+    registry_watch(w, h, &status);
     afti_watch(w->s, h, &status);
     chores(w, h, &status);
 }
@@ -252,8 +266,8 @@ tell_state(struct afti_worker *w)
 {
     bool ready = w->assigned || w->s->standby, well = true;
     for (size_t i = 0; i < w->held_n; i++) {
-        ready = ready && (w->held[i].owner || afti_standby_level(&w->held[i]));
-        well = well && w->held[i].task;
+        ready = ready && !w->held[i].waits && (w->held[i].owner || afti_standby_level(&w->held[i]));
+        well = well && w->held[i].task && !w->held[i].waits;
     }
     if (well) {
         w->words[0] = '\0';

@@ -3,6 +3,7 @@
  * In: aft_log, aft_store, aft_clock, the configuration. Out: examples, ticks, dead letters, committed state. One thread.
  * A step that fails with a RETRY error may be repeated; after any other error the task is closed and, if wanted, opened anew.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "consumer/task_inner.h"
@@ -216,6 +217,10 @@ status_of_log(struct aft_task *t, enum aft_log_kind log, struct aft_task_status 
     if (t->in[log].moved_ms == 0 || t->in[log].seen_watermark_ms != out->watermark_ms[log])
         t->in[log].moved_ms = out->wall_ms;
     t->in[log].seen_watermark_ms = out->watermark_ms[log];
+    if (t->in[log].waits)
+        snprintf(out->waits_for, sizeof out->waits_for,
+                 "%.80s partition %d waits at offset %lld: %.260s", t->in[log].topic,
+                 t->o.partition, (long long)out->next_offset[log], t->in[log].why.message);
     out->moved_ms[log] = t->in[log].moved_ms;
     out->end_offset[log] = -1;
     if (!t->in[log].reader)

@@ -60,6 +60,8 @@ struct afti_input {
         tick_ms; /* watermark of the tick on its way: no two of ours for one place are the same */
     int64_t last_record_ms, last_tick_ms; /* monotonic */
     int64_t consumed;
+    bool waits; /* the next record waits for the schema registry: why */
+    struct aft_error why;
     struct aft_keyed keyed;
     int64_t seen_watermark_ms, moved_ms; /* at the last status; moved_ms 0: there was none */
 };

@@ -99,8 +99,11 @@ batch_go(struct aft_task *t, enum aft_log_kind log, bool *busy, struct aft_error
         if (r->offset >= in->limit) /* I6 */
             return AFT_OK;
         enum aft_err err = take(t, log, r, &why);
-        if (err == AFT_E_AGAIN)
+        in->waits = err == AFT_E_AGAIN;
+        if (in->waits) {
+            in->why = why;
             return AFT_OK;
+        }
         if (err != AFT_OK && aft_err_class(err) != AFT_CLASS_DATA) {
             *e = why;
             return err;

@@ -4,7 +4,7 @@
  *   slate.c     log-weights -> slate (race.c draws it)         explore.c   scores -> pmf
  *   dict.c      hash -> index                linear.c, bilinear.c, format.c   the weights of a model and their bytes
  *   delta.c     images and what changed      snapshot_*.c   snapshot_inner.h     model.c   a whole set -> a model
- *   plain.c, quadratic.c  fast ways to the same scores
+ *   plain.c, directions.c, quadratic.c  fast ways to the same scores
  *   score.c     a model's view of a request -> means, variances   law.c   those -> log-weights, by the policy
  *   tally.c     values -> shares, Thompson    inside.c, sequence.c   what is done inside the draw
  *   arm_stats.c what a snapshot knows of its arms, as features
@@ -158,14 +158,20 @@ struct afti_unknown {
     double context,
         prior; /* squares of the context's terms that have no column; of all of its terms */
 };
-/* afti_plain_resolved: the candidates are those of a revision, as a table. afti_plain_own: then, one's rows into s->own_rows and the
- * squares of what has none; how many. */
+/* afti_plain_table: the candidates are those of a revision, as a table. afti_plain_resolved: and what is the request's own is plain.
+ * afti_plain_own: then, one's rows into s->own_rows and the squares of what has none; how many. afti_plain_fresh: of what is the request's
+ * own alone, behind `rows` of them, and onto *unknown; UINT32_MAX: it is not plain. */
+bool afti_plain_table(const struct aft_model *m, struct aft_scratch *s,
+                      const struct aft_request *r);
+uint32_t afti_plain_fresh(const struct aft_model *m, struct aft_scratch *s,
+                          const struct aft_request *r, uint32_t candidate, uint32_t rows,
+                          double *unknown);
 bool afti_plain_resolved(const struct aft_model *m, struct aft_scratch *s,
                          const struct aft_request *r);
 uint32_t afti_plain_own(const struct aft_model *m, struct aft_scratch *s,
                         const struct aft_request *r, uint32_t candidate, double *unknown);
-/* afti_plain_directions: for Thompson, s->direction and s->variance (what is a candidate's own), as score.c lays them from places; by
- * revision, without features of the request's own. false: take the long way. afti_directions_room: room for so many. */
+/* directions.c: for Thompson, s->direction and s->variance (what is a candidate's own), as score.c lays them from places; by revision.
+ * false: take the long way. afti_directions_room: room for so many. */
 bool afti_plain_directions(const struct aft_model *m, struct aft_scratch *s,
                            const struct aft_request *r, uint32_t n, struct afti_unknown unknown);
 void afti_directions_room(struct aft_scratch *s, uint32_t n, uint32_t directions);
@@ -193,6 +199,9 @@ struct afti_want {
 enum aft_err afti_moments(const struct aft_model *m, struct aft_scratch *s,
                           const struct aft_request *r, uint32_t n, struct afti_want want,
                           struct aft_error *e) AFT_MUST_CHECK;
+
+/* Behind s->places. */
+void afti_keep_places(struct aft_scratch *s, const struct afti_place *v, uint32_t n);
 
 /* afti_moments_again: as another member sees it; the request and the model are those of the call before. */
 enum aft_err afti_moments_again(const struct aft_model *m, struct aft_scratch *s,

@@ -301,15 +301,16 @@ fresh_are_plain(const struct aft_model *m, struct aft_scratch *s, const struct a
     return true;
 }
 
-/* Behind `rows` of s->own_rows, and onto *unknown; how many there are then. They are plain. */
-static uint32_t
-fresh_rows(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-           uint32_t candidate, uint32_t rows, double *unknown)
+/* Behind `rows` of s->own_rows, and onto *unknown; how many there are then. UINT32_MAX: they are not plain. */
+uint32_t
+afti_plain_fresh(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+                 uint32_t candidate, uint32_t rows, double *unknown)
 {
     uint32_t n = 0;
     if (!r->fresh || !r->fresh[candidate])
         return rows;
-    AFT_ASSERT(fresh_terms(m, s, r, candidate, &n));
+    if (!fresh_terms(m, s, r, candidate, &n))
+        return UINT32_MAX;
     for (uint32_t j = 1; j < n; j++) {
         uint32_t place = aft_term_place(&s->arm.v[j], s->arm_names, places(m));
         double v = s->arm.v[j].value;
@@ -348,10 +349,15 @@ afti_plain_means(const struct aft_model *m, struct aft_scratch *s, const struct 
 }
 
 bool
+afti_plain_table(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
+{
+    return r->revision && bilinear(m) && aft_features_plain(&m->plan, false) && resolved(m, s, r);
+}
+
+bool
 afti_plain_resolved(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
 {
-    return r->revision && bilinear(m) && aft_features_plain(&m->plan, false) && resolved(m, s, r) &&
-           fresh_are_plain(m, s, r);
+    return afti_plain_table(m, s, r) && fresh_are_plain(m, s, r);
 }
 
 /* No term's value is zero, and the rows stand in an order that suits all. */
@@ -369,7 +375,7 @@ afti_plain_own(const struct aft_model *m, struct aft_scratch *s, const struct af
             s->own_rows[n++] = (struct afti_place){c->place[j], v};
     }
     *unknown = c->unknown[candidate];
-    return fresh_rows(m, s, r, candidate, n, unknown);
+    return afti_plain_fresh(m, s, r, candidate, n, unknown);
 }
 
 bool
@@ -390,7 +396,7 @@ afti_plain_variances(const struct aft_model *m, struct aft_scratch *s, const str
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = s->index[i];
         double beyond = c->unknown[at];
-        uint32_t fresh = fresh_rows(m, s, r, at, 0, &beyond);
+        uint32_t fresh = afti_plain_fresh(m, s, r, at, 0, &beyond);
         s->variance[i] = c->sum[at];
         for (uint32_t j = 0; j < fresh; j++) {
             double v = s->own_rows[j].value;
@@ -398,89 +404,6 @@ afti_plain_variances(const struct aft_model *m, struct aft_scratch *s, const str
                 v * v * afti_fold(b, s, s->own_rows[j].at, unknown.context, true)->variance;
         }
         s->variance[i] += beyond * unknown.prior;
-    }
-    return true;
-}
-
-/* ---- Thompson's directions: the rows that several of the eligible have, each by the deviation of its own normal */
-struct sharing {
-    uint32_t shared;                      /* rows that two have, or more */
-    uint32_t first[2 * AFT_FEATURES_MAX]; /* the first that has it */
-    uint8_t by[2 * AFT_FEATURES_MAX];     /* how many have it; two: two or more */
-};
-
-static void
-share_rows(const struct aft_scratch *s, uint32_t n, struct sharing *h)
-{
-    const struct afti_catalogue *c = &s->catalogue;
-    for (uint32_t j = 0; j < c->rows; j++) {
-        const double *row = c->value + (size_t)j * c->stride;
-        uint8_t by = 0;
-        for (uint32_t a = 0; a < n && by < 2; a++)
-            if (row[s->index[a]] != 0 && by++ == 0)
-                h->first[j] = a;
-        h->by[j] = by;
-        h->shared += by == 2;
-    }
-}
-
-/* Row j as the next direction. false: it has no finite deviation. */
-static bool
-lay_direction(struct aft_scratch *s, uint32_t n, uint32_t j, double variance)
-{
-    uint32_t stride = n + (8 - n % 8) % 8;
-    const double *row = s->catalogue.value + (size_t)j * s->catalogue.stride;
-    double *out = s->direction + (size_t)s->directions++ * stride, by = afti_deviation(variance);
-    for (uint32_t a = 0; a < n; a++)
-        out[a] = row[s->index[a]] * by;
-    memset(out + n, 0, (stride - n) * sizeof *out);
-    return by < 1e30;
-}
-
-/* In the order in which the candidates name them, which is the order of the normals. */
-static bool
-lay_directions(const struct aft_model *m, struct aft_scratch *s, uint32_t n,
-               const struct sharing *h, double unknown)
-{
-    const struct afti_catalogue *c = &s->catalogue;
-    bool good = true;
-    s->directions = 0;
-    for (uint32_t a = 0; s->directions < h->shared; a++)
-        for (uint32_t j = 0; j < c->rows; j++)
-            if (h->by[j] == 2 && h->first[j] == a)
-                good &= lay_direction(
-                    s, n, j,
-                    afti_fold(&m->weights.bilinear, s, c->place[j], unknown, true)->variance);
-    return good;
-}
-
-bool
-afti_plain_directions(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-                      uint32_t n, struct afti_unknown unknown)
-{
-    const struct aft_bilinear *b = &m->weights.bilinear;
-    const struct afti_catalogue *c = &s->catalogue;
-    struct sharing h = {0};
-    if (r->fresh || !afti_plain_resolved(m, s, r))
-        return false;
-    share_rows(s, n, &h);
-    if (h.shared > AFTI_DIRECTIONS)
-        return false;
-    afti_directions_room(s, n, h.shared);
-    if (!lay_directions(m, s, n, &h, unknown.context))
-        return false;
-    for (uint32_t a = 0; a < n; a++) {
-        uint32_t at = c->identity[s->index[a]];
-        s->variance[a] = c->unknown[s->index[a]] * unknown.prior;
-        if (at != AFT_NOWHERE)
-            s->variance[a] += afti_fold(b, s, at, unknown.context, true)->variance;
-    }
-    for (uint32_t j = 0; j < c->rows; j++) {
-        if (h.by[j] != 1)
-            continue;
-        double v = c->value[(size_t)j * c->stride + s->index[h.first[j]]];
-        s->variance[h.first[j]] +=
-            v * v * afti_fold(b, s, c->place[j], unknown.context, true)->variance;
     }
     return true;
 }

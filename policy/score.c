@@ -17,8 +17,8 @@ grown(void *p, size_t *cap, size_t want, size_t size)
     return p;
 }
 
-static void
-keep_places(struct aft_scratch *s, const struct afti_place *v, uint32_t n)
+void
+afti_keep_places(struct aft_scratch *s, const struct afti_place *v, uint32_t n)
 {
     s->places = grown(s->places, &s->places_cap, s->places_n + n + 1, sizeof *s->places);
     memcpy(s->places + s->places_n, v, n * sizeof *v);
@@ -98,7 +98,7 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
         s->start[a] = (uint32_t)s->places_n;
         for (uint32_t i = 0; want.gram && i < s->own.n; i++)
             if (s->own.column[i] < b->d)
-                keep_places(s, &(struct afti_place){s->own.column[i], s->own.value[i]}, 1);
+                afti_keep_places(s, &(struct afti_place){s->own.column[i], s->own.value[i]}, 1);
         s->start[a + 1] = (uint32_t)s->places_n;
         if (!want.gram)
             continue;
@@ -371,7 +371,7 @@ bilinear_own(const struct aft_model *m, struct aft_scratch *s, const struct aft_
             variance += v * v * f->variance;
         }
         if (want.gram)
-            keep_places(s, s->own_rows, rows);
+            afti_keep_places(s, s->own_rows, rows);
         s->start[a + 1] = (uint32_t)s->places_n;
         s->mean[a] = mean;
         s->value[a] = unknown * beyond.prior;

@@ -8,7 +8,7 @@
 
 #include "tests/kit.h"
 
-#include "consumer/log.h"
+#include "log/log.h"
 
 #include <string.h>
 #include <time.h>

@@ -1,8 +1,9 @@
 /* decoder_avro.c - a topic's decoder: framed value -> canonical body, with a plan for each schema that was seen.
  * In: values, and a port that knows schemas by name. Out: bodies that borrow from the value, or from the caller's arena.
  *
- * Invariants: I1 what the port could not say for now (AFT_E_AGAIN) is not remembered. I2 what nobody knows, or what cannot be
- * read as our record, is remembered too: a flood of such values asks the port once.
+ * Invariants: I1 what the port did not answer is not remembered here, be it that it does not know (what is unknown now may be known soon:
+ * the port itself sees to it that a flood of such values costs it little), cannot say for now (AFT_E_AGAIN), or refuses us: none of
+ * it is a property of the schema. I2 a schema that cannot be read as our record is remembered: a flood of such values is judged once.
  * The memory of plans is a ring of ENTRIES: the oldest makes room. One thread a decoder.
  */
 #include <stdlib.h>
@@ -120,13 +121,8 @@ plan_of(struct aft_decoder *d, const struct aft_frame *f, struct aft_plan **out,
     if (!known) {
         struct aft_plan *plan = NULL;
         struct aft_error why = {0};
-        enum aft_err err = ask(d, f, &why);
-        if (aft_err_class(err) == AFT_CLASS_RETRY) {
-            *e = why;
-            return err;
-        }
-        if (!err)
-            err = compile(d, &plan, &why);
+        AFT_TRY(ask(d, f, e)); /* I1 */
+        enum aft_err err = compile(d, &plan, &why);
         if (err && aft_err_class(err) != AFT_CLASS_DATA)
             why.code = AFT_E_UNKNOWN_SCHEMA;
         known = remember(d, f->kind, name);

@@ -35,7 +35,8 @@ enum aft_err aft_plan_run(const struct aft_plan *p, struct aft_bytes body, struc
 /* ---- a topic's decoder: values -> canonical bodies, with a cache of plans */
 struct aft_schema_port { /* who knows schemas by name; NULL members mean nobody */
     void *ctx;
-    /* AFT_OK and the JSON text appended to *json; AFT_E_UNKNOWN_SCHEMA; or AFT_E_AGAIN when the registry does not answer. */
+    /* AFT_OK and the JSON text appended to *json; AFT_E_UNKNOWN_SCHEMA; AFT_E_AGAIN when the registry does not answer; or of class FATAL
+     * (AFT_E_CONFIG: it refuses us). Asked again for each value whose schema it did not give: it keeps what is costly. */
     enum aft_err (*by_id)(void *ctx, uint32_t id, struct aft_buffer *json, struct aft_error *e);
     enum aft_err (*by_fingerprint)(void *ctx, uint64_t fingerprint, struct aft_buffer *json,
                                    struct aft_error *e);
@@ -47,7 +48,7 @@ enum aft_err aft_decoder_new(enum aft_record r, struct aft_schema_port port,
                              struct aft_decoder **out, struct aft_error *e) AFT_MUST_CHECK;
 void aft_decoder_free(struct aft_decoder *d);
 /* aft_decoder_body: the canonical body of a framed value. It borrows from value when nothing had to change, else from the arena.
- * Errors of class DATA (dead letter), or AFT_E_AGAIN (registry down: try the same record again). */
+ * Errors of class DATA (dead letter), AFT_E_AGAIN (registry down: try the same record again), or the port's own of class FATAL. */
 enum aft_err aft_decoder_body(struct aft_decoder *d, struct aft_bytes value, struct aft_arena *a,
                               struct aft_bytes *body, struct aft_error *e) AFT_MUST_CHECK;
 

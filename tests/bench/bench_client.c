@@ -324,6 +324,7 @@ static const struct setup setups[] = {
     EACH("ucb"),
     EACH("linucb"),
     EACH("thompson"),
+    {"thompson, history", "flow", "shared", "thompson", 20, 10, true, true},
     PER_ARM("LinUCB, an arm each, d = 50", "linucb"),
     PER_ARM("Thompson, an arm each, d = 50", "thompson"),
 };

@@ -9,7 +9,7 @@ A2  It needs libc, librdkafka, libsodium, and no other library of ours or of the
 A3  The header compiles by itself as C99 and as C++11, every warning an error, and a program links against it.
 A4  Every struct of the header has the fields of abi.txt, at the offsets and with the sizes that stand there. A released line never
     changes: structs grow at their ends. What is new is written with --write and looked at.
-A5  Installed, it is found by pkg-config and by find_package, and a program built so works in a fork, over a broker that is not
+A5  Installed, it is found by pkg-config (without the development packages of what it needs itself) and by find_package, and a program built so works in a fork, over a broker that is not
     there, and neither it nor the library prints anything.
 """
 import os
@@ -160,7 +160,7 @@ def installs(build):
         to = pathlib.Path(where)
         run("cmake", "--install", build, "--prefix", to / "usr", "--component", "client")
         lib = next((to / "usr").rglob(SONAME)).parent
-        environment = {**os.environ, "PKG_CONFIG_PATH": str(lib / "pkgconfig"), "LD_LIBRARY_PATH": str(lib)}
+        environment = {**os.environ, "PKG_CONFIG_PATH": "", "PKG_CONFIG_LIBDIR": str(lib / "pkgconfig"), "LD_LIBRARY_PATH": str(lib)}
         (to / "engine.c").write_text(INSTALLED)
         flags = run("pkg-config", "--cflags", "--libs", "aftertouch", env=environment).split()
         run("cc", to / "engine.c", *flags, "-o", to / "by_pkg_config", env=environment)

@@ -30,13 +30,14 @@ BELOW = {  # the law: who may include whom
     "learner": {"base", "wire", "policy", "learner"},
     "evaluate": {"base", "wire", "policy", "learner", "evaluate"},
     "client": {"base", "wire", "policy", "client"},
+    "log": {"base", "wire", "log"},
     "consumer": set(FOLDERS) - {"cmd"},
     "cmd": set(FOLDERS),
 }
 PUBLIC = {folder: {f"{folder}/{folder}.h"} for folder in FOLDERS}
 PUBLIC["client"] = {"client/aftertouch.h", "client/client.h"}  # the installed one, and the port for the demo
 SCHEMAS = "wire/wire_avro.h"  # the half of wire that needs Avro's library: for the service alone
-SCHEMA_USERS = {"consumer", "cmd"}
+SCHEMA_USERS = {"log", "consumer", "cmd"}
 
 LIBRARIES = [  # header, which files may include it, in words
     (r"librdkafka/", r"_kafka\.[ch]$", "*_kafka.c"),

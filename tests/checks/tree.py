@@ -3,7 +3,7 @@ import pathlib
 import subprocess
 import sys
 
-FOLDERS = ("base", "wire", "state", "attribution", "policy", "learner", "evaluate", "client", "consumer", "cmd")
+FOLDERS = ("base", "wire", "state", "attribution", "policy", "learner", "evaluate", "client", "log", "consumer", "cmd")
 NOT_OURS = {".git", ".cache", "build", "target", "__pycache__"}
 
 

@@ -157,11 +157,13 @@ def registry(where):
     down, app = Registry(), app_of(where, "registry", partitions=1)
     down.schemas = {"7": live.SCHEMAS["impression"].text, "8": live.SCHEMAS["outcome"].text}
     framed = lambda number, value: b"\0" + struct.pack(">I", number) + live.SCHEMAS["impression"].body(value)
-    service = Service(app, "one", schema__registry__url=down.url).start().ready()
+    port = live.free_port()
+    service = Service(app, "one", schema__registry__url=down.url, http__listen=f"127.0.0.1:{port}").start().ready()
     streamed(app, 2, 0.5)
     plainly(app, "impressions", framed(7, impression_of(app, "waits")), b"odd")
-    service.wait_for("registry", 30)
-    time.sleep(2)
+    service.wait_for("waits at offset", 30).wait_for(f"the registry at {down.url} answers HTTP 503", 1)
+    time.sleep(1)
+    assert page(service, port, "/readyz") == 503, "it says that it is ready"
     assert not live.everything(app.topic("dead.letters")), "a record was given up while the registry was down"
     service.kill()  # and down at the start
     service.start()

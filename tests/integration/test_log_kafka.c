@@ -8,7 +8,7 @@
 #include <librdkafka/rdkafka.h>
 #include <unistd.h>
 
-#include "consumer/log_kafka.h"
+#include "log/log_kafka.h"
 
 static const char *
 needed(const char *variable)

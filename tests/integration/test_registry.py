@@ -68,7 +68,7 @@ def story(where, url):
     assert "other-value" in found.stderr and "cannot be read" in found.stdout, found
     assert "refuses" in run(config, "registry", "push", *other, code=5).stderr
     run(config, "registry", "check")
-    away = run(config, "registry", "push", "--set", "schema.registry.url=http://127.0.0.1:9", code=1)  # R4
+    away = run(config, "registry", "push", "--set", "schema.registry.url=http://127.0.0.1:9", code=4)  # R4
     assert "does not answer" in away.stderr, away.stderr
     print(f"{ids}; R1 to R4 hold")
 

@@ -258,6 +258,48 @@ from_one_that_runs(void **state)
     world_close(&d.w);
 }
 
+/* A process that holds the store and ends without an answer: what it left is copied here, at once. */
+static void
+from_one_that_ends(void **state)
+{
+    (void)state;
+    struct disk d = {0};
+    struct timespec begun, done;
+    char directory[256], ready[256], path[256];
+    world_open(&d.w, kit_seed(7), 1);
+    under(ready, "ready");
+    under(directory, "copy");
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        disk_start(&d);
+        disk_run(&d, 50, 2);
+        mkdir(ready, 0750);
+        nap(700);
+        _exit(0);
+    }
+    snprintf(path, sizeof path, "%s/state", root);
+    set(&d.w, "state.dir", path);
+    set(&d.w, "app.id", "app");
+    for (int i = 0; i < 1000 && !exists(ready); i++)
+        nap(10);
+    told[0] = '\0';
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    enum aft_err err = aft_checkpoint_create(d.w.config, directory, &lines, &world_error);
+    clock_gettime(CLOCK_MONOTONIC, &done);
+    waitpid(child, NULL, 0);
+    WORLD_OK(err);
+    assert_true(done.tv_sec - begun.tv_sec < 20);
+    assert_null(strstr(told, "made by the process that runs"));
+    under(path, "state/app/0.asked");
+    assert_false(exists(path));
+    under(path, "state/moved");
+    set(&d.w, "state.dir", path);
+    WORLD_OK(aft_checkpoint_restore(d.w.config, directory, &lines, &world_error));
+    world_close(&d.w);
+}
+
 /* ---- the purge */
 struct counted {
     struct aft_store store;
@@ -313,6 +355,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         /* first: RocksDB's threads do not outlive a fork */
         cmocka_unit_test_setup_teardown(from_one_that_runs, root_make, root_remove),
+        cmocka_unit_test_setup_teardown(from_one_that_ends, root_make, root_remove),
         cmocka_unit_test_setup_teardown(restored_goes_on, root_make, root_remove),
         cmocka_unit_test_setup_teardown(refusals, root_make, root_remove),
         cmocka_unit_test_setup_teardown(purged_once_a_day, root_make, root_remove),

@@ -361,6 +361,39 @@ one_client_a_file(void **state)
     unlink(b.path);
 }
 
+/* Somebody else cuts the file (or the disk fails): no abort, the loss is counted and said once, and what comes next is kept again. */
+static void
+a_file_that_was_cut(void **state)
+{
+    (void)state;
+    struct bed b;
+    int said = 0;
+    struct aft_client_info info = AFT_CLIENT_INFO;
+    begin(&b);
+    b.o.on_failure = given_back;
+    b.o.on_failure_context = &said;
+    struct aft_client *c = opened(&b);
+    b.t.full = true;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(log_one(c, "u"), AFT_CLIENT_OK);
+    assert_int_equal(truncate(b.path, 0), 0);
+    b.t.full = false;
+    aft_client_poll(c, 0);
+    aft_client_info(c, &info);
+    assert_int_equal(info.undelivered, 3);
+    assert_int_equal(info.spill_waiting, 0);
+    assert_int_equal(said, 1);
+    b.t.full = true;
+    assert_int_equal(log_one(c, "u4"), AFT_CLIENT_OK);
+    assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_AGAIN);
+    b.t = (struct flaky){0};
+    c = opened(&b);
+    assert_int_equal(b.t.seen_n, 1);
+    assert_string_equal(b.t.seen[0], "1:u4");
+    assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
+    unlink(b.path);
+}
+
 int
 main(void)
 {
@@ -371,6 +404,7 @@ main(void)
         cmocka_unit_test(the_bound_holds),
         cmocka_unit_test(what_waits_at_close_is_kept),
         cmocka_unit_test(one_client_a_file),
+        cmocka_unit_test(a_file_that_was_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -238,7 +238,7 @@ refresh(struct world *w, uint32_t fresh[ARMS])
 }
 
 static void
-fresh_by_all_ways(const char *model, const char *explore, uint64_t seed)
+fresh_by_all_ways(const char *model, const char *explore, uint32_t kept, uint64_t seed)
 {
     static struct world w;
     uint32_t fresh[ARMS] = {0};
@@ -247,8 +247,8 @@ fresh_by_all_ways(const char *model, const char *explore, uint64_t seed)
     aft_random_init(&w.random, seed, 0);
     struct aft_model *m = trained(&w, model, "shared", explore);
     fill(&w, true);
-    for (uint32_t a = 0; a < ARMS; a++) /* room for two more */
-        w.arms[a].features.n = w.arms[a].features.n > 6 ? 6 : w.arms[a].features.n;
+    for (uint32_t a = 0; a < ARMS; a++) /* room for two more, also of names that no table has */
+        w.arms[a].features.n = w.arms[a].features.n > kept ? kept : w.arms[a].features.n;
     for (int i = 0; i < 200; i++) {
         refresh(&w, fresh);
         w.context[1].number = 0.01 * i;
@@ -271,8 +271,9 @@ test_fresh_features_by_all_ways(void **state)
     uint64_t seed = kit_seed(8);
     static const char *const explorers[] = {"softmax", "squarecb-elim", "ucb", "thompson"};
     for (int i = 0; i < 4; i++)
-        fresh_by_all_ways("flow", explorers[i], seed);
-    fresh_by_all_ways("ridge", "softmax", seed);
+        for (uint32_t kept = 0; kept <= 6; kept += 2)
+            fresh_by_all_ways("flow", explorers[i], kept, seed + kept);
+    fresh_by_all_ways("ridge", "softmax", 6, seed);
 }
 
 static void

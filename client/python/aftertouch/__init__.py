@@ -10,8 +10,8 @@
 
 `aftertouch.logs` reads logs and snapshots from container files (it wants the extra: pip install 'aftertouch[logs]').
 """
-from .client import Candidate, Catalogue, Client, Decision, Failure, History, Info, Propensity, Slot, user_hash, version
+from .client import Candidate, Catalogue, Client, Decision, Failure, History, Info, Mode, Propensity, Slot, user_hash, version
 from .errors import (AftertouchError, BrokerError, ConfigurationError, InputOutputError, SnapshotError, TryAgain, WrongArgument)
 
 __all__ = ["AftertouchError", "BrokerError", "Candidate", "Catalogue", "Client", "ConfigurationError", "Decision", "Failure", "History", "Info",
-           "InputOutputError", "Propensity", "Slot", "SnapshotError", "TryAgain", "WrongArgument", "user_hash", "version"]
+           "InputOutputError", "Mode", "Propensity", "Slot", "SnapshotError", "TryAgain", "WrongArgument", "user_hash", "version"]

@@ -9,7 +9,7 @@ import dataclasses
 import enum
 import threading
 import weakref
-from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union, cast
 
 from . import _native as native
 from .errors import AftertouchError, WrongArgument
@@ -25,6 +25,15 @@ class Propensity(enum.Enum):
     EXACT_GIVEN_DRAWS = 1
     ESTIMATED = 2
     UNKNOWN = 3
+
+
+class Mode(enum.Enum):
+    """Who decides what is shown. APPRENTICE: the first k that are eligible, in the order given, propensity 1. LOG_ONLY: the same, as the
+    engine drew it itself, with its propensities where it knows them."""
+
+    LIVE = 0
+    APPRENTICE = 1
+    LOG_ONLY = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +60,15 @@ class Slot:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A record that was taken and could not be delivered; keep it elsewhere. key and value are what would have been the record's."""
+    """A record that was taken and could not be delivered; keep it elsewhere. key and value are what would have been the record's, time_ms
+    its time. refused: by the broker, for good; else it was not delivered before the client closed."""
 
     topic: str
     key: bytes
     value: bytes
     reason: str
+    refused: bool
+    time_ms: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,15 +99,18 @@ class Info:
     history_users: int
     history_forgotten: int
     history_records: int
+    history_refused: int
     history_level: bool
     spilled: int
     spill_waiting: int
+    passed_over: int
+    shadow_applied: int
 
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What a user was shown, clicked and did in the short (7 days) and the long window (30), as this client logged it; of one arm, or of
-    all. tasks_*: the user's, not an arm's. known: there is anything of this user at all."""
+    """What a user was shown, clicked and did in the short (7 days) and the long window (30), as this client logged it, and others where
+    history_topic is followed; of one arm, or of all. tasks_*: the user's, not an arm's. known: there is anything of this user at all."""
 
     shown_short: int
     shown_long: int
@@ -161,10 +176,23 @@ class Catalogue:
             return self._array
         array = type(self._array).from_buffer_copy(self._array)
         for candidate, reason in mask.items():
-            at = self.index(candidate)
-            if not 0 <= at < len(self.candidates):
-                raise WrongArgument(f"there is no candidate {at} (of {len(self.candidates)})")
-            array[at].mask = _text(reason)
+            array[self._place(candidate)].mask = _text(reason)
+        return array
+
+    def _place(self, candidate: Union[int, str]) -> int:
+        at = self.index(candidate)
+        if not 0 <= at < len(self.candidates):
+            raise WrongArgument(f"there is no candidate {at} (of {len(self.candidates)})")
+        return at
+
+    def _own(self, own: Mapping[Union[int, str], Features]) -> "c.Array[native.Own]":
+        rows = [native.Own(self._place(candidate), f) for candidate, features in own.items() for f in _features(features)]
+        return (native.Own * len(rows))(*rows)
+
+    def _recent(self, recent: Mapping[Union[int, str], float]) -> "c.Array[c.c_float]":
+        array = (c.c_float * len(self.candidates))()
+        for candidate, often in recent.items():
+            array[self._place(candidate)] = often
         return array
 
 
@@ -172,26 +200,27 @@ class Decision:
     """A slate and all that its record needs. Free it with `close`, a `with`, or by letting it go."""
 
     def __init__(self, client: "Client", pointer: c.c_void_p, catalogue: Catalogue) -> None:
-        self._client, self._pointer, self._catalogue = client, pointer, catalogue
+        self._client, self._catalogue = client, catalogue
+        self._pointer: Optional[c.c_void_p] = pointer
         client._decisions.add(self)
 
     def _view(self) -> native.Slate:
         if self._pointer is None:
             raise WrongArgument("the decision is closed")
-        return native.library.aft_client_decision_slate(self._pointer).contents
+        return cast(native.Slate, native.library.aft_client_decision_slate(self._pointer).contents)
 
     @property
     def decision_id(self) -> str:
-        return self._view().decision_id.decode()
+        return str(self._view().decision_id.decode())
 
     @property
     def user_id(self) -> str:
-        return self._view().user_id.decode()
+        return str(self._view().user_id.decode())
 
     @property
     def policy(self) -> str:
         """The name that is logged: the policy's, or the baseline's."""
-        return self._view().policy.decode()
+        return str(self._view().policy.decode())
 
     @property
     def snapshot_id(self) -> Optional[str]:
@@ -201,15 +230,15 @@ class Decision:
 
     @property
     def round(self) -> int:
-        return self._view().round
+        return int(self._view().round)
 
     @property
     def time_ms(self) -> int:
-        return self._view().time_ms
+        return int(self._view().time_ms)
 
     @property
     def baseline(self) -> bool:
-        return self._view().baseline
+        return bool(self._view().baseline)
 
     @property
     def propensity(self) -> Propensity:
@@ -217,8 +246,8 @@ class Decision:
 
     @property
     def design(self) -> str:
-        """How it was drawn: "plackett_luce", "uniform", "diverse"."""
-        return self._view().design.decode()
+        """How it was drawn: "plackett_luce", "uniform", "diverse", "deterministic", "engine"."""
+        return str(self._view().design.decode())
 
     @property
     def slots(self) -> List[Slot]:
@@ -230,7 +259,7 @@ class Decision:
     def log_weights(self) -> List[float]:
         """One a candidate; minus infinity: not eligible. What the draw was made from, and what is logged."""
         v = self._view()
-        return v.log_weights[:v.candidates_n]
+        return cast(List[float], v.log_weights[:v.candidates_n])
 
     def mask(self, candidates: Iterable[Union[int, str]], reason: str) -> None:
         """Drops candidates (arm ids, or places) after the draw: the slate closes up and its probabilities are exactly those of having
@@ -277,7 +306,14 @@ class Client:
     history_file       keeps the table over a restart: written by close, read at open
     history_topic      where the service keeps the history of users (topics.history): what other engines logged counts too; info().history_level
                        once it was read to its end
+    history_short_days, history_long_days    its windows; history_click, history_task: kinds of outcomes that count as clicks, as tasks done
+    history_features   decisions get it as features; False: it is kept for caps alone
     spill_file         outcomes and impressions that the queue has no room for, or that no broker takes, wait there, over a restart too
+    spill_bytes        how large that may become
+    mode               who decides; engine_policy: the name that is logged where it is not the model
+    shadow_model       another model of the topic that decides nothing, whose probabilities each impression carries; `model` is then needed
+    impressions_share  the share of decisions whose impressions are logged, 0.001 to 1
+    impression_schema, outcome_schema        ids in a schema registry (`aftertouch registry push`); 0: values need no registry
     now_ms             the clock; None: the machine's
     on_failure         called from log_*, poll, flush and close with what could not be delivered. What it raises comes out of that call
 
@@ -288,8 +324,11 @@ class Client:
                  impressions_topic: str = "impressions", outcomes_topic: str = "outcomes", model: Optional[str] = None,
                  properties: Optional[Mapping[str, str]] = None, snapshot_file: Optional[str] = None, public_key: Optional[bytes] = None,
                  wait_ms: int = 0, queue_ms: int = 5000, policy: str = "personalised", baseline: str = "baseline",
-                 baseline_share: float = 0.1, baseline_salt: str = "aftertouch", seed: Optional[int] = None, history_bytes: int = 0, history_file: Optional[str] = None,
-                 history_topic: Optional[str] = None, spill_file: Optional[str] = None,
+                 baseline_share: float = 0.1, baseline_salt: str = "aftertouch", seed: Optional[int] = None, history_bytes: int = 0,
+                 history_file: Optional[str] = None, history_topic: Optional[str] = None, history_short_days: int = 7, history_long_days: int = 30,
+                 history_click: str = "click", history_task: str = "key_task_completed", history_features: bool = True,
+                 spill_file: Optional[str] = None, spill_bytes: int = 64 << 20, mode: Mode = Mode.LIVE, engine_policy: str = "engine",
+                 shadow_model: Optional[str] = None, impressions_share: float = 1.0, impression_schema: int = 0, outcome_schema: int = 0,
                  now_ms: Optional[Callable[[], int]] = None, on_failure: Optional[Callable[[Failure], None]] = None) -> None:
         self._pointer: Optional[c.c_void_p] = None
         self._lock = threading.RLock()
@@ -302,9 +341,12 @@ class Client:
                            impressions_topic=_text(impressions_topic), outcomes_topic=_text(outcomes_topic), model=_text(model),
                            properties=(native.Property * len(pairs))(*pairs), properties_n=len(pairs), snapshot_file=_text(snapshot_file),
                            public_key=public_key, wait_ms=wait_ms, queue_ms=queue_ms, policy=_text(policy), baseline=_text(baseline),
-                           baseline_share=baseline_share, baseline_salt=_text(baseline_salt), history_bytes=history_bytes, history_short_days=7,
-                           history_long_days=30, history_click=b"click", history_task=b"key_task_completed", history_features=True, history_file=_text(history_file),
-                           history_topic=_text(history_topic), spill_file=_text(spill_file), spill_impressions=True)
+                           baseline_share=baseline_share, baseline_salt=_text(baseline_salt), mode=mode.value, engine_policy=_text(engine_policy),
+                           spill_file=_text(spill_file), spill_bytes=spill_bytes, spill_impressions=True, impression_schema=impression_schema,
+                           outcome_schema=outcome_schema, history_bytes=history_bytes, history_short_days=history_short_days,
+                           history_long_days=history_long_days, history_click=_text(history_click), history_task=_text(history_task),
+                           history_features=history_features, history_file=_text(history_file), shadow_model=_text(shadow_model),
+                           impressions_share=impressions_share, history_topic=_text(history_topic))
         if seed is not None:
             o.seed = c.pointer(c.c_uint64(seed))
         if now_ms is not None:
@@ -336,8 +378,13 @@ class Client:
     def decide(self, user_id: str, candidates: Union[Catalogue, Sequence[Candidate]], *, context: Optional[Features] = None, k: int = 3,
                device: Optional[str] = None, session_id: Optional[str] = None, decision_id: Optional[str] = None, key: Optional[str] = None,
                time_ms: int = 0, deferred: bool = False, mask: Optional[Mapping[Union[int, str], str]] = None, epoch: int = 0,
-               prescored: Optional[bytes] = None) -> Decision:
-        """Draws a slate of k among the candidates that are eligible. mask: {arm id or place: reason} for this decision alone.
+               prescored: Optional[bytes] = None, own: Optional[Mapping[Union[int, str], Features]] = None,
+               recent: Optional[Mapping[Union[int, str], float]] = None, propensities: Optional[Sequence[float]] = None,
+               propensities_kind: Propensity = Propensity.EXACT) -> Decision:
+        """Draws a slate of k among the candidates that are eligible. mask: {arm id or place: reason} for this decision alone; own: {arm id
+        or place: features} likewise (a price of today), logged behind the candidate's others; recent: {arm id or place: how often it was
+        shown to this user lately}, for policy.repetition. propensities: in Mode.LOG_ONLY alone, those by which the engine drew the first k
+        that are eligible, each given those above, and what they are worth.
         user_id is logged and keyed as it is: use user_hash where it would be a person's identifier. epoch: of the key, to be counted up
         when a cap that this key's own exposures reached changes the mask. prescored: this user's value of the prescored topic
         (`aftertouch score`); the context is then the record's, and so is the key where none is given."""
@@ -346,10 +393,15 @@ class Client:
             raise WrongArgument(f"k is {k}; give 1 to 8")
         features = _features(context or {})
         array = catalogue.masked(mask or {})
+        mine = catalogue._own(own or {})
+        shown = catalogue._recent(recent) if recent is not None else None
+        if propensities is not None and len(propensities) < k:
+            raise WrongArgument(f"{len(propensities)} propensities; give one for each of {k} slots")
         r = native.Request(size=c.sizeof(native.Request), user_id=_text(user_id), session_id=_text(session_id), decision_id=_text(decision_id),
                            key=_text(key), device=_text(device), time_ms=time_ms, deferred=deferred, k=k, context=features,
-                           context_n=len(features), candidates=array, candidates_n=len(array), epoch=epoch, prescored=prescored,
-                           prescored_bytes=len(prescored or b""))
+                           context_n=len(features), candidates=array, candidates_n=len(array), recent=shown, own=mine, own_n=len(mine),
+                           propensities=(c.c_double * len(propensities))(*propensities) if propensities is not None else None,
+                           propensities_kind=propensities_kind.value, epoch=epoch, prescored=prescored, prescored_bytes=len(prescored or b""))
         pointer, why = c.c_void_p(), native.Error()
         code = native.library.aft_client_decide(self._open(), r, pointer, why)
         decision = Decision(self, pointer, catalogue) if code == 0 else None  # owned before anything is raised
@@ -398,7 +450,7 @@ class Client:
 
     def is_baseline(self, user_id: str) -> bool:
         """Whether this user's decisions are the randomised baseline's."""
-        return native.library.aft_client_is_baseline(self._open(), _text(user_id))
+        return bool(native.library.aft_client_is_baseline(self._open(), _text(user_id)))
 
     def close(self, timeout_ms: int = 10000) -> None:
         """Flushes for at most timeout_ms and ends; open decisions are closed. TryAgain: some records could not be delivered (they went
@@ -429,7 +481,7 @@ class Client:
 
 def _failure(x: native.Failure) -> Failure:
     return Failure((x.topic or b"").decode(), c.string_at(x.key, x.key_bytes) if x.key else b"",
-                   c.string_at(x.value, x.value_bytes) if x.value else b"", (x.reason or b"").decode("utf-8", "replace"))
+                   c.string_at(x.value, x.value_bytes) if x.value else b"", (x.reason or b"").decode("utf-8", "replace"), x.refused, x.time_ms)
 
 
 def user_hash(key: bytes, identifier: str) -> str:
@@ -441,4 +493,4 @@ def user_hash(key: bytes, identifier: str) -> str:
 
 def version() -> str:
     """The library's, and this package's."""
-    return native.library.aft_client_version().decode()
+    return str(native.library.aft_client_version().decode())

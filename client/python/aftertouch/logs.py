@@ -7,7 +7,7 @@ datetime64[ms], rewards integers of micro-units. `records` gives the whole recor
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 import fastavro
 import numpy as np
@@ -24,7 +24,7 @@ def records(path: str) -> Iterator[Dict[str, Any]]:
         for record in reader:
             body = record["value"] if enveloped else record  # type: ignore[index,call-overload]
             if body is not None:
-                yield body
+                yield cast(Dict[str, Any], body)
 
 
 _TIMES = {"timestamp", "fire"}
@@ -51,8 +51,9 @@ def _columns(rows: Sequence[Tuple[Any, ...]], names: Sequence[str]) -> Columns:
 def _design(record: Mapping[str, Any], slot: int) -> Tuple[Any, ...]:
     design = record.get("design") or {}
     passed, shadow = design.get("pass"), design.get("shadow")  # older files have no such fields
-    known = shadow is not None and slot < len(shadow["propensities"])
-    return (1.0 if passed is None else passed, shadow["snapshot"] if known else None, shadow["propensities"][slot] if known else None)
+    if shadow is None or slot >= len(shadow["propensities"]):
+        shadow = {"snapshot": None, "propensities": [None] * (slot + 1)}
+    return (1.0 if passed is None else passed, shadow["snapshot"], shadow["propensities"][slot])
 
 
 def _items(path: str, outer: Sequence[str], items: str, inner: Sequence[str]) -> Columns:

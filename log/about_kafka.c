@@ -1,9 +1,9 @@
-/* log_about_kafka.c - what brokers tell of themselves: how many, which version. In: a Kafka log. Out: facts, for `doctor`.
+/* about_kafka.c - what brokers tell of themselves: how many, which version. In: a Kafka log. Out: facts, for `doctor`.
  * Thread: the handle's. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 
-#include "consumer/log_kafka.h"
+#include "log/log_kafka.h"
 
 /* A broker's configuration names the version of the protocol between brokers; who may not see it, or has none, is told none. */
 static void

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "consumer/log_local.h"
+#include "log/local.h"
 
 struct record {
     int64_t timestamp_ms;

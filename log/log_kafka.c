@@ -1,6 +1,6 @@
 /* log_kafka.c - the log on Kafka, by librdkafka (2.0.2 and later): a handle is one consumer for reading and questions, and one
- * idempotent producer, made by the first append. This file: configuration, open, close. Beside it: log_admin_kafka.c (topics, ranges),
- * log_reader_kafka.c, log_producer_kafka.c, log_group_kafka.c (membership is a consumer of its own, which fetches nothing).
+ * idempotent producer, made by the first append. This file: configuration, open, close. Beside it: admin_kafka.c (topics, ranges),
+ * reader_kafka.c, producer_kafka.c, group_kafka.c (membership is a consumer of its own, which fetches nothing).
  *
  * What flows in: properties, records, offsets to read from; out: records, acknowledgements, assignments, errors in words.
  *
@@ -16,9 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "consumer/config_inner.h"
-#include "consumer/consumer.h"
-#include "consumer/log_kafka.h"
+#include "log/log_kafka.h"
 
 struct rule {
     unsigned roles; /* bits of afti_kafka_role */
@@ -65,6 +63,22 @@ static const struct rule defaults[] = {
 static const char *const member_only[] = {"group.instance.id", "session.timeout.ms",
                                           "heartbeat.interval.ms", "max.poll.interval.ms"};
 
+bool
+aft_kafka_secret(const char *property)
+{
+    static const char *const secrets[] = {"sasl.password", "ssl.key.password",
+                                          "ssl.keystore.password", "ssl.key.pem",
+                                          "sasl.oauthbearer.client.secret"};
+    static const char *const roles[] = {"consumer.", "producer."};
+    for (size_t i = 0; i < 2; i++)
+        if (strncmp(property, roles[i], strlen(roles[i])) == 0)
+            property += strlen(roles[i]);
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        if (strcmp(property, secrets[i]) == 0)
+            return true;
+    return false;
+}
+
 static enum aft_err
 conf_set(rd_kafka_conf_t *c, const char *name, const char *value, struct aft_error *e)
 {
@@ -72,7 +86,7 @@ conf_set(rd_kafka_conf_t *c, const char *name, const char *value, struct aft_err
     if (rd_kafka_conf_set(c, name, value, words, sizeof words) == RD_KAFKA_CONF_OK)
         return AFT_OK;
     return AFT_FAIL(e, AFT_E_CONFIG, "kafka.%s: %s (see librdkafka's CONFIGURATION.md)", name,
-                    afti_secret_key(name) ? "its value is refused" : words);
+                    aft_kafka_secret(name) ? "its value is refused" : words);
 }
 
 /* user_set: one property of the user's, unless it is one that we must have. */
@@ -258,6 +272,7 @@ handle_close(struct aft_log *l)
 
 static const struct aft_log_ops kafka_ops = {
     .topic_create = afti_kafka_topic_create,
+    .topic_delete = afti_kafka_topic_delete,
     .topic_facts = afti_kafka_topic_facts,
     .range = afti_kafka_range,
     .offset_at = afti_kafka_offset_at,

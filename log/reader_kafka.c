@@ -1,4 +1,4 @@
-/* log_reader_kafka.c - reading a partition: a queue of its own, filled by librdkafka in the background, emptied by the batch. In: the
+/* reader_kafka.c - reading a partition: a queue of its own, filled by librdkafka in the background, emptied by the batch. In: the
  * offset to begin at; out: records, whose slices borrow from librdkafka's messages until the next read, and the end when it is reached.
  *
  * I1 the offsets that a reader hands out rise.
@@ -9,8 +9,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
-#include "consumer/consumer.h"
-#include "consumer/log_kafka.h"
+#include "log/log_kafka.h"
 
 /* WAKE_AFTER_MS: a little longer than a fetch waits at the broker; WAKE_MS: for its answer. */
 enum { WAKE_AFTER_MS = 15, WAKE_MS = 100, QUIET_NOT = -1, QUIET_WOKEN = -2 };

@@ -1,11 +1,11 @@
-/* log_local.h - what the two logs of this process (memory, embedded) share: acknowledgements that wait for poll, the choice of a
- * partition, the words of refusals, and the group that gives everything to everybody. Inner header of consumer/. */
-#ifndef AFT_CONSUMER_LOG_LOCAL_H
-#define AFT_CONSUMER_LOG_LOCAL_H
+/* local.h - what the two logs of this process (memory, embedded) share: acknowledgements that wait for poll, the choice of a
+ * partition, the words of refusals, and the group that gives everything to everybody. Inner header of log/. */
+#ifndef AFT_LOG_LOCAL_H
+#define AFT_LOG_LOCAL_H
 
 #include <time.h>
 
-#include "consumer/log.h"
+#include "log/log.h"
 
 /* afti_take: n zeroed bytes, or the process ends (these logs are bounded by their disk or their test). */
 void *afti_take(size_t n);

@@ -4,7 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "consumer/consumer.h"
+#include "log/log.h"
 
 void
 aft_say(const char *level, const char *where, const char *format, ...)

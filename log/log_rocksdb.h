@@ -11,12 +11,12 @@
  *   0 le64 timestamp_ms | 8 nullable key | nullable value | le32 headers | each: nullable name, nullable value
  *   nullable = le32 n, then n bytes; n = ffffffff is null and has no bytes.
  */
-#ifndef AFT_CONSUMER_LOG_ROCKSDB_H
-#define AFT_CONSUMER_LOG_ROCKSDB_H
+#ifndef AFT_LOG_ROCKSDB_H
+#define AFT_LOG_ROCKSDB_H
 
 #include <pthread.h>
 
-#include "consumer/log_local.h"
+#include "log/local.h"
 
 enum { AFTI_RECORD_KEY_BYTES = 17, AFTI_NULL = -1 };
 
@@ -81,7 +81,7 @@ void afti_record_key(uint8_t key[AFTI_RECORD_KEY_BYTES], uint32_t id, int32_t pa
 void afti_put_nullable(struct aft_buffer *b, struct aft_bytes v);
 bool afti_get_nullable(struct aft_reader *r, struct aft_bytes *out);
 
-/* ---- log_append_rocksdb.c */
+/* ---- append_rocksdb.c */
 enum aft_err afti_embedded_append(struct aft_log *l, const struct aft_append *a,
                                   struct aft_error *e);
 /* afti_embedded_write: what is pending gets offsets, is written and visible; its acknowledgements wait for poll. */
@@ -89,7 +89,7 @@ enum aft_err afti_embedded_write(struct afti_embedded_log *h, struct aft_error *
 void afti_embedded_poll(struct aft_log *l, int timeout_ms);
 enum aft_err afti_embedded_flush(struct aft_log *l, int timeout_ms, struct aft_error *e);
 
-/* ---- log_reader_rocksdb.c */
+/* ---- reader_rocksdb.c */
 enum aft_err afti_embedded_reader_open(struct aft_log *l, const char *topic, int32_t partition,
                                        int64_t offset, struct aft_log_reader **out,
                                        struct aft_error *e);

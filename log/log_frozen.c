@@ -7,7 +7,7 @@
  */
 #include <stdlib.h>
 
-#include "consumer/log_frozen.h"
+#include "log/log.h"
 
 struct cut {
     const char *topic;
@@ -30,7 +30,7 @@ struct frozen {
     size_t acks_n, acks_cap;
     int64_t appended;
     uint32_t read_max;
-    struct afti_frozen_look look;
+    struct aft_frozen_look look;
 };
 
 struct aft_log_reader {
@@ -175,13 +175,13 @@ frozen_close(struct aft_log *l)
 }
 
 struct aft_log *
-afti_log_frozen(struct aft_log *inner, const struct afti_frozen_look *look)
+aft_log_frozen(struct aft_log *inner, const struct aft_frozen_look *look)
 {
     struct frozen *f = calloc(1, sizeof *f);
     AFT_ASSERT(f != NULL);
     f->inner = inner;
     f->read_max = UINT32_MAX;
-    f->look = look ? *look : (struct afti_frozen_look){0};
+    f->look = look ? *look : (struct aft_frozen_look){0};
     f->ops = (struct aft_log_ops){.topic_facts = topic_facts,
                                   .range = range,
                                   .reader_open = reader_open,
@@ -197,8 +197,8 @@ afti_log_frozen(struct aft_log *inner, const struct afti_frozen_look *look)
 }
 
 void
-afti_log_cut(struct aft_log *frozen, const char *topic, int32_t partition, int64_t begin,
-             int64_t end)
+aft_log_cut(struct aft_log *frozen, const char *topic, int32_t partition, int64_t begin,
+            int64_t end)
 {
     struct frozen *f = frozen_of(frozen);
     if (f->cuts_n == f->cuts_cap) {
@@ -210,7 +210,7 @@ afti_log_cut(struct aft_log *frozen, const char *topic, int32_t partition, int64
 }
 
 void
-afti_log_read_max(struct aft_log *frozen, uint32_t records)
+aft_log_read_max(struct aft_log *frozen, uint32_t records)
 {
     frozen_of(frozen)->read_max = records;
 }

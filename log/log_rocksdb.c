@@ -1,10 +1,10 @@
 /* log_rocksdb.c - the embedded log: topics in one RocksDB directory, in one process; durable, read back, known again after reopening.
  *
- * This file: the broker (open, close), topics, handles. Appending is log_append_rocksdb.c, reading log_reader_rocksdb.c; the byte formats
+ * This file: the broker (open, close), topics, handles. Appending is append_rocksdb.c, reading reader_rocksdb.c; the byte formats
  * stand in log_rocksdb.h. What flows in: records and topics' specs; out: records with dense offsets and timestamps, acknowledgements.
  *
  * Durability: a poll writes what was appended as one WriteBatch and acknowledges it: it survives the end of the process. A flush syncs
- * the write-ahead log, so that it survives the machine's too; polls do so ten times a second (log_append_rocksdb.c, I2).
+ * the write-ahead log, so that it survives the machine's too; polls do so ten times a second (append_rocksdb.c, I2).
  * Retention is kept as a fact and not enforced: nothing is deleted. A compacted topic keeps the last two records of each key; an older
  * one goes in the batch that writes a newer (so offsets there have holes, as in Kafka). A null value is kept as any other.
  *
@@ -13,8 +13,7 @@
  * I3 no handle and no reader outlives its broker.
  * Threads: the broker's mutex guards topics and ends and is held over writes; a handle belongs to one thread.
  */
-#include "consumer/log_rocksdb.h"
-#include "consumer/consumer.h"
+#include "log/log_rocksdb.h"
 
 #include <rocksdb/c.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
-/* log_mark_kafka.c - marks: an offset and a note a partition, kept as the committed offsets of a group that nobody joins (so the
+/* mark_kafka.c - marks: an offset and a note a partition, kept as the committed offsets of a group that nobody joins (so the
  * brokers take them at any time). In: marks; out: marks as they stand.
  * Thread: the handle's.
  */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
-#include "consumer/log_kafka.h"
+#include "log/log_kafka.h"
 
 enum { LOOK_MS = 2000 };
 

@@ -14,7 +14,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "consumer/consumer.h"
+#include "log/log.h"
+#include "wire/wire_avro.h"
 
 #define ROUND_BYTES (16u << 20)
 

@@ -1,7 +1,7 @@
 /* clock_real.c - the machine's clocks behind base/clock.h. Any thread. */
 #include <time.h>
 
-#include "consumer/consumer.h"
+#include "log/log.h"
 
 static int64_t
 read_ms(clockid_t which)

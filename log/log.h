@@ -1,13 +1,14 @@
-/* log.h - the port to logs: topics of partitions of records with offsets and timestamps. Three stand behind it: Kafka
- * (log_kafka.c), the embedded log (log_rocksdb.c: topics in RocksDB, in one process, durable), and one in memory (log_mem.c: tests,
- * the simulator). They pass the same tests.
+/* log.h - where records come from and go to: topics of partitions of records with offsets and timestamps. Three logs stand behind
+ * it: Kafka (log_kafka.c), the embedded log (log_rocksdb.c: topics in RocksDB, in one process, durable), and one in memory
+ * (log_mem.c: tests, the simulator). They pass the same tests. Two more are for replays, and read alone: archived container files
+ * (log_files.c), and another log as it stood (log_frozen.c).
  *
  * A handle belongs to one thread; open one per thread. Acknowledgements are delivered inside poll, flush and append of the same handle.
  */
-#ifndef AFT_CONSUMER_LOG_H
-#define AFT_CONSUMER_LOG_H
+#ifndef AFT_LOG_LOG_H
+#define AFT_LOG_LOG_H
 
-#include "base/base.h"
+#include "wire/wire.h"
 
 struct aft_header {
     struct aft_bytes name, value;
@@ -73,6 +74,8 @@ struct aft_assignment {
 struct aft_log_ops {
     enum aft_err (*topic_create)(struct aft_log *l, const struct aft_topic_spec *spec,
                                  struct aft_error *e); /* ok if it exists */
+    /* topic_delete: with all that stands in it; ok if there is none. May be NULL where nobody asks for it. */
+    enum aft_err (*topic_delete)(struct aft_log *l, const char *topic, struct aft_error *e);
     enum aft_err (*topic_facts)(struct aft_log *l, const char *topic, struct aft_topic_facts *out,
                                 struct aft_error *e);
     /* range: begin = lowest offset held, end = the next to be written (of committed records). */
@@ -135,6 +138,8 @@ struct aft_kafka_options {
 };
 enum aft_err aft_log_kafka_open(const struct aft_kafka_options *o, struct aft_log **out,
                                 struct aft_error *e) AFT_MUST_CHECK;
+/* aft_kafka_secret: a property of librdkafka whose value must not be shown (with or without `consumer.`, `producer.`). */
+bool aft_kafka_secret(const char *property);
 
 /* aft_log_kafka_about: what a Kafka log's brokers tell of themselves. */
 struct aft_kafka_about {
@@ -157,5 +162,36 @@ struct aft_memory_broker;
 struct aft_memory_broker *aft_memory_broker_new(struct aft_clock clock);
 void aft_memory_broker_free(struct aft_memory_broker *b);
 struct aft_log *aft_log_memory(struct aft_memory_broker *b);
+
+/* A log of archived container files: each is one partition of a topic (log_files.c says which kinds). Other topics are those of
+ * `beneath` (NULL: empty). All borrowed; they outlive the log. Reads alone. AFT_E_IO, AFT_E_SCHEMA, AFT_E_CORRUPT, AFT_E_GAP name the file. */
+struct aft_log_file {
+    const char *topic, *path;
+    int32_t partition;
+    enum aft_record record; /* IMPRESSION, OUTCOME, CLOCK, EXAMPLE, ROUND, SNAPSHOT */
+};
+enum aft_err aft_log_files_open(const struct aft_log_file *v, size_t n, struct aft_log *beneath,
+                                struct aft_log **out, struct aft_error *e) AFT_MUST_CHECK;
+
+/* A log as it stood, for replays: reads end at a cut, appends go nowhere. Who froze it looks at what would have been
+ * appended; an error is the append's. */
+struct aft_frozen_look {
+    void *ctx;
+    enum aft_err (*append)(void *ctx, const struct aft_append *a, struct aft_error *e);
+};
+
+/* aft_log_frozen: `inner` is borrowed and outlives it; look may be NULL. It has no groups and creates no topics. */
+struct aft_log *aft_log_frozen(struct aft_log *inner, const struct aft_frozen_look *look);
+/* aft_log_cut: this partition holds offsets begin .. end - 1 from now on; topic is borrowed. Before its readers are opened. */
+void aft_log_cut(struct aft_log *frozen, const char *topic, int32_t partition, int64_t begin,
+                 int64_t end);
+/* aft_log_read_max: readers opened from now on give at most so many records at once. */
+void aft_log_read_max(struct aft_log *frozen, uint32_t records);
+
+/* What else a process has of the world. Any thread.
+ * aft_clock_real: the machine's clocks. aft_say: one logfmt line on stderr, with its level and the part of us that speaks. */
+struct aft_clock aft_clock_real(void);
+void aft_say(const char *level, const char *where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

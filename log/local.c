@@ -1,6 +1,6 @@
-/* log_local.c - see log_local.h. What flows in: appends and their offsets, topics' facts; out: acknowledgements, assignments, refusals
+/* local.c - see local.h. What flows in: appends and their offsets, topics' facts; out: acknowledgements, assignments, refusals
  * in words. Thread: the handle's. */
-#include "consumer/log_local.h"
+#include "log/local.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* log_append_rocksdb.c - appending to the embedded log: records wait, encoded, in their handle; a poll, a flush, a read of the same handle
+/* append_rocksdb.c - appending to the embedded log: records wait, encoded, in their handle; a poll, a flush, a read of the same handle
  * or a full handle writes them as one WriteBatch. In: aft_append; out: rows (log_rocksdb.h) and acknowledgements.
  *
  * I1 offsets are given under the broker's mutex, which is held until the batch is written: they are dense, and no reader sees a hole.
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "consumer/log_rocksdb.h"
+#include "log/log_rocksdb.h"
 
 enum { PENDING_BYTES_MAX = 4 << 20, PENDING_RECORDS_MAX = 16384, SYNC_EVERY_MS = 100 };
 

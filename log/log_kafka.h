@@ -1,9 +1,9 @@
 /* log_kafka.h - inner header of the log on Kafka: a handle, its topics, its readers. See log_kafka.c.
  * librdkafka's types appear by their struct tags, so that its header stays in the *_kafka.c files. */
-#ifndef AFT_CONSUMER_LOG_KAFKA_H
-#define AFT_CONSUMER_LOG_KAFKA_H
+#ifndef AFT_LOG_KAFKA_H
+#define AFT_LOG_KAFKA_H
 
-#include "consumer/log_local.h"
+#include "log/local.h"
 
 struct rd_kafka_s;
 struct rd_kafka_conf_s;
@@ -55,7 +55,7 @@ enum aft_err afti_kafka_conf(const struct afti_kafka *k, enum afti_kafka_role ro
 enum aft_err afti_kafka_failed(const struct afti_kafka *k, const char *what, int rd_err,
                                const char *words, struct aft_error *e);
 
-/* ---- log_admin_kafka.c */
+/* ---- admin_kafka.c */
 /* afti_kafka_topic: the topic with its partitions; asks the brokers when it is new or `partition` is past what was known.
  * partition -1: any. AFT_E_CONFIG: no such topic or partition. */
 enum aft_err afti_kafka_topic(struct afti_kafka *k, const char *name, int32_t partition,
@@ -65,6 +65,7 @@ enum aft_err afti_kafka_partitions(struct afti_kafka *k, const char *name, int32
                                    struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_kafka_topic_create(struct aft_log *l, const struct aft_topic_spec *s,
                                      struct aft_error *e);
+enum aft_err afti_kafka_topic_delete(struct aft_log *l, const char *topic, struct aft_error *e);
 enum aft_err afti_kafka_topic_facts(struct aft_log *l, const char *topic,
                                     struct aft_topic_facts *out, struct aft_error *e);
 enum aft_err afti_kafka_range(struct aft_log *l, const char *topic, int32_t partition,
@@ -72,7 +73,7 @@ enum aft_err afti_kafka_range(struct aft_log *l, const char *topic, int32_t part
 enum aft_err afti_kafka_offset_at(struct aft_log *l, const char *topic, int32_t partition,
                                   int64_t time_ms, int64_t *offset, struct aft_error *e);
 
-/* ---- log_reader_kafka.c */
+/* ---- reader_kafka.c */
 enum aft_err afti_kafka_reader_open(struct aft_log *l, const char *topic, int32_t partition,
                                     int64_t offset, struct aft_log_reader **out,
                                     struct aft_error *e);
@@ -82,14 +83,14 @@ void afti_kafka_reader_close(struct aft_log_reader *r);
 void afti_kafka_with_headers(struct aft_log_reader *r);
 int64_t afti_kafka_heard_end(const struct aft_log_reader *r);
 
-/* ---- log_producer_kafka.c */
+/* ---- producer_kafka.c */
 enum aft_err afti_kafka_append(struct aft_log *l, const struct aft_append *a, struct aft_error *e);
 void afti_kafka_poll(struct aft_log *l, int timeout_ms);
 enum aft_err afti_kafka_flush(struct aft_log *l, int timeout_ms, struct aft_error *e);
 /* afti_kafka_producer_close: what is queued is given up (who wants it there flushes first); acknowledgements are forgotten. */
 void afti_kafka_producer_close(struct afti_kafka *k);
 
-/* ---- log_group_kafka.c */
+/* ---- group_kafka.c */
 enum aft_err afti_kafka_group_open(struct aft_log *l, const char *group_id,
                                    const char *const *topics, uint32_t topics_n,
                                    struct aft_group **out, struct aft_error *e);

@@ -1,4 +1,4 @@
-/* log_group_kafka.c - membership of a consumer group: which partitions are ours. A consumer of its own subscribes, is given partitions,
+/* group_kafka.c - membership of a consumer group: which partitions are ours. A consumer of its own subscribes, is given partitions,
  * pauses them all and so fetches nothing; records come by readers, from offsets that we keep ourselves. In: topics; out: assignments.
  *
  * The answer to a revocation is the caller's next poll: until then the group waits (up to max.poll.interval.ms), so that the caller can
@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "consumer/log_kafka.h"
+#include "log/log_kafka.h"
 
 enum { MEMBERS_TOPICS_MAX = 8 };
 

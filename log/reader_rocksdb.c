@@ -1,4 +1,4 @@
-/* log_reader_rocksdb.c - reading the embedded log: an iterator over the rows of one partition, kept while it has rows and made anew
+/* reader_rocksdb.c - reading the embedded log: an iterator over the rows of one partition, kept while it has rows and made anew
  * when more were written. In: rows (log_rocksdb.h); out: aft_record_in, whose slices borrow from the reader's buffer.
  *
  * I1 `next` never passes the end that was known when the iterator was made, but by records that it itself returned.
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "consumer/log_rocksdb.h"
+#include "log/log_rocksdb.h"
 
 enum { READ_BYTES_MAX = 8 << 20 };
 

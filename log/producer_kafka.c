@@ -1,4 +1,4 @@
-/* log_producer_kafka.c - appending: one idempotent producer a handle. In: aft_append; out: acknowledgements with offsets, from poll.
+/* producer_kafka.c - appending: one idempotent producer a handle. In: aft_append; out: acknowledgements with offsets, from poll.
  *
  * I1 an append is acknowledged once; message.timeout.ms=0 (log_kafka.c): it stays queued while its broker is away.
  * I2 a record without `acked` that could not be written makes the next flush fail.
@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "consumer/consumer.h"
-#include "consumer/log_kafka.h"
+#include "log/log_kafka.h"
 
 #define BURY_POLL_MS 10
 
