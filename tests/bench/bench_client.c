@@ -294,7 +294,7 @@ bench(const struct setup *s, bool swapped, long n, long runs, struct aft_error *
     struct bed *b = calloc(1, sizeof *b);
     double *us = calloc((size_t)n * THREADS, sizeof *us);
     enum aft_err err = AFT_OK;
-    AFT_ASSERT(b && us);
+    AFT_ASSERT(b && us && runs > 0);
     for (long i = 0; i < runs && err == AFT_OK; i++) {
         *b = (struct bed){.s = s, .swapped = swapped, .decisions = n};
         err = run_bed(b, us, i > 0, e);
