@@ -5,9 +5,12 @@
 #include "attribution/inner.h"
 
 static const char *const rule_names[] = {
-    [AFT_RULE_LAST_TOUCH] = "last_touch",   [AFT_RULE_FIRST_TOUCH] = "first_touch",
-    [AFT_RULE_LINEAR] = "linear",           [AFT_RULE_TIME_DECAY] = "time_decay",
-    [AFT_RULE_POSITION_BASED] = "position", [AFT_RULE_SHAPLEY] = "shapley",
+    [AFT_RULE_LAST_TOUCH] = "last_touch",
+    [AFT_RULE_FIRST_TOUCH] = "first_touch",
+    [AFT_RULE_LINEAR] = "linear",
+    [AFT_RULE_TIME_DECAY] = "time_decay",
+    [AFT_RULE_POSITION_BASED] = "position_based",
+    [AFT_RULE_SHAPLEY] = "shapley",
 };
 
 const char *

@@ -203,6 +203,19 @@ open_all(struct broker *b, struct aft_error *e)
                               &b->examples, e);
 }
 
+/* What this run made goes with it, unless --dir keeps it; topics that somebody named stay. */
+static void
+topics_delete(struct broker *b)
+{
+    struct aft_error e;
+    for (size_t i = 0; demo_topics[i]; i++) {
+        const char *topic = aft_config_text(b->config, demo_topics[i]);
+        if (strncmp(topic, b->o->prefix, strlen(b->o->prefix)) == 0 &&
+            b->log->ops->topic_delete(b->log, topic, &e) != AFT_OK)
+            fprintf(stderr, "aftertouch demo: %s\n", e.message);
+    }
+}
+
 static void
 close_all(struct broker *b)
 {
@@ -212,6 +225,10 @@ close_all(struct broker *b)
         fprintf(stderr, "aftertouch demo: %s\n", e.message);
     if (b->engine.client)
         aft_client_close(b->engine.client, 1000, &why);
+    if (b->log && b->o->keep)
+        fprintf(stderr, "the topics %s* stay, with %s\n", b->o->prefix, b->o->directory);
+    else if (b->log)
+        topics_delete(b);
     if (b->log)
         b->log->ops->close(b->log);
     aft_world_free(b->engine.world);

@@ -5,6 +5,8 @@
 
 #include "cmd/demo.h"
 
+enum { USERS_PER_SECOND = 40 };
+
 struct pair {
     const char *key, *value;
 };
@@ -50,6 +52,10 @@ static const struct pair rewards[] = {
 };
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
+const char *const demo_topics[] = {"topics.impressions",  "topics.outcomes",  "topics.clock",
+                                   "topics.examples",     "topics.rounds",    "topics.snapshots",
+                                   "topics.dead.letters", "topics.prescored", NULL};
+
 struct given { /* is this key, or are any rewards, the user's own? */
     const char *key;
     bool key_given, rewards_given;
@@ -84,26 +90,24 @@ want_all(struct aft_config *c, const struct pair *v, size_t n, struct aft_error 
 
 /* Over a broker: topics and an application of this run's own, named by the moment it began. */
 static enum aft_err
-want_broker(struct aft_config *c, const struct demo_options *o, struct aft_error *e)
+want_broker(struct aft_config *c, struct demo_options *o, struct aft_error *e)
 {
-    static const char *const topics[] = {"impressions", "outcomes",  "clock",        "examples",
-                                         "rounds",      "snapshots", "dead.letters", "prescored"};
     struct aft_clock real = aft_clock_real();
-    char prefix[48], key[64], value[128];
-    snprintf(prefix, sizeof prefix, "aftertouch-demo-%llx-%lx",
+    char app[sizeof o->prefix], value[128];
+    snprintf(app, sizeof app, "aftertouch-demo-%llx-%lx",
              (unsigned long long)real.wall_ms(real.ctx), (long)getpid());
+    snprintf(o->prefix, sizeof o->prefix, "%.46s.", app);
     AFT_TRY(aft_config_set(c, "kafka.bootstrap.servers", o->kafka, e));
-    AFT_TRY(want(c, "app.id", prefix, e));
-    for (size_t i = 0; i < COUNT(topics); i++) {
-        snprintf(key, sizeof key, "topics.%s", topics[i]);
-        snprintf(value, sizeof value, "%s.%s", prefix, topics[i]);
-        AFT_TRY(want(c, key, value, e));
+    AFT_TRY(want(c, "app.id", app, e));
+    for (size_t i = 0; demo_topics[i]; i++) {
+        snprintf(value, sizeof value, "%s%s", o->prefix, demo_topics[i] + strlen("topics."));
+        AFT_TRY(want(c, demo_topics[i], value, e));
     }
     return want_all(c, by_wall_time, COUNT(by_wall_time), e);
 }
 
 enum aft_err
-demo_defaults(struct aft_config *c, const struct demo_options *o, struct aft_error *e)
+demo_defaults(struct aft_config *c, struct demo_options *o, struct aft_error *e)
 {
     char text[DEMO_PATH_MAX + 8];
     struct given g = {0};
@@ -117,4 +121,10 @@ demo_defaults(struct aft_config *c, const struct demo_options *o, struct aft_err
     AFT_TRY(o->kafka ? want_broker(c, o, e) : want_all(c, by_world_time, COUNT(by_world_time), e));
     AFT_TRY(want_all(c, wanted, COUNT(wanted), e));
     return aft_config_check(c, e);
+}
+
+uint32_t
+demo_participants(const struct demo_options *o)
+{
+    return (uint32_t)o->seconds * USERS_PER_SECOND;
 }

@@ -197,8 +197,9 @@ explained(struct why *w, const struct cmd_line *l, struct aft_error *e)
         return AFT_OK;
     return AFT_FAIL(e, AFT_E_FAILED,
                     "neither the state under state.dir nor the examples topic knows this %s: not "
-                    "seen yet, without credit, or gone with retention",
-                    w->outcome ? "outcome" : "decision");
+                    "seen yet%s, without credit, or gone with retention",
+                    w->outcome ? "outcome" : "decision",
+                    w->outcome ? ", of a kind that no reward.<kind> names" : "");
 }
 
 static enum aft_err

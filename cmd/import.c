@@ -134,6 +134,8 @@ write_config(const struct import *m, struct import_options *o, struct aft_error 
     if (!f)
         return AFT_FAIL(e, AFT_E_IO, "%s: %s", m->out_config, strerror(errno));
     import_config_write(m, o, f);
+    for (uint32_t i = 0; i < o->remarks_n && m->out_config; i++)
+        fprintf(stderr, "aftertouch import: %s\n", o->remarks[i]);
     if (m->out_config && fclose(f) != 0)
         return AFT_FAIL(e, AFT_E_IO, "%s: %s", m->out_config, strerror(errno));
     return AFT_OK;

@@ -26,9 +26,12 @@ enum import_count {
     IMPORT_PROBABILITY, /* not in [0, 1] */
     IMPORT_COST,        /* outside the declared range */
     IMPORT_LIMIT,       /* too many actions or features */
+    IMPORT_SKIPPED,     /* JSON that VW passes over: _skipLearn, no "a" */
     IMPORT_NO_SUPPORT, /* imported, but of unknown probability: only a model that does not weigh can learn it */
     IMPORT_COUNTS
 };
+
+enum import_json { IMPORT_FOUND_OUT, IMPORT_JSON, IMPORT_DSJSON };
 
 struct import_spaces { /* namespaces that were met */
     char v[AFT_VW_NAMESPACES_MAX][IMPORT_NAME_MAX + 1];
@@ -39,6 +42,7 @@ struct import {
     /* what is asked for */
     const char *source, *examples, *out_config, *arm_space;
     bool single, adf; /* --cb K, --cb_adf: what the file is; neither: found out */
+    enum import_json json;
     uint32_t actions; /* of --cb K; 0: the largest that the file names */
     enum import_arms arms;
     bool has_range;
@@ -59,10 +63,11 @@ const char *import_arms_name(enum import_arms a);
 
 /* VW's options as settings of ours: "key=value" each; crosses: letters of namespaces, as -q and --interactions have them. */
 struct import_options {
-    char crosses[64][8], settings[32][80], remarks[64][200];
+    char crosses[64][8], settings[32][80], remarks[64][240];
     uint32_t crosses_n, settings_n, remarks_n;
     const char *explorer; /* the option that chose it; NULL: none did */
     bool epsilon, keeps;  /* --epsilon, --keep were there */
+    bool explores;        /* --cb_explore, --cb_explore_adf */
     bool any_label;       /* a reduction that regresses rewards outside [0, 1] */
     char text[4096];      /* of --vw */
     uint32_t text_n;

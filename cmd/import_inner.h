@@ -24,6 +24,13 @@ enum aft_err import_lines_next(struct import_lines *l, struct aft_bytes *line, b
 enum aft_err import_survey(struct import *m, struct import_lines *l,
                            struct aft_error *e) AFT_MUST_CHECK;
 
+/* Ids of actions, without the ending 0; at most AFT_ID_BYTES_MAX. import_line_id: of a line's content: the one feature that it has, or
+ * the hash of all. import_space_id: the first feature of namespace m->arm_space; 0: it has none. */
+uint32_t import_line_id(struct aft_bytes text, struct aft_features f,
+                        char out[AFT_ID_BYTES_MAX + 1]);
+uint32_t import_space_id(const struct import *m, struct aft_features f,
+                         char out[AFT_ID_BYTES_MAX + 1]);
+
 /* Actions whose features were read before, by the bytes of their line: their id and their encoded features. */
 struct import_kept {
     struct aft_hash128 key;

@@ -17,6 +17,7 @@ enum what {
     SINGLE,
     ADF,
     SOURCE,
+    DSJSON,
     MIN_COST,
     MAX_COST,
     CB_TYPE,
@@ -24,6 +25,7 @@ enum what {
     EXPLORER, /* `into` is a word of policy.explore, `key` takes the value */
     SILENT,   /* says nothing about the data or the model */
     NONE,     /* has no counterpart; `into` says why */
+    REFUSE,   /* the file is no log of decisions; `into` says why */
     OPTIONS   /* a string of options */
 };
 
@@ -34,51 +36,14 @@ static const struct row {
     enum what what;
     const char *into, *key;
 } rows[] = {
-    {"vw", 0, VALUE, OPTIONS, NULL, NULL},
-    {"quadratic", 'q', VALUE, CROSS, NULL, NULL},
-    {"interactions", 0, VALUE, CROSS, NULL, NULL},
-    {"cubic", 0, VALUE, CROSS, NULL, NULL},
-    {"ignore", 0, VALUE, IGNORE, NULL, NULL},
-    {"keep", 0, VALUE, KEEP, NULL, NULL},
-    {"cb", 0, VALUE, SINGLE, NULL, NULL},
-    {"cb_explore", 0, VALUE, SINGLE, NULL, NULL},
-    {"cb_adf", 0, NOTHING, ADF, NULL, NULL},
-    {"cb_explore_adf", 0, NOTHING, ADF, NULL, NULL},
-    {"data", 'd', VALUE, SOURCE, NULL, NULL},
-    {"cb_min_cost", 0, VALUE, MIN_COST, NULL, NULL},
-    {"cb_max_cost", 0, VALUE, MAX_COST, NULL, NULL},
-    {"cb_type", 0, VALUE, CB_TYPE, NULL, NULL},
-    {"bit_precision", 'b', VALUE, SETTING, "features.bits", NULL},
-    {"epsilon", 0, VALUE, SETTING, "policy.epsilon", NULL},
-    {"first", 0, VALUE, EXPLORER, "first", "policy.first"},
-    {"bag", 0, VALUE, EXPLORER, "bagging", "learner.members"},
-    {"cover", 0, VALUE, EXPLORER, "cover", "learner.members"},
-    {"softmax", 0, NOTHING, EXPLORER, "softmax", NULL},
-    {"squarecb", 0, NOTHING, EXPLORER, "squarecb", NULL},
-    {"gamma_scale", 0, VALUE, SETTING, "policy.gamma", NULL},
-    {"regcb", 0, NOTHING, EXPLORER, "regcb-elim", NULL},
-    {"regcbopt", 0, NOTHING, EXPLORER, "regcb-opt", NULL},
-    {"mellowness", 0, VALUE, SETTING, "policy.c0", NULL},
-    {"lambda", 0, VALUE, NONE, "policy.temperature is 1 / lambda, on log-odds", NULL},
-    {"learning_rate", 'l', VALUE, NONE, "the flow has no rate to tune", NULL},
-    {"power_t", 0, VALUE, NONE, "the flow has no rate to tune", NULL},
-    {"coin", 0, NOTHING, NONE, "the flow takes the optimiser's place", NULL},
-    {"ftrl", 0, NOTHING, NONE, "the flow takes the optimiser's place", NULL},
-    {"sgd", 0, NOTHING, NONE, "the flow takes the optimiser's place", NULL},
-    {"l1", 0, VALUE, NONE, "there is no counterpart", NULL},
-    {"l2", 0, VALUE, NONE, "learner.lambda is the prior's precision of ridge", NULL},
-    {"noconstant", 0, NOTHING, NONE, "a model of ours has a constant", NULL},
-    {"passes", 0, VALUE, NONE, "examples are learned once", NULL},
-    {"hash", 0, VALUE, SILENT, NULL, NULL},
-    {"cache_file", 0, VALUE, SILENT, NULL, NULL},
-    {"cache", 'c', NOTHING, SILENT, NULL, NULL},
-    {"kill_cache", 'k', NOTHING, SILENT, NULL, NULL},
-    {"predictions", 'p', VALUE, SILENT, NULL, NULL},
-    {"final_regressor", 'f', VALUE, SILENT, NULL, NULL},
-    {"random_seed", 0, VALUE, SILENT, NULL, NULL},
-    {"progress", 'P', VALUE, SILENT, NULL, NULL},
-    {"quiet", 0, NOTHING, SILENT, NULL, NULL},
-    {"testonly", 't', NOTHING, SILENT, NULL, NULL},
+#define SLOTS_WHY                                                                                \
+    "events of several slots are no contextual-bandit events: log each slot as one of its own, " \
+    "and import with --cb_explore_adf"
+#define CONTINUOUS_WHY "continuous actions are no contextual-bandit actions: cut them into classes"
+#define CLASSES_WHY "its file has classes or costs of all actions, no logged decisions"
+#define X(name, letter, takes, what, into, key) {name, letter, takes, what, into, key},
+#include "cmd/import_options.def"
+#undef X
 };
 
 __attribute__((format(printf, 2, 3))) static void
@@ -151,9 +116,19 @@ single(struct import *m, const struct row *row, const char *value)
     return code;
 }
 
+/* A variant goes before what it is a variant of, in whatever order they come. */
+static bool
+variant(const char *there, const char *comes)
+{
+    return there && ((strcmp(there, "elim") == 0 && strcmp(comes, "squarecb") == 0) ||
+                     (strcmp(there, "regcbopt") == 0 && strcmp(comes, "regcb") == 0));
+}
+
 static void
 explorer(struct import_options *o, const struct row *row, const char *value)
 {
+    if (variant(o->explorer, row->name))
+        return;
     o->explorer = row->name;
     setting(o, "policy.explore", row->into);
     o->any_label |= strcmp(row->into, "cover") == 0;
@@ -195,12 +170,17 @@ take(struct import_options *o, struct import *m, const struct row *row, const ch
         letters(o, m, value, row->what == KEEP);
         return -1;
     case SINGLE:
+        o->explores |= row->into != NULL;
         return single(m, row, value);
     case ADF:
         m->adf = true;
+        o->explores |= row->into != NULL;
         return -1;
     case SOURCE:
         m->source = value;
+        return -1;
+    case DSJSON:
+        m->json = IMPORT_DSJSON;
         return -1;
     case MIN_COST:
     case MAX_COST:
@@ -218,6 +198,9 @@ take(struct import_options *o, struct import *m, const struct row *row, const ch
     case NONE:
         remark(o, "--%s%s%s: %s", row->name, value ? " " : "", value ? value : "", row->into);
         return -1;
+    case REFUSE:
+        fprintf(stderr, "aftertouch import: --%s: %s\n", row->name, row->into);
+        return 2;
     case SILENT:
     case OPTIONS:
         return -1;
@@ -451,7 +434,7 @@ import_config_write(const struct import *m, struct import_options *o, FILE *out)
     if (o->any_label)
         fputs("# rewards that are made up leave [0, 1]: squared loss\n", out);
     fprintf(out, "learner.model=%s\n", o->any_label ? "flow-squared" : "flow");
-    if (!o->explorer && o->epsilon)
+    if (!o->explorer && (o->epsilon || o->explores)) /* VW's default */
         setting(o, "policy.explore", "epsilon");
     for (uint32_t i = 0; i < o->settings_n; i++)
         try_setting(o, o->settings[i], out);

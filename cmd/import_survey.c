@@ -71,7 +71,9 @@ struct survey {
     struct import *m;
     struct import_cache seen;
     struct aft_arena arena;
+    struct aft_vw_json json;
     bool gap, inner_gap; /* an empty line; one with lines behind it */
+    bool zero;           /* a label for action 0, which --cb K has none of */
     bool shared, many;   /* many: more feature texts than the cache holds */
 };
 
@@ -89,10 +91,12 @@ note_space(struct import_spaces *s, struct aft_bytes name)
 }
 
 static void
-note_costs(struct import *m, const struct aft_vw_line *l)
+note_costs(struct survey *s, const struct aft_vw_line *l)
 {
+    struct import *m = s->m;
     for (uint32_t i = 0; i < l->labels_n; i++) {
         const struct aft_vw_label *v = &l->labels[i];
+        s->zero |= v->action == 0;
         if (v->action > m->actions && v->action <= AFT_CANDIDATES_MAX)
             m->actions = v->action;
         if (!v->has_cost)
@@ -104,11 +108,11 @@ note_costs(struct import *m, const struct aft_vw_line *l)
 }
 
 static void
-note_action(struct survey *s, const struct aft_vw_line *l)
+note_action(struct survey *s, const struct aft_vw_line *l, bool tag)
 {
     struct aft_hash128 key = aft_hash128(l->features, (struct aft_hash128){0});
     s->m->action_lines++;
-    s->m->tagged += l->tag.n > 0;
+    s->m->tagged += tag;
     if (s->many || import_cache_find(&s->seen, key))
         return;
     s->many = s->seen.n == KEPT_MAX - 1;
@@ -117,7 +121,7 @@ note_action(struct survey *s, const struct aft_vw_line *l)
 }
 
 static void
-survey_line(struct survey *s, struct aft_bytes text)
+survey_text(struct survey *s, struct aft_bytes text, bool tag)
 {
     struct aft_vw_line l;
     struct aft_error e;
@@ -136,8 +140,24 @@ survey_line(struct survey *s, struct aft_bytes text)
         note_space(l.kind == AFT_VW_SHARED ? &s->m->shared : &s->m->own, name);
     if (l.kind == AFT_VW_SHARED)
         return;
-    note_action(s, &l);
-    note_costs(s->m, &l);
+    note_action(s, &l, tag || l.tag.n);
+    note_costs(s, &l);
+}
+
+static void
+survey_line(struct survey *s, struct aft_bytes line)
+{
+    struct aft_error e;
+    if (!aft_vw_json_is(line)) {
+        survey_text(s, line, false);
+        return;
+    }
+    if (s->m->json == IMPORT_FOUND_OUT)
+        s->m->json = aft_vw_json_ds(line) ? IMPORT_DSJSON : IMPORT_JSON;
+    if (aft_vw_json_read(line, s->m->json == IMPORT_DSJSON, &s->json, &e) != AFT_OK)
+        return; /* the second reading says so */
+    for (uint32_t i = 0; i < s->json.lines_n; i++)
+        survey_text(s, aft_vw_json_text(&s->json, i), aft_vw_json_tag(&s->json, i).n);
 }
 
 static void
@@ -146,7 +166,7 @@ conclude(struct import *m, const struct survey *s)
     double low = -m->cost_high, high = -m->cost_low;
     uint32_t declared = m->actions;
     if (!m->single && !m->adf)
-        m->adf = s->shared || s->inner_gap;
+        m->adf = s->shared || s->zero || (s->inner_gap && m->json == IMPORT_FOUND_OUT);
     m->single = !m->adf;
     m->actions = m->single ? declared : 0;
     if (!m->has_range) {
@@ -179,6 +199,7 @@ import_survey(struct import *m, struct import_lines *l, struct aft_error *e)
     conclude(m, &s);
     import_cache_deinit(&s.seen);
     aft_arena_deinit(&s.arena);
+    aft_buffer_deinit(&s.json.bytes);
     import_lines_rewind(l);
     return err;
 }

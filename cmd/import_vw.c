@@ -1,8 +1,9 @@
-/* import_vw.c - the second reading of VW's text: an event -> an Example record (OPEN, with its reward, of one item).
+/* import_vw.c - the second reading of VW's text or JSON: an event -> an Example record (OPEN, with its reward, of one item).
  *
  * Invariants: I1 seq is 0, 1, 2 .. over the examples that are written. I2 no two candidates of an example have one id.
- * An event's time is its number in the file, in seconds: VW's text has none. Its id is the tag of its shared line (of its line
- * without --cb_adf), else "vw-" and that number. What cannot be imported is told, with its line, and counted. One thread. */
+ * An event's time is its dsjson's Timestamp, else a second after the one before it: VW's text has none. Its id is the tag of its
+ * shared line (of its line without --cb_adf), in dsjson its EventId, else "vw-" and its number in the file. What cannot be imported
+ * is told, with its line, and counted. One thread. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "cmd/import_inner.h"
 #include "wire/wire_avro.h"
 
-enum { TOLD_MAX = 10, IDS = 4096 };
+enum { TOLD_MAX = 10, IDS = 4096, SECOND_MS = 1000 };
 
 struct id_seen {
     uint64_t hash, event;
@@ -21,10 +22,12 @@ struct event {
     bool open, bad, shared; /* bad: told already; to be passed over */
     struct aft_buffer context, candidates;
     uint32_t n;
-    uint32_t costs;            /* labels with a cost */
-    struct aft_vw_label label; /* the last of those */
+    uint32_t costs, sure;      /* labels with a cost; and with a probability above 0 */
+    struct aft_vw_label label; /* the last of these, else of those */
     char chosen[AFT_ID_BYTES_MAX + 1], id[AFT_ID_BYTES_MAX + 1];
     uint32_t chosen_n, id_n;
+    int64_t timestamp_ms;
+    double pass; /* with which probability it was kept */
 };
 
 struct reading {
@@ -34,25 +37,12 @@ struct reading {
     struct aft_arena arena;
     struct aft_file_writer *out;
     struct aft_buffer body, raw;
+    struct aft_vw_json json;
     struct event event;
+    int64_t last_ms, fire_ms; /* the time of the event before; never goes back */
     struct id_seen ids[IDS];
     uint64_t told;
 };
-
-const char *
-import_count_name(enum import_count c)
-{
-    static const char *const names[IMPORT_COUNTS] = {
-        "unlabelled", "malformed", "labels", "probability", "cost", "limit", "no_support"};
-    return names[c];
-}
-
-const char *
-import_arms_name(enum import_arms a)
-{
-    static const char *const names[] = {"auto", "tag", "line", "namespace", "place"};
-    return names[a];
-}
 
 /* The event at hand is passed over: told (the first few), counted; an error under --strict. */
 static enum aft_err
@@ -90,50 +80,6 @@ copy_id(char to[AFT_ID_BYTES_MAX + 1], struct aft_bytes id)
 }
 
 /* ---- arms */
-static struct aft_bytes
-bare(struct aft_bytes name, size_t space_n)
-{
-    return space_n ? (struct aft_bytes){name.p + space_n + 1, name.n - space_n - 1} : name;
-}
-
-/* A feature as an id: its name without the namespace, with its text. */
-static uint32_t
-feature_id(const struct aft_feature *f, size_t space_n, char out[AFT_ID_BYTES_MAX + 1])
-{
-    struct aft_bytes name = bare(f->name, space_n);
-    int n = f->type == AFT_FEATURE_TEXT
-                ? snprintf(out, AFT_ID_BYTES_MAX + 1, "%.*s=%.*s", (int)name.n,
-                           (const char *)name.p, (int)f->text.n, (const char *)f->text.p)
-                : snprintf(out, AFT_ID_BYTES_MAX + 1, "%.*s", (int)name.n, (const char *)name.p);
-    return n < (int)AFT_ID_BYTES_MAX ? (uint32_t)n : AFT_ID_BYTES_MAX;
-}
-
-/* By a line's content: the one feature that it has, or the hash of all. */
-static uint32_t
-line_id(struct aft_bytes text, struct aft_features f, char out[AFT_ID_BYTES_MAX + 1])
-{
-    struct aft_bytes rest = text, space = AFT_ABSENT;
-    if (f.n == 1 && aft_vw_namespace(&rest, &space) && f.v[0].name.n > space.n + (space.n > 0))
-        return feature_id(&f.v[0], space.n, out);
-    return (uint32_t)snprintf(out, AFT_ID_BYTES_MAX + 1, "%016llx",
-                              (unsigned long long)aft_hash64(text, 0));
-}
-
-static uint32_t
-space_id(const struct import *m, struct aft_features f, char out[AFT_ID_BYTES_MAX + 1])
-{
-    size_t n = strlen(m->arm_space);
-    for (uint32_t i = 0; i < f.n; i++) {
-        struct aft_bytes name = f.v[i].name;
-        bool named =
-            n == 0 ? !memchr(name.p, '^', name.n)
-                   : name.n > n + 1 && memcmp(name.p, m->arm_space, n) == 0 && name.p[n] == '^';
-        if (named)
-            return feature_id(&f.v[i], n, out);
-    }
-    return 0;
-}
-
 /* An action that was not met before: its features, encoded, and the id that they make. */
 static enum aft_err
 read_action(struct reading *r, const struct aft_vw_line *l, struct aft_hash128 key,
@@ -144,8 +90,8 @@ read_action(struct reading *r, const struct aft_vw_line *l, struct aft_hash128 k
     uint32_t n = 0;
     AFT_TRY(aft_vw_features(l->features, &r->m->filter, &r->arena, &f, e));
     if (r->m->arms == IMPORT_ARMS_LINE)
-        n = line_id(l->features, f, id);
-    if (r->m->arms == IMPORT_ARMS_SPACE && (n = space_id(r->m, f, id)) == 0)
+        n = import_line_id(l->features, f, id);
+    if (r->m->arms == IMPORT_ARMS_SPACE && (n = import_space_id(r->m, f, id)) == 0)
         return AFT_FAIL(e, AFT_E_MALFORMED,
                         "this action has no feature in namespace \"%s\", which names the arms",
                         r->m->arm_space);
@@ -195,9 +141,11 @@ name_action(struct reading *r, const struct aft_vw_line *l, const struct import_
 static void
 choose(struct event *v, const struct aft_vw_label *l, const char *id, uint32_t n)
 {
-    if (!l->has_cost)
+    bool sure = l->has_cost && l->has_probability && l->probability > 0;
+    v->costs += l->has_cost;
+    v->sure += sure;
+    if (!l->has_cost || (v->sure && !sure)) /* the cost of what was not taken */
         return;
-    v->costs++;
     v->label = *l;
     v->chosen_n = copy_id(v->chosen, (struct aft_bytes){(const uint8_t *)id, n});
 }
@@ -290,18 +238,22 @@ write_example(struct reading *r, double reward, double propensity, struct aft_er
                                     .raw_features = AFT_LITERAL("\0"), /* the candidate has them */
                                     .reward_micro = (int64_t)nearbyint(reward * AFT_MICRO)};
     item.delta_micro = item.reward_micro;
-    struct aft_example x = {.seq = r->m->examples_n, /* I1 */
-                            .phase = AFT_OPEN,
-                            .fire_ms = (int64_t)r->m->events * 1000,
-                            .decision_id = name,
-                            .user_id = name,
-                            .timestamp_ms = (int64_t)r->m->events * 1000,
-                            .policy = AFT_LITERAL("vw"),
-                            .propensity_kind =
-                                propensity > 0 ? AFT_PROPENSITY_EXACT : AFT_PROPENSITY_UNKNOWN,
-                            .raw_context = aft_buffer_bytes(&v->context),
-                            .items = &item,
-                            .items_n = 1};
+    struct aft_example x = {
+        .seq = r->m->examples_n, /* I1 */
+        .phase = AFT_OPEN,
+        .fire_ms = r->fire_ms,
+        .decision_id = name,
+        .user_id = name,
+        .timestamp_ms = v->timestamp_ms,
+        .has_design =
+            v->pass<
+                1, .design = {.kind = AFT_LITERAL("vw"), .k = 1, .pass = v->pass, .has_pass = true},
+                .policy = AFT_LITERAL("vw"), .propensity_kind = propensity> 0
+                ? AFT_PROPENSITY_EXACT
+                : AFT_PROPENSITY_UNKNOWN,
+        .raw_context = aft_buffer_bytes(&v->context),
+        .items = &item,
+        .items_n = 1};
     /* the count of the list goes before its candidates: they were put behind room for it */
     aft_put_long(c, 0);
     aft_buffer_reset(&r->raw);
@@ -332,10 +284,10 @@ judge(struct reading *r, struct aft_error *e)
         r->m->counts[IMPORT_UNLABELLED]++;
         return AFT_OK;
     }
-    if (v->costs > 1) {
+    if (v->sure ? v->sure > 1 : v->costs > 1) {
         aft_error_set(e, AFT_E_MALFORMED, __FILE__, __LINE__,
-                      "%u actions of the event that ends here have a cost: one was taken",
-                      v->costs);
+                      "%u actions of the event that ends here have a cost%s: one was taken",
+                      v->sure ? v->sure : v->costs, v->sure ? " and a probability" : "");
         return pass_over(r, IMPORT_LABELS, e);
     }
     if (!(p >= 0 && p <= 1)) {
@@ -366,44 +318,104 @@ end_event(struct reading *r, struct aft_error *e)
     return err;
 }
 
+/* Without a time of its own it is a second after the one before. */
 static void
-begin_event(struct reading *r)
+begin_event(struct reading *r, const struct aft_vw_json *json)
 {
     struct event *v = &r->event;
-    *v = (struct event){
-        .line = r->lines.number, .open = true, .context = v->context, .candidates = v->candidates};
+    *v = (struct event){.line = r->lines.number,
+                        .open = true,
+                        .timestamp_ms =
+                            json && json->has_time ? json->timestamp_ms : r->last_ms + SECOND_MS,
+                        .pass = json && json->has_pass ? json->pass : 1,
+                        .context = v->context,
+                        .candidates = v->candidates};
+    if (v->timestamp_ms > r->fire_ms)
+        r->fire_ms = v->timestamp_ms;
+    r->last_ms = v->timestamp_ms;
     aft_buffer_reset(&v->context);
     aft_buffer_reset(&v->candidates);
     aft_put_long(&v->context, 0); /* no features, until a shared line brings some */
 }
 
+/* A line of the event that is open. */
 static enum aft_err
-take_line(struct reading *r, struct aft_bytes text, struct aft_error *e)
+take_head(struct reading *r, const struct aft_vw_line *l, struct aft_error *e)
+{
+    if (r->m->single && l->kind == AFT_VW_SHARED)
+        return AFT_FAIL(e, AFT_E_MALFORMED, "a shared line, which --cb K has none of: --cb_adf?");
+    return r->m->single               ? take_single(r, l, e)
+           : l->kind == AFT_VW_SHARED ? take_shared(r, l, e)
+                                      : take_action(r, l, e);
+}
+
+static enum aft_err
+close_event(struct reading *r, struct aft_error *e)
+{
+    AFT_TRY(end_event(r, e));
+    r->event.open = false;
+    return AFT_OK;
+}
+
+static enum aft_err
+take_text(struct reading *r, struct aft_bytes text, struct aft_error *e)
 {
     struct aft_vw_line l;
     aft_arena_reset(&r->arena);
     enum aft_err err = aft_vw_head(text, &r->arena, &l, e);
-    if (err == AFT_OK && l.kind == AFT_VW_BLANK) {
-        AFT_TRY(end_event(r, e));
-        r->event.open = false;
-        return AFT_OK;
-    }
+    if (err == AFT_OK && l.kind == AFT_VW_BLANK)
+        return close_event(r, e);
     if (!r->event.open || r->m->single)
-        begin_event(r);
+        begin_event(r, NULL);
     if (r->event.bad)
         return AFT_OK;
-    if (err == AFT_OK && r->m->single && l.kind == AFT_VW_SHARED)
-        err = AFT_FAIL(e, AFT_E_MALFORMED, "a shared line, which --cb K has none of: --cb_adf?");
-    else if (err == AFT_OK)
-        err = r->m->single              ? take_single(r, &l, e)
-              : l.kind == AFT_VW_SHARED ? take_shared(r, &l, e)
-                                        : take_action(r, &l, e);
+    if (err == AFT_OK)
+        err = take_head(r, &l, e);
     if (err != AFT_OK)
         AFT_TRY(pass_over(r, reason(e), e));
-    if (!r->m->single)
+    return r->m->single ? close_event(r, e) : AFT_OK;
+}
+
+static enum aft_err
+json_lines(struct reading *r, struct aft_error *e)
+{
+    for (uint32_t i = 0; i < r->json.lines_n; i++) {
+        struct aft_vw_line l;
+        aft_arena_reset(&r->arena);
+        AFT_TRY(aft_vw_head(aft_vw_json_text(&r->json, i), &r->arena, &l, e));
+        l.tag = aft_vw_json_tag(&r->json, i);
+        AFT_TRY(take_head(r, &l, e));
+    }
+    return AFT_OK;
+}
+
+/* A line of JSON is an event. */
+static enum aft_err
+take_json(struct reading *r, struct aft_bytes line, struct aft_error *e)
+{
+    AFT_TRY(close_event(r, e));
+    enum aft_err err = aft_vw_json_read(line, r->m->json == IMPORT_DSJSON, &r->json, e);
+    if (err == AFT_OK && r->json.lines_n == 0) {
+        r->m->events++;
+        r->m->counts[IMPORT_SKIPPED]++;
         return AFT_OK;
-    AFT_TRY(end_event(r, e));
-    r->event.open = false;
+    }
+    begin_event(r, &r->json);
+    if (err == AFT_OK)
+        err = json_lines(r, e);
+    if (err != AFT_OK)
+        AFT_TRY(pass_over(r, reason(e), e));
+    return close_event(r, e);
+}
+
+static enum aft_err
+take_line(struct reading *r, struct aft_bytes line, struct aft_error *e)
+{
+    if (aft_vw_json_is(line))
+        return take_json(r, line, e);
+    if (r->m->json != IMPORT_DSJSON || line.n == 0)
+        return take_text(r, line, e);
+    r->m->counts[IMPORT_SKIPPED]++; /* so does VW */
     return AFT_OK;
 }
 
@@ -432,10 +444,14 @@ write_all(struct reading *r, struct aft_error *e)
     AFT_TRY(err);
     AFT_TRY(closed);
     if (r->m->examples_n == 0)
-        return AFT_FAIL(e, AFT_E_MALFORMED,
-                        "%s: not one of %llu events could be imported: lines like "
-                        "\"0:-1:0.25 |ns feature:1\" are wanted, an empty line between events",
-                        r->lines.path, (unsigned long long)r->m->events);
+        return AFT_FAIL(
+            e, AFT_E_MALFORMED,
+            "%s: not one of %llu events could be imported%s: lines like \"0:-1:0.25 |ns "
+            "feature:1\" are wanted, an empty line between events, or lines of VW's JSON",
+            r->lines.path, (unsigned long long)r->m->events,
+            r->m->counts[IMPORT_SKIPPED] ? "; VW, too, passes over such JSON (it has "
+                                           "_skipLearn, or no \"a\")"
+                                         : "");
     return AFT_OK;
 }
 
@@ -445,6 +461,8 @@ import_vw(struct import *m, struct aft_error *e)
     struct reading *r = calloc(1, sizeof *r);
     AFT_ASSERT(r);
     r->m = m;
+    r->last_ms = -SECOND_MS;
+    r->fire_ms = 0;
     aft_arena_init(&r->arena, 64 << 20);
     import_cache_init(&r->cache);
     enum aft_err err = import_lines_open(&r->lines, m->source, e);
@@ -457,6 +475,7 @@ import_vw(struct import *m, struct aft_error *e)
     aft_arena_deinit(&r->arena);
     aft_buffer_deinit(&r->body);
     aft_buffer_deinit(&r->raw);
+    aft_buffer_deinit(&r->json.bytes);
     aft_buffer_deinit(&r->event.context);
     aft_buffer_deinit(&r->event.candidates);
     free(r);

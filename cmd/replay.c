@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/eta.h"
+
 enum { BAR_MS = 200, LINE_MS = 5000, BAR_CHARS = 24 };
 
 static const struct cmd_option options[] = {
@@ -53,7 +55,11 @@ time_of(const char *option, const char *text, int64_t *ms, struct aft_error *e)
                         text);
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
+    struct tm said = tm;
     *ms = (int64_t)timegm(&tm) * 1000;
+    if (tm.tm_year != said.tm_year || tm.tm_mon != said.tm_mon || tm.tm_mday != said.tm_mday ||
+        tm.tm_hour != said.tm_hour || tm.tm_min != said.tm_min || tm.tm_sec != said.tm_sec)
+        return AFT_FAIL(e, AFT_E_USAGE, "--%s %s: there is no such time", option, text);
     return AFT_OK;
 }
 
@@ -92,14 +98,19 @@ range_of(const struct cmd_line *l, struct aft_replay_options *o, struct aft_repl
     /* a time holds colons too, but a T before them */
     if (strchr(from, ':') && !strchr(from, 'T'))
         return starts_of(from, o, starts, e);
-    return time_of("from", from, &o->from_ms, e);
+    AFT_TRY(time_of("from", from, &o->from_ms, e));
+    return o->from_ms < o->until_ms
+               ? AFT_OK
+               : AFT_FAIL(e, AFT_E_USAGE, "--from %s is not before --until %s: nothing is between",
+                          from, until ? until : "");
 }
 
 /* ---- progress */
 struct progress {
     struct aft_clock clock;
     bool bar, shown;
-    int64_t begun_ms, last_ms;
+    int64_t last_ms;
+    struct cmd_eta eta;
 };
 
 static void
@@ -116,14 +127,14 @@ show(struct progress *p, const struct aft_replay_result *r, const struct aft_rep
      int64_t now)
 {
     int64_t done = 0, all = 0;
-    char event[32] = "-", bar[BAR_CHARS + 1], left[32] = "";
+    char event[32] = "-", bar[BAR_CHARS + 1], left[64] = "";
     for (int32_t i = 0; i < r->parts_n; i++) {
         done += r->parts[i].records;
         all += r->parts[i].records_n;
     }
-    double seconds = (double)(now - p->begun_ms + 1) / 1000.0, rate = (double)done / seconds;
-    if (rate > 0)
-        snprintf(left, sizeof left, ", %.0f s left", (double)(all - done) / rate);
+    double rate, left_s;
+    if (cmd_eta_look(&p->eta, now, done, all, &rate, &left_s))
+        snprintf(left, sizeof left, ", %.0f/s, %.0f s left", rate, left_s);
     if (part)
         time_text(part->event_ms, event);
     for (int i = 0; i < BAR_CHARS; i++)
@@ -133,11 +144,11 @@ show(struct progress *p, const struct aft_replay_result *r, const struct aft_rep
         fprintf(stderr, "%sreplay: model: round %lld of %lld%s", p->bar ? "\r\033[K" : "",
                 (long long)r->rounds, (long long)r->rounds_n, p->bar ? "" : "\n");
     else if (p->bar)
-        fprintf(stderr, "\r\033[K[%s] partition %d  %lld of %lld records, %.0f/s, event time %s%s",
-                bar, part->partition, (long long)done, (long long)all, rate, event, left);
+        fprintf(stderr, "\r\033[K[%s] partition %d  %lld of %lld records, event time %s%s", bar,
+                part->partition, (long long)done, (long long)all, event, left);
     else
-        fprintf(stderr, "replay: partition %d: %lld of %lld records, %.0f/s, event time %s%s\n",
-                part->partition, (long long)done, (long long)all, rate, event, left);
+        fprintf(stderr, "replay: partition %d: %lld of %lld records, event time %s%s\n",
+                part->partition, (long long)done, (long long)all, event, left);
     p->shown = p->bar;
     p->last_ms = now;
 }
@@ -178,13 +189,13 @@ part_json(const struct aft_replay_part *p)
 {
     char state[65];
     hex(&p->state, state);
-    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "partition",
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "partition",
                      (int)p->partition, "records", (json_int_t)p->records, "impressions",
                      (json_int_t)p->counts.impressions, "outcomes", (json_int_t)p->counts.outcomes,
                      "ticks", (json_int_t)p->ticks, "dead_letters", (json_int_t)p->dead_letters,
                      "examples", (json_int_t)p->examples, "compared", (json_int_t)p->compared,
-                     "commits", (json_int_t)p->commits, "state", state, "compared_state",
-                     held_json(p));
+                     "beyond", (json_int_t)p->beyond, "commits", (json_int_t)p->commits, "state",
+                     state, "compared_state", held_json(p));
 }
 
 static json_t *
@@ -244,6 +255,23 @@ print_held(const struct aft_replay_part *p)
                                         : "too near to where the inputs begin that were read");
 }
 
+/* What of the examples was compared; that nothing was must not look like a proof. */
+static void
+print_compared(const struct aft_replay_part *p)
+{
+    int64_t early = p->examples - p->compared - p->beyond;
+    if (p->compared > 0)
+        printf(", %lld compared and the same", (long long)p->compared);
+    else
+        printf(", NOTHING was compared");
+    if (p->beyond > 0)
+        printf(", the last %lld stand behind the end of what is published", (long long)p->beyond);
+    if (early > 0)
+        printf(", %lld fire before 2 x window + grace after the beginning: touches that were not "
+               "read may be missing in them",
+               (long long)early);
+}
+
 static void
 print_text(const struct aft_replay_result *r, bool verify)
 {
@@ -255,7 +283,7 @@ print_text(const struct aft_replay_result *r, bool verify)
                p->partition, (long long)p->records, (long long)p->ticks, (long long)p->dead_letters,
                (long long)p->examples);
         if (verify)
-            printf(", %lld compared and the same", (long long)p->compared);
+            print_compared(p);
         printf("; state %.16s\n", digest);
         print_held(p);
     }
@@ -286,7 +314,7 @@ work(const struct cmd_line *l, struct aft_replay_start *starts, struct aft_error
     AFT_TRY(range_of(l, &o, starts, e));
     AFT_TRY(aft_config_check(l->config, e));
     enum aft_err err = cmd_replay_log_open(l, &log, e);
-    p.begun_ms = p.last_ms = p.clock.monotonic_ms(p.clock.ctx);
+    p.last_ms = p.clock.monotonic_ms(p.clock.ctx);
     o.log = log.log;
     o.archived = log.files_n > 0;
     if (err == AFT_OK)

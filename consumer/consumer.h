@@ -290,6 +290,7 @@ struct aft_replay_part { /* of one partition: how far it is, and in the end what
     int64_t event_ms;           /* event time reached; INT64_MIN: none yet */
     int64_t ticks, dead_letters, commits;
     int64_t examples, compared;
+    int64_t beyond; /* computed, and behind the end of what is published */
     struct aft_join_counts counts;
     struct aft_digest state; /* at the end */
     enum aft_replay_held held;

@@ -37,6 +37,7 @@ struct afti_sampling {
     enum aft_log_kind log;
     int32_t partition, partitions;
     int64_t most_ms;
+    int64_t max_future_ms; /* what is further ahead of the log's time is a dead letter */
 };
 void afti_sample_record(struct afti_sample *s, struct afti_sampling *at,
                         const struct aft_record_in *in);

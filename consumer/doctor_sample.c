@@ -37,6 +37,13 @@ read_one(struct afti_sample *s, const struct afti_sampling *at, const struct aft
         *time_ms = err == AFT_OK ? o.timestamp_ms : 0;
         *user = err == AFT_OK ? o.user_id : AFT_ABSENT;
     }
+    if (err == AFT_OK && *time_ms > in->timestamp_ms &&
+        *time_ms - in->timestamp_ms > at->max_future_ms)
+        err =
+            AFT_FAIL(&e, AFT_E_VALUE,
+                     "its time is %lld ms ahead of the broker's, join.max.future is %lld ms: mend "
+                     "the clock that it was written by",
+                     (long long)(*time_ms - in->timestamp_ms), (long long)at->max_future_ms);
     if (err != AFT_OK && s->unreadable[at->log]++ == 0)
         s->why[at->log] = e;
     return err == AFT_OK;
@@ -137,7 +144,9 @@ afti_sample_take(const struct aft_config *c, const struct aft_doctor_log *o, str
     aft_arena_init(&arena, ARENA_BYTES);
     enum aft_err err = AFT_OK;
     for (int log = 0; err == AFT_OK && log < 2; log++) {
-        struct afti_sampling at = {.arena = &arena, .log = (enum aft_log_kind)log};
+        struct afti_sampling at = {.arena = &arena,
+                                   .log = (enum aft_log_kind)log,
+                                   .max_future_ms = aft_config_int(c, "join.max.future")};
         err = aft_decoder_new(records[log], o->schemas, &at.decoder, e);
         if (err == AFT_OK)
             err = take_log(c, o, &at, s, e);

@@ -347,6 +347,7 @@ afti_check_example(void *replay, uint64_t seq, struct aft_bytes body, struct aft
     AFT_TRY(err);
     if (r->published.done) {
         r->beyond++;
+        r->part->beyond++;
         return AFT_OK;
     }
     return compare(r, body, hash_after, e);

@@ -1,4 +1,4 @@
-/* admin_kafka.c - questions to the brokers: topics (created, described), ranges of offsets, offsets by time. In: names; out: facts.
+/* admin_kafka.c - questions to the brokers: topics (created, described, deleted), ranges of offsets, offsets by time. In: names; out: facts.
  * Each waits for its answer, at most the handle's timeout. Thread: the handle's. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -151,6 +151,44 @@ afti_kafka_topic_create(struct aft_log *l, const struct aft_topic_spec *s, struc
     if (answer)
         rd_kafka_event_destroy(answer);
     rd_kafka_NewTopic_destroy(t);
+    rd_kafka_AdminOptions_destroy(o);
+    rd_kafka_queue_destroy(q);
+    return err;
+}
+
+static enum aft_err
+deleted(struct afti_kafka *k, const char *topic, rd_kafka_event_t *answer, struct aft_error *e)
+{
+    size_t n = 0;
+    char what[300];
+    snprintf(what, sizeof what, "topic %s cannot be deleted", topic);
+    if (!answer)
+        return afti_kafka_failed(k, what, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, e);
+    if (rd_kafka_event_error(answer))
+        return afti_kafka_failed(k, what, rd_kafka_event_error(answer),
+                                 rd_kafka_event_error_string(answer), e);
+    const rd_kafka_topic_result_t **r =
+        rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(answer), &n);
+    AFT_ASSERT(n == 1);
+    rd_kafka_resp_err_t err = rd_kafka_topic_result_error(r[0]);
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+               ? AFT_OK
+               : afti_kafka_failed(k, what, err, rd_kafka_topic_result_error_string(r[0]), e);
+}
+
+enum aft_err
+afti_kafka_topic_delete(struct aft_log *l, const char *topic, struct aft_error *e)
+{
+    struct afti_kafka *k = afti_kafka_of(l);
+    rd_kafka_queue_t *q = rd_kafka_queue_new(k->consumer);
+    rd_kafka_AdminOptions_t *o = options_for(k, RD_KAFKA_ADMIN_OP_DELETETOPICS);
+    rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(topic);
+    rd_kafka_DeleteTopics(k->consumer, &t, 1, o, q);
+    rd_kafka_event_t *answer = rd_kafka_queue_poll(q, k->timeout_ms + 1000);
+    enum aft_err err = deleted(k, topic, answer, e);
+    if (answer)
+        rd_kafka_event_destroy(answer);
+    rd_kafka_DeleteTopic_destroy(t);
     rd_kafka_AdminOptions_destroy(o);
     rd_kafka_queue_destroy(q);
     return err;

@@ -74,6 +74,8 @@ struct aft_assignment {
 struct aft_log_ops {
     enum aft_err (*topic_create)(struct aft_log *l, const struct aft_topic_spec *spec,
                                  struct aft_error *e); /* ok if it exists */
+    /* topic_delete: with all that stands in it; ok if there is none. May be NULL where nobody asks for it. */
+    enum aft_err (*topic_delete)(struct aft_log *l, const char *topic, struct aft_error *e);
     enum aft_err (*topic_facts)(struct aft_log *l, const char *topic, struct aft_topic_facts *out,
                                 struct aft_error *e);
     /* range: begin = lowest offset held, end = the next to be written (of committed records). */

@@ -272,6 +272,7 @@ handle_close(struct aft_log *l)
 
 static const struct aft_log_ops kafka_ops = {
     .topic_create = afti_kafka_topic_create,
+    .topic_delete = afti_kafka_topic_delete,
     .topic_facts = afti_kafka_topic_facts,
     .range = afti_kafka_range,
     .offset_at = afti_kafka_offset_at,

@@ -65,6 +65,7 @@ enum aft_err afti_kafka_partitions(struct afti_kafka *k, const char *name, int32
                                    struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_kafka_topic_create(struct aft_log *l, const struct aft_topic_spec *s,
                                      struct aft_error *e);
+enum aft_err afti_kafka_topic_delete(struct aft_log *l, const char *topic, struct aft_error *e);
 enum aft_err afti_kafka_topic_facts(struct aft_log *l, const char *topic,
                                     struct aft_topic_facts *out, struct aft_error *e);
 enum aft_err afti_kafka_range(struct aft_log *l, const char *topic, int32_t partition,

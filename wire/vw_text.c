@@ -221,7 +221,7 @@ aft_vw_head(struct aft_bytes line, struct aft_arena *a, struct aft_vw_line *out,
     const uint8_t *bar = memchr(line.p, '|', line.n);
     if (!bar)
         return AFT_FAIL(e, AFT_E_MALFORMED,
-                        line.p[0] == '{' ? "this is VW's JSON: only its text can be imported"
+                        line.p[0] == '{' ? "this is VW's JSON, no line of text"
                                          : "no '|' on this line: features stand behind one");
     out->features = (struct aft_bytes){bar, (size_t)(line.p + line.n - bar)};
     struct aft_bytes head = {line.p, (size_t)(bar - line.p)};

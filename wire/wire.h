@@ -288,7 +288,8 @@ void aft_manifest_seal(const struct aft_snapshot_record *v, struct aft_digest *o
 /* aft_value_micro: an outcome's value as micro-units, rounded half to even; false when not finite or past +-9e12. */
 bool aft_value_micro(double value, int64_t *micro);
 
-/* ---- what others write: Vowpal Wabbit's text */
+/* ---- what others write: Vowpal Wabbit's text and JSON */
+#include "wire/vw_dsjson.h"
 #include "wire/vw_text.h"
 
 #endif

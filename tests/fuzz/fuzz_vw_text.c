@@ -1,5 +1,5 @@
-/* fuzz_vw_text.c - lines of Vowpal Wabbit's text. What is read is bounded: no name twice, names and texts within their bounds, numbers
- * finite; and it goes through the example's own encoder and decoder unchanged. */
+/* fuzz_vw_text.c - lines of Vowpal Wabbit's text, and of its JSON, which becomes text. What is read is bounded: no name twice, names and
+ * texts within their bounds, numbers finite; and it goes through the example's own encoder and decoder unchanged. */
 #include "wire/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,6 +33,33 @@ round_trip(struct aft_features f, struct aft_arena *a)
     aft_buffer_deinit(&b);
 }
 
+static void
+text(struct aft_bytes line, struct aft_arena *a)
+{
+    struct aft_vw_line l;
+    struct aft_features f;
+    struct aft_error e;
+    aft_arena_reset(a);
+    if (aft_vw_head(line, a, &l, &e) == AFT_OK && l.kind != AFT_VW_BLANK &&
+        aft_vw_features(l.features, NULL, a, &f, &e) == AFT_OK) {
+        check(f);
+        round_trip(f, a);
+    }
+}
+
+static void
+json(struct aft_bytes line, struct aft_arena *a)
+{
+    static struct aft_vw_json j;
+    struct aft_error e;
+    for (int ds = 0; ds < 2; ds++)
+        if (aft_vw_json_read(line, ds, &j, &e) == AFT_OK)
+            for (uint32_t i = 0; i < j.lines_n; i++)
+                text(aft_vw_json_text(&j, i), a);
+    aft_buffer_deinit(&j.bytes);
+    j.bytes = (struct aft_buffer){0};
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -41,15 +68,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (size) {
         const uint8_t *end = memchr(data, '\n', size);
         size_t n = end ? (size_t)(end - data) : size;
-        struct aft_vw_line l;
-        struct aft_features f;
-        struct aft_error e;
-        aft_arena_reset(&a);
-        if (aft_vw_head((struct aft_bytes){data, n}, &a, &l, &e) == AFT_OK &&
-            l.kind != AFT_VW_BLANK && aft_vw_features(l.features, NULL, &a, &f, &e) == AFT_OK) {
-            check(f);
-            round_trip(f, &a);
-        }
+        struct aft_bytes line = {data, n};
+        if (aft_vw_json_is(line))
+            json(line, &a);
+        else
+            text(line, &a);
         n += end != NULL;
         data += n;
         size -= n;

@@ -239,6 +239,14 @@ ridge(struct check *c)
     aft_linear_deinit(&m);
 }
 
+/* With which probability the row was logged; where it says nothing, all were. */
+static double
+pass_of(const json_t *list, uint32_t i)
+{
+    const json_t *v = json_array_get(list, i);
+    return v ? json_number_value(v) : 1;
+}
+
 static void
 ope(struct check *c)
 {
@@ -248,10 +256,10 @@ ope(struct check *c)
     uint32_t n = (uint32_t)json_array_size(v);
     for (uint32_t i = 0; i < n && i < MANY; i++) {
         const json_t *r = json_array_get(v, i);
-        rows[i] = (struct aft_ope_row){
-            json_number_value(json_array_get(r, 0)), json_number_value(json_array_get(r, 1)),
-            json_number_value(json_array_get(r, 2)), json_number_value(json_array_get(r, 3)),
-            json_number_value(json_array_get(r, 4))};
+        rows[i] = (struct aft_ope_row){json_number_value(json_array_get(r, 0)),
+                                       json_number_value(json_array_get(r, 1)),
+                                       json_number_value(json_array_get(r, 2)),
+                                       json_number_value(json_array_get(r, 3)), pass_of(r, 4)};
     }
     aft_ope(rows, n, number(c, "tau"), number(c, "lambda"), &o);
     compare_field(c, o.ips, "ips");
@@ -277,7 +285,7 @@ slate_ope(struct check *c)
     for (uint32_t i = 0; i < n && i < MANY; i++) {
         const json_t *slots = json_array_get(v, i);
         k[i] = (uint32_t)json_array_size(slots);
-        pass[i] = json_number_value(json_array_get(p, i));
+        pass[i] = pass_of(p, i);
         for (uint32_t l = 0; l < k[i] && at < MANY; l++) {
             const json_t *r = json_array_get(slots, l);
             rows[at++] = (struct aft_slate_row){json_number_value(json_array_get(r, 0)),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The demo over a real broker: two processes, every outcome with one fate, everything settled, the service stops cleanly, and the
-# engine decided with snapshots that it had followed. Environment: AFT_KAFKA, AFT_BIN (see run).
+# engine decided with snapshots that it had followed. What the demo made on the broker goes with it, unless --dir keeps it. Environment: AFT_KAFKA, AFT_BIN (see run).
 set -euo pipefail
 : "${AFT_KAFKA:?host:port of a broker}" "${AFT_BIN:?the program}"
 out=$(mktemp -d)
@@ -20,4 +20,16 @@ assert r["snapshots"] >= 2 and r["rounds"] >= 2, "the service published too litt
 assert all(p["examples"] > 0 for p in r["partitions"])
 assert r["uplift"] is not None
 CHECK
+topics() { # of demos, as the broker has them
+    "${AFT_PYTHON:-python3}" - "$AFT_KAFKA" <<'LIST'
+import sys, confluent_kafka.admin
+there = confluent_kafka.admin.AdminClient({"bootstrap.servers": sys.argv[1]}).list_topics(timeout=20).topics
+print("\n".join(sorted(t for t in there if t.startswith("aftertouch-demo-"))))
+LIST
+}
+before=$(topics)
+[ "$(wc -l <<<"$before")" -eq 8 ] || { echo "--dir keeps the topics, eight: $before"; exit 1; }
+"$AFT_BIN" demo --kafka "$AFT_KAFKA" --seconds 2 --seed 8 --json >"$out/again.json"
+sleep 1
+[ "$(topics)" = "$before" ] || { echo "topics of a demo without --dir are left: $(topics)"; exit 1; }
 [ -s "$out/kept/aftertouch.conf" ] && [ -d "$out/kept/state" ]

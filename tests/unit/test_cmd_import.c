@@ -88,6 +88,8 @@ tell_example(const struct aft_example *x)
         tell_features(x->candidates[i].features);
         tell(")");
     }
+    if (x->has_design && x->design.has_pass)
+        tell(" kept=%g at=%lld", x->design.pass, (long long)x->timestamp_ms);
     tell(" -> %.*s p=%g r=%g%s\n", (int)item->arm_id.n, (const char *)item->arm_id.p,
          item->propensity, (double)item->reward_micro / AFT_MICRO,
          x->propensity_kind == AFT_PROPENSITY_UNKNOWN ? " unknown" : "");
@@ -198,6 +200,48 @@ test_single(void **state)
               "0 vw-0 [a] 1() 2() -> 1 p=0.4 r=0\n1 vw-1 [b] 1() 2() -> 2 p=0.5 r=0.5\n");
 }
 
+/* Costs of actions that were not taken have no probability: VW learns from the one that has. */
+static void
+test_known_costs(void **state)
+{
+    (void)state;
+    import_is("1:1 2:2:0.5 3:3 | a\n1:4:1.0 2:2 3:1 | b\n1:4 2:2 | b\n1:4:0.5 2:2:0.5 | b\n",
+              "--cb 3 --reward-range -4..0",
+              "0 vw-0 [a] 1() 2() 3() -> 2 p=0.5 r=0.5\n1 vw-1 [b] 1() 2() 3() -> 1 p=1 r=0\n");
+    says("labels: 2");
+    import_is("0:1 |A a\n0:2:0.5 |A b\n0:3:0 |A c\n\n", "--reward-range -4..0",
+              "0 vw-0 [] 1(A^a) 2(A^b) 3(A^c) -> 2 p=0.5 r=0.5\n");
+}
+
+/* VW's JSON is known by its looks; --dsjson says it, and passes over what is none, as VW does. */
+static void
+test_json(void **state)
+{
+    (void)state;
+    const char *text =
+        "{\"_label_cost\":-1,\"_label_probability\":0.8,\"_labelIndex\":1,\"EventId\":\"e1\",\"a\":"
+        "[2,1],"
+        "\"Timestamp\":\"1970-01-01T00:00:09Z\",\"pdrop\":0.5,"
+        "\"c\":{\"U\":{\"n\":\"Ann\"},\"_multi\":[{\"_tag\":\"cold "
+        "brew\",\"i\":{\"x\":2}},{\"_tag\":\"b\"}]}}\n"
+        "{\"_skipLearn\":true,\"a\":[1],\"c\":{\"_multi\":[{}]}}\n"
+        "checkpoint: \n"
+        "{\"_label_cost\":0,\"_label_probability\":0.5,\"_labelIndex\":0,\"a\":[1,2],"
+        "\"c\":{\"_multi\":[{\"_tag\":\"b\"},{\"_tag\":\"c\"}]}}\n"
+        "{\"a\":[1,2],\"c\":{\"_multi\":[{\"_tag\":\"b\"},{\"_tag\":\"c\"}]}}\n"
+        "{\"_label_cost\":0,\"a\":[1],\"c\":{\"_multi\":[{\"_tag\":\"b\"}],\"_slots\":[]}}\n";
+    import_is(text, "--dsjson --cb_explore_adf --chain_hash --json",
+              "0 e1 [U^n=Ann] cold brew(i^x:2) b() kept=0.5 at=9000 -> b p=0.8 r=1\n"
+              "1 vw-2 [] b() c() -> b p=0.5 r=0\n");
+    says("in.vw:6: \"_slots\"");
+    says("\"skipped\":2");
+    says("\"unlabelled\":1");
+    import_is("{\"s\":1,\"_multi\":[{\"a\":\"x\",\"_label\":\"1:-1:0.5\"},{\"a\":\"y\"}]}\n", "",
+              "0 vw-0 [s] 1(a=x) 2(a=y) -> 1 p=0.5 r=1\n");
+    import_is("{\"_label\":\"2:0.5:0.5\",\"f\":1}\n{\"_label\":\"1:0:0.5\",\"g\":1}\n", "--cb 3",
+              "0 vw-0 [f] 1() 2() 3() -> 2 p=0.5 r=0.5\n1 vw-1 [g] 1() 2() 3() -> 1 p=0.5 r=1\n");
+}
+
 static void
 test_left_out(void **state)
 {
@@ -294,9 +338,10 @@ main(int argc, char **argv)
              n && argv[0][0] == '/' ? "" : here, n && argv[0][0] == '/' ? "" : "/", n ? n : 1,
              n ? argv[0] : ".");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tutorial), cmocka_unit_test(test_arms),
-        cmocka_unit_test(test_single),   cmocka_unit_test(test_left_out),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_pipe_and_learn),
+        cmocka_unit_test(test_tutorial),    cmocka_unit_test(test_arms),
+        cmocka_unit_test(test_single),      cmocka_unit_test(test_json),
+        cmocka_unit_test(test_known_costs), cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_pipe_and_learn),
     };
     if (!mkdtemp(directory))
         return 1;

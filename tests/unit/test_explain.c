@@ -194,10 +194,23 @@ beside_the_task(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* What is called a rule here, the configuration takes for it. */
+static void
+rules_have_the_names_of_the_configuration(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, 1, 1);
+    for (int rule = 0; rule <= (int)AFT_RULE_SHAPLEY; rule++)
+        world_set(&w, "reward.click.rule", aft_rule_name((enum aft_rule)rule));
+    world_close(&w);
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_happened),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rules_have_the_names_of_the_configuration),
+                                       cmocka_unit_test(what_happened),
                                        cmocka_unit_test(beside_the_task)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
