@@ -1,4 +1,5 @@
-/* registry_http.c - the schema port over a Confluent-compatible registry: GET <url>/schemas/ids/<id> and <url>/schemas/guids/<guid>, by libcurl. In: ids; out: schemas'
+/* registry_http.c - the schema port over a Confluent-compatible registry: GET <url>/schemas/ids/<id> and <url>/schemas/guids/<guid>,
+ * by libcurl. In: ids; out: schemas'
  * texts. And any other request to it, for registry_subjects_json.c. Basic authentication with a password from a file, read once at opening.
  *
  * What was found is kept (ids never change). What the registry does not know is asked again after ABSENT_MS, so that a flood of

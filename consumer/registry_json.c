@@ -1,5 +1,5 @@
-/* registry_json.c - reads a schema registry's answer. In: the body of GET /schemas/ids/<id> or /schemas/guids/<guid>; out: the schema's text, or a refusal in
- * words. Any thread. */
+/* registry_json.c - reads a schema registry's answer. In: the body of GET /schemas/ids/<id> or /schemas/guids/<guid>; out: the
+ * schema's text, or a refusal in words. Any thread. */
 #include <jansson.h>
 
 #include "consumer/registry.h"
