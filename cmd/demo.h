@@ -1,12 +1,13 @@
 /* demo.h - what the files of `aftertouch demo` share.
  *
- *   demo.c           the verb, and the loop in one process on the embedded log
+ *   demo.c           the verb
+ *   demo_embedded.c  the loop in one process on the embedded log
  *   demo_broker.c    the same over a real broker: the service is another process
  *   demo_config.c    the configuration: what a demo wants where the user said nothing
  *   demo_engine.c    the engine: the simulated world's visits -> decisions -> impressions; outcomes -> log
  *   demo_port.c      the client's transport over an aft_log
  *   demo_examples.c  the examples topic read back: sums of users and of messages
- *   demo_screen.c    progress: one live block, or plain lines
+ *   demo_screen.c    progress: one live block, or plain lines; the wish to end it
  *   demo_report.c    what came out: text or JSON
  */
 #ifndef AFT_CMD_DEMO_H
@@ -127,6 +128,8 @@ extern const char *const demo_topics[]; /* their keys, NULL behind the last */
 /* demo_interrupted: SIGINT or SIGTERM is waiting (the verb blocks them): AFT_E_INTERRUPTED, so that everything is closed and removed. */
 enum aft_err demo_interrupted(struct aft_error *e);
 uint32_t demo_participants(const struct demo_options *o);
+/* demo_embedded_run: the whole of it, its report too; the exit code. */
+int demo_embedded_run(struct aft_config *c, const struct demo_options *o);
 enum aft_err demo_broker_run(struct aft_config *c, const struct demo_options *o,
                              struct demo_result *r, struct aft_error *e);
 

@@ -5,6 +5,8 @@
 
 #include "cmd/demo.h"
 
+enum { USERS_PER_SECOND = 40 };
+
 struct pair {
     const char *key, *value;
 };
@@ -119,4 +121,10 @@ demo_defaults(struct aft_config *c, struct demo_options *o, struct aft_error *e)
     AFT_TRY(o->kafka ? want_broker(c, o, e) : want_all(c, by_world_time, COUNT(by_world_time), e));
     AFT_TRY(want_all(c, wanted, COUNT(wanted), e));
     return aft_config_check(c, e);
+}
+
+uint32_t
+demo_participants(const struct demo_options *o)
+{
+    return (uint32_t)o->seconds * USERS_PER_SECOND;
 }

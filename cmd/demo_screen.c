@@ -1,5 +1,6 @@
 /* demo_screen.c - progress on stderr: on a terminal one block that is drawn again in place, elsewhere a plain line now and then.
- * NO_COLOR and TERM=dumb are honoured. One thread. */
+ * NO_COLOR and TERM=dumb are honoured. And the other way: whether the user wants it to end. One thread. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,4 +121,14 @@ void
 demo_screen_free(struct demo_screen *s)
 {
     free(s);
+}
+
+enum aft_err
+demo_interrupted(struct aft_error *e)
+{
+    sigset_t waiting;
+    sigpending(&waiting);
+    if (sigismember(&waiting, SIGINT) || sigismember(&waiting, SIGTERM))
+        return AFT_FAIL(e, AFT_E_INTERRUPTED, "interrupted");
+    return AFT_OK;
 }

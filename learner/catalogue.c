@@ -2,6 +2,8 @@
  *
  *   (revision, known) -> entry: the arm's own terms, the row of each; its values in the order of a shape
  *   shape             -> a sequence of rows that many arms have; a decision's folds of them, side by side
+ *   apart             -> the one row, among the first eight, that an arm does not share (its name as a word): beside the shape of the
+ *                        others, if other arms have that
  * A bilinear model's own terms depend on the arm alone (its crosses with the context are in its columns), so an entry holds as long
  * as the revision. Rows never move; one that was missing is looked for again when the dictionary has grown. What an entry gives is
  * what terms made anew would give, term by term and in their order: the same bits.
@@ -12,7 +14,7 @@
 
 #include "learner/inner.h"
 
-enum { BYTES_MAX = 64 << 20, SHAPES_FIRST = 64 };
+enum { BYTES_MAX = 64 << 20, SHAPES_FIRST = 64, PARTED = 64, PLACES = 8 };
 
 void
 afti_catalogue_deinit(struct afti_catalogue *c)
@@ -38,7 +40,7 @@ afti_catalogue_begin(struct afti_catalogue *c, uint64_t revision)
         memset(c->v, 0, c->cap * sizeof *c->v);
     if (c->table_n)
         memset(c->table, 0, c->table_n * sizeof *c->table);
-    c->shapes_n = 0;
+    c->shapes_n = c->parted = 0;
     c->revision = revision;
 }
 
@@ -82,11 +84,25 @@ more_shapes(struct afti_catalogue *c)
     }
 }
 
-/* The number of the shape with these rows; false: no memory for it. */
-static bool
-shape_of(struct afti_catalogue *c, const uint32_t *rows, uint32_t n, uint32_t *number)
+static uint64_t
+hash_of(const uint32_t *rows, uint32_t n)
 {
-    uint64_t hash = aft_hash64((struct aft_bytes){(const uint8_t *)rows, n * sizeof *rows}, 0);
+    return aft_hash64((struct aft_bytes){(const uint8_t *)rows, n * sizeof *rows}, 0);
+}
+
+/* The number of the shape with these rows, or AFT_NOWHERE. */
+static uint32_t
+shape_there(const struct afti_catalogue *c, const uint32_t *rows, uint32_t n)
+{
+    uint32_t at = c->table_n ? *shape_at(c, rows, n, hash_of(rows, n)) : 0;
+    return at ? at - 1 : AFT_NOWHERE;
+}
+
+/* As shape_there, made if there is none; AFT_NOWHERE: no memory for it. */
+static uint32_t
+shape_of(struct afti_catalogue *c, const uint32_t *rows, uint32_t n)
+{
+    uint64_t hash = hash_of(rows, n);
     if (c->shapes_n == c->shapes_cap)
         more_shapes(c);
     uint32_t *place = shape_at(c, rows, n, hash);
@@ -94,13 +110,32 @@ shape_of(struct afti_catalogue *c, const uint32_t *rows, uint32_t n, uint32_t *n
         uint32_t *own = aft_arena_take(&c->arena, (n + 1) * sizeof *own);
         float *by = aft_arena_take(&c->arena, (n + 1) * sizeof *by);
         if (!own || !by)
-            return false;
+            return AFT_NOWHERE;
         memcpy(own, rows, n * sizeof *own);
         c->shapes[c->shapes_n] = (struct afti_shape){.hash = hash, .n = n, .rows = own, .by = by};
         *place = ++c->shapes_n;
     }
-    *number = *place - 1;
-    return true;
+    return *place - 1;
+}
+
+/* The shapes of n rows but one: the first that is there (make: all of them are from now on), and which row is not in it. */
+static uint32_t
+shape_but_one(struct afti_catalogue *c, uint32_t *rows, uint32_t n, bool make, uint32_t *place)
+{
+    uint32_t found = AFT_NOWHERE;
+    for (uint32_t i = 0; i < n && i < PLACES && found == AFT_NOWHERE; i++) {
+        uint32_t row = rows[i];
+        if (row == AFT_NOWHERE)
+            continue;
+        *place = i;
+        rows[i] = AFT_NOWHERE;
+        if (make)
+            shape_of(c, rows, n);
+        else
+            found = shape_there(c, rows, n);
+        rows[i] = row;
+    }
+    return found;
 }
 
 /* ---- entries */
@@ -111,27 +146,48 @@ lanes(uint32_t n)
     return (n + 3) / 4 * 4;
 }
 
+/* Its shape, whole or but for a row. Of the first shapes the others that they could be parted into are made as well. */
+static void
+shape(struct afti_catalogue *c, struct afti_entry *e, uint32_t *rows, uint32_t n)
+{
+    uint32_t number = shape_there(c, rows, n), place = 0;
+    e->apart = false;
+    if (number == AFT_NOWHERE) {
+        number = shape_but_one(c, rows, n, false, &place);
+        e->apart = number != AFT_NOWHERE;
+        e->place = place & (PLACES - 1);
+        e->row = e->apart ? rows[place] : AFT_NOWHERE;
+    }
+    if (number == AFT_NOWHERE) {
+        number = shape_of(c, rows, n);
+        if (c->parted++ < PARTED)
+            shape_but_one(c, rows, n, true, &place);
+    }
+    e->good = number != AFT_NOWHERE;
+    e->shape = number & 0x3ffffffu;
+}
+
 /* The rows that are there now, and the values that go with them. */
 static void
 resolve(struct afti_table *t, struct afti_entry *e, struct afti_entry_terms *terms)
 {
     const struct aft_dict *rows = &t->weights.bilinear.rows;
-    uint32_t there[AFTI_ITEM_ROWS + 4], *at = terms->at, n = lanes(e->own_n - 1u);
+    uint32_t there[AFTI_ITEM_ROWS + 4], *at = terms->at, n = lanes(terms->own_n - 1);
     e->seen = rows->n;
     e->missing = false;
-    for (uint32_t i = 0; i < e->own_n; i++) {
+    for (uint32_t i = 0; i < terms->own_n; i++) {
         if (at[i] == AFT_NOWHERE)
             at[i] = aft_dict_find(rows, terms->own[i].hash);
         e->missing = e->missing || at[i] == AFT_NOWHERE;
     }
     for (uint32_t i = 0; i < n; i++) {
-        bool has = i + 1 < e->own_n && at[i + 1] != AFT_NOWHERE;
+        bool has = i + 1 < terms->own_n && at[i + 1] != AFT_NOWHERE;
         there[i] = has ? at[i + 1] : AFT_NOWHERE;
         e->value[i] = has ? (float)terms->own[i + 1].value : 0;
     }
     terms->whole = !e->missing;
     e->identity = at[0];
-    e->good = shape_of(&t->catalogue, there, n, &e->shape);
+    shape(&t->catalogue, e, there, n);
 }
 
 /* An entry with room for n terms, at the beginning of a line of memory. False: no memory. */
@@ -145,10 +201,11 @@ entry_of(struct aft_arena *a, uint32_t n, struct afti_entry **out, struct afti_e
     (*terms)->own = aft_arena_take(a, n * sizeof *(*terms)->own);
     (*terms)->at = aft_arena_take(a, n * sizeof *(*terms)->at);
     (*terms)->value = aft_arena_take(a, n * sizeof *(*terms)->value);
-    (*terms)->size = aft_arena_take(a, n * sizeof *(*terms)->size);
+    (*terms)->size = aft_arena_take(a, (n + 4) * sizeof *(*terms)->size); /* read in fours */
     (*terms)->whole = false;
     *out = (void *)(p + (64 - (uintptr_t)p % 64));
-    **out = (struct afti_entry){.own_n = (uint16_t)n};
+    **out = (struct afti_entry){.identity = AFT_NOWHERE};
+    (*terms)->own_n = n;
     return (*terms)->own && (*terms)->at && (*terms)->value && (*terms)->size;
 }
 
@@ -167,7 +224,8 @@ make(struct afti_table *t, const struct aft_candidate *c)
     if (!good)
         return e;
     memcpy(terms->own, s->own, s->own_n * sizeof *s->own);
-    for (uint32_t i = 0; i < e->own_n; i++) {
+    memset(terms->size + terms->own_n, 0, 4 * sizeof *terms->size);
+    for (uint32_t i = 0; i < terms->own_n; i++) {
         terms->at[i] = AFT_NOWHERE;
         terms->value[i] = (float)s->own[i].value;
         terms->size[i] = s->own[i].number ? (float)fabs(s->own[i].value) : -1;

@@ -9,7 +9,9 @@
  * and in the end, row by row: w += moved s x, G += information x^2. An item is still learned from the scores that those before it left;
  * what differs from flow.c is that the rates of a shared row fall at the end of the decision and not within it. So the one whose label may
  * lie far off, and with it its information, does not belong here (reduction.c).
- *   slot    of a row, in the order in which they are met: the rows of arms that have the same features stand side by side
+ *   slot    of a row, in the order in which they are met
+ *   home    slots side by side of rows that several items have in the same places, all but the first three (constant, identity, perhaps
+ *           the arm's name as a word); before them one slot that is nobody's, where the third row of the item at hand is put
  * Invariants: I1 between afti_flow_begin and afti_flow_end neither x, N of the columns nor the stride changes; I2 nothing is kept from
  * one decision to the next, so none of this is state; I3 beyond the item's rows four values are 0 and four N 1.
  */
@@ -35,7 +37,7 @@ afti_flow_begin(struct afti_table *t)
     struct afti_batch *b = &t->grid.batch;
     AFT_ASSERT(!b->open);
     b->open = true;
-    b->n = b->item_n = 0;
+    b->n = b->item_n = b->home_n = 0;
     b->item = t->grid.items - 1;
     b->stride = t->weights.bilinear.stride;
     b->members = t->weights.bilinear.members;
@@ -112,35 +114,84 @@ used_of(struct afti_table *t)
     return sum + spread * ((rest[0] + rest[2]) + (rest[1] + rest[3]));
 }
 
+/* The rows from `from` on of the item at hand. */
+static bool
+same_rows(const struct afti_grid *g, const uint32_t *at, uint32_t from)
+{
+    return memcmp(at + from, g->at + from, (g->n - from) * sizeof *at) == 0;
+}
+
+static void
+unit_room(struct afti_batch *b)
+{
+    size_t want = (size_t)b->n * b->members * b->stride;
+    if (want <= b->unit_cap)
+        return;
+    b->unit_cap = 2 * want;
+    b->unit = realloc(b->unit, b->unit_cap * sizeof *b->unit);
+    AFT_ASSERT(b->unit);
+}
+
+/* A row moves to the next slot; the old one is nobody's. */
+static uint32_t
+move_slot(struct afti_batch *b, uint32_t old)
+{
+    uint32_t to = b->n++, row = b->rows[old];
+    size_t size = (size_t)b->members * b->stride;
+    for (uint32_t m = 0; m < b->members; m++)
+        for (int f = 0; f < FIELDS; f++)
+            field(b, m, f)[to] = field(b, m, f)[old];
+    memcpy(b->unit + to * size, b->unit + old * size, size * sizeof *b->unit);
+    b->rows[to] = row;
+    b->rows[old] = AFT_NOWHERE;
+    b->places[row].slot = to;
+    return to;
+}
+
+/* The item's rows after the first three get slots side by side, after one that is nobody's. */
+static void
+make_home(struct afti_batch *b, uint32_t n)
+{
+    while (b->n + n > b->cap)
+        more_slots(b);
+    b->rows[b->n] = AFT_NOWHERE;
+    b->home = b->n++;
+    b->n += n - LEAD; /* room for their steps */
+    unit_room(b);
+    b->n -= n - LEAD;
+    for (uint32_t i = LEAD + 1; i < n; i++)
+        b->slot[i] = move_slot(b, b->slot[i]);
+    b->home_n = n;
+    memcpy(b->home_at, b->at, n * sizeof *b->at);
+    memcpy(b->home_slot, b->slot, n * sizeof *b->slot);
+}
+
 /* The slots of the item at hand, once for all members. */
 static void
 resolve(struct afti_table *t)
 {
     struct afti_grid *g = &t->grid;
     struct afti_batch *b = &g->batch;
-    uint32_t lead = g->n < LEAD ? g->n : LEAD, rest = g->n - lead;
+    uint32_t n = g->n;
     AFT_INVARIANT(I1, b->stride == t->weights.bilinear.stride);
-    bool again = b->item_n == g->n && b->n && rest &&
-                 memcmp(b->at + lead, g->at + lead, rest * sizeof *b->at) == 0;
-    for (uint32_t i = 0; i < (again ? lead : g->n); i++)
+    b->at_home = n > LEAD + 1 && b->home_n == n && same_rows(g, b->home_at, LEAD + 1);
+    for (uint32_t i = 0; i < (b->at_home ? LEAD + 1 : n); i++)
         b->slot[i] = slot_of(b, g->at[i]);
-    if (!again) {
-        memcpy(b->at, g->at, g->n * sizeof *b->at);
-        b->item_n = g->n;
-        b->together = true;
-        for (uint32_t i = lead; i + 1 < g->n; i++)
-            b->together = b->together && b->slot[i + 1] == b->slot[i] + 1;
+    if (b->at_home) {
+        memcpy(b->slot + LEAD + 1, b->home_slot + LEAD + 1, (n - LEAD - 1) * sizeof *b->slot);
+    } else {
+        bool again = n > LEAD + 1 && b->item_n == n && same_rows(g, b->at, LEAD + 1);
+        memcpy(b->at, g->at, n * sizeof *b->at);
+        b->item_n = n;
+        b->at_home = again;
+        if (again)
+            make_home(b, n);
     }
-    for (uint32_t i = g->n; i < g->n + 4; i++) { /* I3 */
+    for (uint32_t i = n; i < n + 4; i++) { /* I3 */
         g->value[i] = 0;
         g->scale[i] = 1;
     }
-    size_t want = (size_t)b->n * b->members * b->stride;
-    if (want > b->unit_cap) {
-        b->unit_cap = 2 * want;
-        b->unit = realloc(b->unit, b->unit_cap * sizeof *b->unit);
-        AFT_ASSERT(b->unit);
-    }
+    unit_room(b);
     b->used = used_of(t);
     b->item = g->items;
 }
@@ -208,17 +259,17 @@ fold_of(const struct afti_table *t, uint32_t member, uint32_t row)
 
 typedef int signs __attribute__((vector_size(16)));
 
-/* ---- an item. v: the fields of its rows: the first two, then the others in lanes, in their place or copied. */
+/* ---- an item. v: the fields of its rows: the first two, then the others in lanes, at home or copied. */
 struct item {
     uint32_t n, lead, rest; /* rest: a multiple of four */
     const float *value;
     float *v[FIELDS];                        /* of the rest */
     float *at[FIELDS];                       /* of all, by slot */
-    float copy[FIELDS][AFTI_ITEM_ROWS + 4];  /* where they do not lie side by side */
+    float copy[FIELDS][AFTI_ITEM_ROWS + 4];  /* where they are not at home */
     uint32_t fresh[AFTI_ITEM_ROWS], fresh_n; /* rows that have no steps yet, and want some */
 };
 
-/* Where the others do not lie side by side. */
+/* Where the others are not at home. */
 static void
 copy_item(const struct afti_batch *b, struct item *v)
 {
@@ -231,16 +282,19 @@ copy_item(const struct afti_batch *b, struct item *v)
     }
 }
 
-/* Whether some of the rest want steps. */
+/* Whether some of the rest but the first want steps. */
 static bool
 fresh(const struct item *v)
 {
     aft_floats a, x;
-    signs any = {0};
+    signs any = {0}, now;
     for (uint32_t j = 0; j < v->rest; j += 4) {
         memcpy(&a, v->value + v->lead + j, sizeof a);
         memcpy(&x, v->v[BY] + j, sizeof x);
-        any |= (x < 0) & (a != 0);
+        now = (x < 0) & (a != 0);
+        if (j == 0)
+            now[0] = 0;
+        any |= now;
     }
     return any[0] | any[1] | any[2] | any[3];
 }
@@ -254,17 +308,18 @@ take_item(const struct afti_grid *g, uint32_t member, struct item *v)
     v->rest = (v->n - v->lead + 3) / 4 * 4;
     v->value = g->value;
     v->fresh_n = 0;
-    size_t first = b->together && v->rest ? b->slot[v->lead] : 0;
     for (int f = 0; f < FIELDS; f++) {
         v->at[f] = field(b, member, f);
-        v->v[f] = v->at[f] + first;
+        v->v[f] = v->at[f] + b->home;
     }
-    if (!b->together)
+    if (!b->at_home)
         copy_item(b, v);
-    for (uint32_t i = 0; i < v->lead; i++)
+    for (int f = 0; b->at_home && f < FIELDS; f++)
+        v->v[f][0] = v->at[f][b->slot[LEAD]];
+    for (uint32_t i = 0; i < v->n && i <= v->lead; i++)
         if (v->at[BY][b->slot[i]] < 0 && v->value[i] != 0)
             v->fresh[v->fresh_n++] = i;
-    for (uint32_t i = v->lead, n = fresh(v) ? v->n : 0; i < n; i++)
+    for (uint32_t i = v->lead + 1, n = fresh(v) ? v->n : 0; i < n; i++)
         if (v->v[BY][i - v->lead] < 0 && v->value[i] != 0)
             v->fresh[v->fresh_n++] = i;
 }
@@ -279,9 +334,10 @@ its(const struct afti_batch *b, struct item *v, int f, uint32_t i)
 static void
 put_item(const struct afti_batch *b, const struct item *v)
 {
-    for (int f = 0; f < FIELDS && !b->together; f++)
-        for (uint32_t i = v->lead; i < v->n; i++)
-            v->at[f][b->slot[i]] = v->copy[f][i - v->lead];
+    uint32_t end = b->at_home ? v->lead + 1 : v->n;
+    for (int f = 0; f < FIELDS; f++)
+        for (uint32_t i = v->lead; i < end; i++)
+            v->at[f][b->slot[i]] = v->v[f][i - v->lead];
 }
 
 /* sum by[] f[]; square: of value^2. */
@@ -362,28 +418,48 @@ afti_batch_learn(struct afti_table *t, struct afti_member *m, double weight, dou
     put_item(b, &v);
 }
 
-/* ---- the end. One row: w += moved s x, G += information x^2. */
+/* ---- the end. Of a member's rows that have steps: w += moved s x, G += information x^2. */
 struct settled {
-    float *w, *g;
-    const float *x, *step;
-    uint32_t stride;
+    float *w, *g; /* from row 0 on */
+    const float *x, *step, *by, *moved, *information;
+    struct afti_fold *fold;
+    const uint32_t *rows;
+    uint32_t n, members, stride;
 };
 
-AFT_WIDE static void
-settle(const struct settled *of, float moved, float information)
+static inline __attribute__((always_inline)) void
+settle_rows(const struct settled *of, size_t stride)
 {
     const struct settled v = *of;
+    size_t row = v.members * stride;
     aft_wide_floats w, g, x, s;
-    for (size_t j = 0; j < v.stride; j += 8) {
-        memcpy(&w, v.w + j, sizeof w);
-        memcpy(&g, v.g + j, sizeof g);
-        memcpy(&x, v.x + j, sizeof x);
-        memcpy(&s, v.step + j, sizeof s);
-        w += moved * s;
-        g += information * (x * x);
-        memcpy(v.w + j, &w, sizeof w);
-        memcpy(v.g + j, &g, sizeof g);
+    for (uint32_t k = 0; k < v.n; k++) {
+        if (v.rows[k] == AFT_NOWHERE || v.by[k] < 0)
+            continue;
+        float *ws = v.w + v.rows[k] * row, *gs = v.g + v.rows[k] * row;
+        const float *steps = v.step + k * row;
+        float moved = v.moved[k], information = v.information[k];
+        for (size_t j = 0; j < stride; j += 8) {
+            memcpy(&w, ws + j, sizeof w);
+            memcpy(&g, gs + j, sizeof g);
+            memcpy(&x, v.x + j, sizeof x);
+            memcpy(&s, steps + j, sizeof s);
+            w += moved * s;
+            g += information * (x * x);
+            memcpy(ws + j, &w, sizeof w);
+            memcpy(gs + j, &g, sizeof g);
+        }
+        v.fold[(size_t)v.rows[k] * v.members].stamp = 0;
     }
+}
+
+AFT_WIDE static void
+settle(const struct settled *v)
+{
+    if (v->stride == 24) /* a usual one */
+        settle_rows(v, 24);
+    else
+        settle_rows(v, v->stride);
 }
 
 void
@@ -392,19 +468,21 @@ afti_flow_end(struct afti_table *t)
     struct afti_grid *g = &t->grid;
     struct afti_batch *b = &g->batch;
     AFT_ASSERT(b->open);
-    for (uint32_t k = 0; k < b->n; k++)
-        for (uint32_t m = 0; m < b->members; m++) {
-            size_t i = (size_t)b->rows[k] * b->members + m;
-            if (field(b, m, BY)[k] < 0)
-                continue;
-            struct settled v = {.w = t->weights.bilinear.w + i * b->stride,
-                                .g = g->plane[0] + i * b->stride,
-                                .x = g->x,
-                                .step = b->unit + ((size_t)k * b->members + m) * b->stride,
-                                .stride = b->stride};
-            settle(&v, field(b, m, MOVED)[k], field(b, m, INFORMATION)[k]);
-            g->fold[i].stamp = 0;
-        }
+    for (uint32_t m = 0; m < b->members && b->n; m++) {
+        struct settled v = {.w = t->weights.bilinear.w + (size_t)m * b->stride,
+                            .g = g->plane[0] + (size_t)m * b->stride,
+                            .x = g->x,
+                            .step = b->unit + (size_t)m * b->stride,
+                            .by = field(b, m, BY),
+                            .moved = field(b, m, MOVED),
+                            .information = field(b, m, INFORMATION),
+                            .fold = g->fold + m,
+                            .rows = b->rows,
+                            .n = b->n,
+                            .members = b->members,
+                            .stride = b->stride};
+        settle(&v);
+    }
     g->epoch++;
     b->open = false;
 }

@@ -2,7 +2,8 @@
  *
  *   fold    a member's row times x, once a decision: fold[], where its stamp says so. Rows of up to NARROW floats are folded four at once
  *   score   the constant's fold + in eight lanes: the identity's row times x + value x fold over the arm's other terms by their
- *           positions among them (one without a row adds nothing). Of many candidates at once, those that are known: the same bits
+ *           positions among them (one without a row adds nothing). Of many candidates at once, those that are known: the same bits,
+ *           since a product of 0 changes no lane that began with 0 + something
  *   move    w += u step
  * Kernels are compiled for the usual widths of a row, so that x stays in registers; lanes and their tree are those of lanes.h, so
  * neither that nor the vector's width changes a bit.
@@ -223,11 +224,30 @@ struct sums {
     uint64_t epoch;
 };
 
-/* sum + v[] w[] in eight lanes, n a multiple of four, then lanes 0-3 plus lanes 4-7. */
-static inline __attribute__((always_inline)) aft_floats
-four_lanes(const aft_wide_floats *sum, const float *v, const float *w, size_t n)
+typedef int wide_ints __attribute__((vector_size(32)));
+
+/* rest: 0 + its value times its row's fold, in the lane where its shape is without that row. */
+static inline __attribute__((always_inline)) void
+row_apart(const struct folds *f, const struct afti_entry *e, const float *x, size_t stride,
+          aft_wide_floats *rest)
 {
-    aft_wide_floats rest = {0};
+    const wide_ints lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    aft_wide_floats sum = {0}, none = {0}, out;
+    wide_ints bits;
+    add_products(&sum, f->w + e->row * f->row, x, stride);
+    out = none + e->value[e->place] * aft_lanes_sum(&sum); /* in all lanes */
+    memcpy(&bits, &out, sizeof bits);
+    bits &= lane == (int)e->place;
+    memcpy(&out, &bits, sizeof out);
+    *rest = none + out;
+}
+
+/* sum + (rest + v[] w[]) in eight lanes, n a multiple of four, then lanes 0-3 plus lanes 4-7. */
+static inline __attribute__((always_inline)) aft_floats
+four_lanes(const aft_wide_floats *sum, const aft_wide_floats *apart, const float *v, const float *w,
+           size_t n)
+{
+    aft_wide_floats rest = *apart;
     aft_floats low, high, a, b;
     size_t j = 0;
     for (; j + 8 <= n; j += 8)
@@ -257,7 +277,7 @@ lanes_of(const struct sums *all, uint32_t i, uint32_t end, aft_floats *lanes, si
     for (; i < end; i++) {
         uint32_t known = s.candidate[i].known;
         const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
-        aft_wide_floats own = {0};
+        aft_wide_floats own = {0}, rest = {0};
         if (!e || !e->good || (e->missing && e->seen != s.rows))
             return i;
         if (e->shape != last) {
@@ -270,10 +290,12 @@ lanes_of(const struct sums *all, uint32_t i, uint32_t end, aft_floats *lanes, si
             by = shape->by;
             n = shape->n;
         }
+        const float *x = stride <= NARROW ? (const float *)near : s.folds.x;
         if (!e->missing || e->identity != AFT_NOWHERE)
-            add_products(&own, s.folds.w + e->identity * s.folds.row,
-                         stride <= NARROW ? (const float *)near : s.folds.x, stride);
-        *lanes++ = four_lanes(&own, e->value, by, n);
+            add_products(&own, s.folds.w + e->identity * s.folds.row, x, stride);
+        if (e->apart)
+            row_apart(&s.folds, e, x, stride, &rest);
+        *lanes++ = four_lanes(&own, &rest, e->value, by, n);
     }
     return i;
 }

@@ -242,23 +242,61 @@ put_row(struct afti_grid *g, uint32_t n, uint32_t i, uint32_t row, const struct 
     g->scale[n] = scale_of(&g->rows[row], term, grow);
 }
 
+enum {
+    LEAD = 2
+}; /* of an item's own rows, those that other arms may not share: its identity, its name as a word */
+
+typedef int signs __attribute__((vector_size(16)));
+
+/* Whether some value from LEAD on is no number, or above the scale that stands there. Both are read in fours. */
+static bool
+some_other(const float *size, const float *scale, uint32_t n)
+{
+    signs any = {0};
+    aft_floats a, b;
+    for (uint32_t i = LEAD; i < n; i += 4) {
+        memcpy(&a, size + i, sizeof a);
+        memcpy(&b, scale + i, sizeof b);
+        any |= (a > b) | (a < 0);
+    }
+    return any[0] | any[1] | any[2] | any[3];
+}
+
+/* The scales of a known item's rows. Where the last item had the same ones from LEAD on, all of them of numbers, whose scales only a
+ * larger one can move (steady), they stand already. */
+static void
+known_scales(struct afti_grid *g, const struct afti_entry_terms *k, bool stands, bool grow)
+{
+    uint32_t n = k->own_n;
+    bool steady = true;
+    if (stands && some_other(k->size, g->scale + 1, n))
+        stands = false;
+    for (uint32_t i = 0; i < (stands && n > LEAD ? LEAD : n); i++) {
+        struct afti_scale *s = &g->rows[k->at[i]];
+        float size = k->size[i];
+        g->scale[i + 1] = size < 0 ? 1 : grow ? see(s, size) : norm_of(s);
+        steady =
+            steady &&
+            (i < LEAD || (size >= 0 && s->seen >= 64 && g->scale[i + 1] == s->max && s->max > 0));
+    }
+    g->steady = steady;
+}
+
 /* Of a known item that has all its rows. */
 static bool
 known_item(struct afti_table *t, bool grow)
 {
     struct afti_grid *g = &t->grid;
     const struct afti_entry_terms *k = t->known;
-    uint32_t n = t->terms.own_n;
+    uint32_t n = k->own_n;
     if (!k->whole || t->weights.bilinear.rows.n == 0)
         return false;
+    bool stands = g->steady && g->n == n + 1 && n > LEAD &&
+                  memcmp(g->at + 1 + LEAD, k->at + LEAD, (n - LEAD) * sizeof *g->at) == 0;
     put_row(g, 0, 0, 0, &t->terms.shared[0], grow);
     memcpy(g->at + 1, k->at, n * sizeof *g->at);
     memcpy(g->value + 1, k->value, n * sizeof *g->value);
-    for (uint32_t i = 0; i < n; i++) {
-        struct afti_scale *s = &g->rows[k->at[i]];
-        float size = k->size[i];
-        g->scale[i + 1] = size < 0 ? 1 : grow ? see(s, size) : norm_of(s);
-    }
+    known_scales(g, k, stands, grow);
     g->n = n + 1;
     for (; g->ordered < g->n; g->ordered++)
         g->position[g->ordered] = g->ordered;
@@ -278,6 +316,7 @@ afti_grid_item(struct afti_table *t, bool grow)
     if (t->known && !alone && known_item(t, grow))
         return;
     g->n = g->ordered = 0;
+    g->steady = false;
     for (uint32_t i = 0; i <= s->own_n; i++) {
         const struct aft_term *term = i ? &own[i - 1] : &s->shared[0];
         uint32_t r = row_of(t, term, grow);

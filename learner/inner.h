@@ -122,10 +122,12 @@ struct afti_batch {
     size_t unit_cap;
     uint32_t places_cap, cap, n, now, stride, members;
     uint32_t at[AFTI_ITEM_ROWS], slot[AFTI_ITEM_ROWS]; /* of the item at hand: rows, slots */
-    uint32_t item_n;
-    uint64_t item;       /* its number (grid.items) */
-    float used;          /* what it adds to Q */
-    bool open, together; /* together: its slots from the third on lie side by side */
+    uint32_t item_n;       /* of the last one that was not at home, as at[] */
+    uint32_t home, home_n; /* the slot before, and the rows of an item; 0: none yet */
+    uint32_t home_at[AFTI_ITEM_ROWS], home_slot[AFTI_ITEM_ROWS];
+    uint64_t item;      /* its number (grid.items) */
+    float used;         /* what it adds to Q */
+    bool open, at_home; /* at_home: its slots from the fourth on lie side by side, after `home` */
 };
 struct afti_grid { /* for bilinear kinds; grid.c */
     float
@@ -146,8 +148,9 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     uint32_t position[AFTI_ITEM_ROWS]; /* 0: the constant; i: terms.own[i - 1] */
     float value[AFTI_ITEM_ROWS + 4], scale[AFTI_ITEM_ROWS + 4]; /* read in fours */
     uint32_t n, ordered; /* position[i] is i for the first so many */
-    uint64_t items;      /* how many have been at hand */
-    float *step;         /* rate x value for the rows at hand, stride each */
+    bool steady;    /* scale[] of the rows from the fourth on changes only by a larger |value| */
+    uint64_t items; /* how many have been at hand */
+    float *step;    /* rate x value for the rows at hand, stride each */
     size_t step_cap;
     struct afti_batch batch;
 };
@@ -163,14 +166,17 @@ struct afti_entry_terms { /* what is seldom needed */
     float *value, *size;  /* of each; its |value|, or -1: its scale is 1 */
     bool whole;           /* all have their rows */
     struct aft_term *own; /* the first is its identity */
+    uint32_t own_n;
 };
 /* What a score needs of an arm: in one line of memory with twelve values. */
 struct afti_entry {
-    uint32_t shape;          /* its number in the catalogue */
+    uint32_t shape : 26; /* its number in the catalogue */
+    uint32_t place : 3;  /* apart: where among the shape's rows `row` would stand */
+    bool good : 1, missing : 1,
+        apart : 1;           /* good: its terms can be learned; missing: some have no row yet */
     uint32_t identity, seen; /* its row; rows in the dictionary when all this was resolved */
-    uint16_t own_n;
-    bool good, missing; /* good: its terms can be learned; missing: some have no row yet */
-    float value[];      /* as many as the shape has rows; 0 where there is none */
+    uint32_t row;            /* apart: a row that its shape is without */
+    float value[];           /* as many as the shape has rows; 0 where there is none */
 };
 struct afti_catalogue {
     uint64_t revision; /* of what it holds; 0: nothing */
@@ -179,6 +185,7 @@ struct afti_catalogue {
     struct afti_entry **v;           /* by number; NULL: not made */
     struct afti_entry_terms **terms; /* of the same */
     uint32_t cap, shapes_n, shapes_cap, table_n;
+    uint32_t parted; /* shapes that were found to be new */
     struct afti_shape *shapes;
     uint32_t *table; /* open addressing: numbers of shapes + 1 */
 };

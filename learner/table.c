@@ -160,6 +160,6 @@ afti_take_candidate(struct afti_table *t, const struct aft_candidate *c, int32_t
     if (!e)
         return afti_take_arm(t, c->arm_id, c->features, slot);
     t->known = t->catalogue.terms[c->known];
-    t->terms.own_n = e->own_n;
+    t->terms.own_n = t->known->own_n;
     return true;
 }

@@ -202,8 +202,14 @@ candidate(struct afti_in *in, struct aft_candidate *c)
 {
     if (!in->roster || !afti_roster_know(in->roster, &in->r, c))
         AFT_TRY(who(in, c));
-    AFT_TRY(afti_null(in, "candidates.log_weight", &c->has_log_weight));
     c->log_weight = 0;
+    if (aft_left(&in->r) >= 2 && !(in->r.p[0] | in->r.p[1])) { /* neither, as mostly */
+        c->has_log_weight = false;
+        c->mask = AFT_ABSENT;
+        in->r.p += 2;
+        return AFT_OK;
+    }
+    AFT_TRY(afti_null(in, "candidates.log_weight", &c->has_log_weight));
     if (c->has_log_weight) {
         if (!aft_get_float(&in->r, &c->log_weight))
             return afti_malformed(in, "candidates.log_weight");

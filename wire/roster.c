@@ -18,6 +18,7 @@ struct entry {
     struct aft_bytes arm_id;
     struct aft_features features;
     uint32_t raw_n, known, misses; /* misses: since it was last of use */
+    uint32_t tag;                  /* of the id: of equal ids equal */
 };
 
 struct aft_roster {
@@ -71,9 +72,9 @@ afti_roster_begin(struct aft_roster *o)
     o->revision++;
 }
 
-/* By the ends of the id; equal ids have equal places. */
-static inline uint32_t
-place_of(const struct aft_roster *o, const uint8_t *id, size_t n)
+/* Of the ends of an id and its length: equal ids have equal ones. */
+static inline __attribute__((always_inline)) uint64_t
+hash_of(const uint8_t *id, size_t n)
 {
     uint64_t head, tail = n;
     if (n >= 8) {
@@ -85,13 +86,26 @@ place_of(const struct aft_roster *o, const uint8_t *id, size_t n)
         head = id[0] | (uint64_t)id[n / 2] << 8 | (uint64_t)id[n - 1] << 16;
     }
     uint64_t h = (head ^ tail * 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull;
-    return (uint32_t)(h >> 40) & (o->table_n - 1);
+    return (h ^ h >> 32) *
+           0xd6e8feb86659fd93ull; /* ids that differ in a digit must not stand in one heap */
+}
+
+static inline uint32_t
+tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 8);
+}
+static inline uint32_t
+place_of(const struct aft_roster *o, uint64_t hash)
+{
+    return (uint32_t)(hash >> 40) & (o->table_n - 1);
 }
 
 /* The entry of an id, or the free place for it. */
 static struct entry *
-entry_of(const struct aft_roster *o, struct aft_bytes id, uint32_t at)
+entry_of(const struct aft_roster *o, struct aft_bytes id, uint64_t hash)
 {
+    uint32_t at = place_of(o, hash);
     while (o->table[at].raw && !aft_same(o->table[at].arm_id, id))
         at = (at + 1) & (o->table_n - 1);
     return &o->table[at];
@@ -107,8 +121,14 @@ afti_roster_know(struct aft_roster *o, struct aft_reader *r, struct aft_candidat
         o->rest--;
         return false;
     }
-    uint32_t at = place_of(o, r->p + 1, n);
-    for (struct entry *x = &o->table[at]; x->raw; x = &o->table[at]) {
+    uint64_t hash = hash_of(r->p + 1, n);
+    uint32_t tag = tag_of(hash), mask = o->table_n - 1;
+    for (uint32_t at = place_of(o, hash);; at = (at + 1) & mask) {
+        struct entry *x = &o->table[at];
+        if (!x->raw)
+            return false;
+        if (x->tag != tag)
+            continue;
         if (x->raw_n <= left && memcmp(x->raw, r->p, x->raw_n) == 0) {
             x->misses = 0;
             o->hits++;
@@ -120,9 +140,7 @@ afti_roster_know(struct aft_roster *o, struct aft_reader *r, struct aft_candidat
         }
         if (memcmp(x->raw, r->p, n + 1 < x->raw_n ? n + 1 : x->raw_n) == 0)
             return false; /* this id, with other features */
-        at = (at + 1) & (o->table_n - 1);
     }
-    return false;
 }
 
 static void
@@ -135,7 +153,7 @@ grow(struct aft_roster *o)
     AFT_ASSERT(o->table);
     for (uint32_t i = 0; i < had; i++)
         if (old[i].raw)
-            *entry_of(o, old[i].arm_id, place_of(o, old[i].arm_id.p, old[i].arm_id.n)) = old[i];
+            *entry_of(o, old[i].arm_id, hash_of(old[i].arm_id.p, old[i].arm_id.n)) = old[i];
     free(old);
 }
 
@@ -158,6 +176,7 @@ copy(struct aft_roster *o, struct entry *x, struct aft_bytes raw, const struct a
     x->features = (struct aft_features){v, c->features.n};
     x->raw_n = (uint32_t)raw.n;
     x->raw = bytes;
+    x->tag = tag_of(hash_of(c->arm_id.p, c->arm_id.n));
     return true;
 }
 
@@ -166,7 +185,7 @@ afti_roster_keep(struct aft_roster *o, struct aft_bytes raw, const struct aft_ca
 {
     if (o->rest || o->full || raw.p[0] & 0x80)
         return 0;
-    struct entry *x = entry_of(o, c->arm_id, place_of(o, c->arm_id.p, c->arm_id.n));
+    struct entry *x = entry_of(o, c->arm_id, hash_of(c->arm_id.p, c->arm_id.n));
     uint32_t misses = x->raw ? x->misses + 1 : 0;
     x->misses = misses;
     if (misses > RENEWALS && misses % PATIENCE != 0)

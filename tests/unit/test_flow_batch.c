@@ -12,8 +12,8 @@ enum { ARMS = 12, OWN = 6, CONTEXT = 5 };
 /* Arms with numbers, some of them 0 (those have no row); what is earned follows from both. */
 struct scene {
     struct aft_random random;
-    char names[ARMS][8];
-    struct aft_feature own[ARMS][OWN], context[CONTEXT];
+    char names[ARMS][8], labels[ARMS][8];
+    struct aft_feature own[ARMS][OWN + 1], context[CONTEXT];
     struct aft_candidate arms[ARMS];
     struct aft_example_item item;
     char id[24];
@@ -22,19 +22,27 @@ struct scene {
 
 static const char *const words[OWN] = {"f0", "f1", "f2", "f3", "f4", "f5"};
 
+/* `place`: where among the features each arm has a word that is its own, as VW's files have it; OWN and more: nowhere. */
 static void
-scene_init(struct scene *s, uint64_t seed)
+scene_init(struct scene *s, uint64_t seed, int place)
 {
     memset(s, 0, sizeof *s);
     aft_random_init(&s->random, seed, 4);
     for (uint32_t i = 0; i < ARMS; i++) {
+        uint32_t n = 0;
         snprintf(s->names[i], sizeof s->names[i], "arm%u", i);
-        for (int j = 0; j < OWN; j++)
-            s->own[i][j] = (struct aft_feature){.name = aft_text(words[j]),
-                                                .type = AFT_FEATURE_NUMBER,
-                                                .number = (int)aft_random_below(&s->random, 9) - 4};
+        snprintf(s->labels[i], sizeof s->labels[i], "w%u", i);
+        for (int j = 0; j < OWN; j++) {
+            double v = (int)aft_random_below(&s->random, 9) - 4;
+            v = v == 0 && place % 2 == 0 ? 5 : v;
+            if (j == place)
+                s->own[i][n++] = (struct aft_feature){
+                    .name = aft_text(s->labels[i]), .type = AFT_FEATURE_NUMBER, .number = 1};
+            s->own[i][n++] = (struct aft_feature){
+                .name = aft_text(words[j]), .type = AFT_FEATURE_NUMBER, .number = v};
+        }
         s->arms[i] = (struct aft_candidate){
-            .arm_id = aft_text(s->names[i]), .features = {s->own[i], OWN}, .known = i + 1};
+            .arm_id = aft_text(s->names[i]), .features = {s->own[i], n}, .known = i + 1};
     }
 }
 
@@ -92,7 +100,7 @@ run(struct aft_learner *l, uint64_t seed, uint32_t arms, int n, uint64_t revisio
 {
     struct scene s;
     struct aft_error e;
-    scene_init(&s, seed);
+    scene_init(&s, seed, (int)(seed % (OWN + 2)));
     for (int i = 0; i < n; i++) {
         struct aft_example x = scene_open(&s, arms, revision);
         if (aft_learner_learn(l, &x, &e) != AFT_OK)
@@ -154,11 +162,12 @@ test_known_changes_nothing(void **state)
 {
     (void)state;
     static const char *const reductions[] = {"ips", "dr", "iwr"};
-    for (int r = 0; r < 3; r++) {
+    for (uint64_t i = 0; i < 3 * (OWN + 1); i++) {
         struct aft_digest digest[2];
+        uint64_t r = i % 3;
         for (int known = 0; known < 2; known++) {
             struct aft_learner *l = learner_of(reductions[r], r == 2 ? "cover" : "epsilon_greedy");
-            run(l, kit_seed(80), ARMS, 600, (uint64_t)known);
+            run(l, kit_seed(80) + i / 3, ARMS, 300, (uint64_t)known);
             aft_learner_digest(l, &digest[known]);
             aft_learner_free(l);
         }
@@ -176,7 +185,7 @@ test_folds_follow_weights(void **state)
     struct aft_learner *l = learner_of("ips", "epsilon_greedy");
     struct afti_table *t = &l->table;
     struct afti_member *m = &l->members[0];
-    scene_init(&s, kit_seed(90));
+    scene_init(&s, kit_seed(90), 0);
     for (int i = 0; i < 50; i++) {
         struct aft_example x = scene_open(&s, ARMS, 0);
         assert_int_equal(aft_learner_learn(l, &x, &e), AFT_OK);

@@ -2,6 +2,7 @@
  * that reads them all each time: whatever the features, whenever an arm changes, for every kind of model. */
 #include "tests/kit.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "tests/learn_kit.h"
@@ -11,7 +12,7 @@ enum { ARMS = 30, FEATURES = 5, CONTEXT = 4, DECISIONS = 600 };
 struct world {
     struct aft_random random;
     char ids[ARMS][48];
-    struct aft_feature features[ARMS][FEATURES], context[CONTEXT];
+    struct aft_feature features[ARMS][FEATURES + 1], context[CONTEXT];
     struct aft_candidate arms[ARMS], offered[ARMS];
     struct aft_example_item items[2];
     uint64_t revision;
@@ -35,7 +36,9 @@ feature(struct world *w, const char *name)
     else if (f.type == AFT_FEATURE_FLAG)
         f.flag = below(w, 2);
     else
-        f.number = below(w, 40) == 0 ? 2e6 : below(w, 6) ? aft_random_normal(&w->random) : 0;
+        f.number = below(w, 40) == 0 ? 2e6
+                   : below(w, 6)     ? aft_random_normal(&w->random) * (1 + (double)w->n / 100)
+                                     : 0;
     return f;
 }
 
@@ -47,9 +50,18 @@ renew(struct world *w, uint32_t arm)
     uint32_t n = 0;
     snprintf(w->ids[arm], sizeof w->ids[arm], "%.*s%u", (int)(arm % 9 * 4),
              "an arm whose name has many letters, ", arm);
-    for (uint32_t j = 0; j < FEATURES; j++)
+    for (uint32_t j = 0; j < FEATURES; j++) {
+        if (arm % 3 == 0 &&
+            j == arm / 3 % 3) /* a word that no other arm has, as VW's files have it */
+            w->features[arm][n++] =
+                (struct aft_feature){.name = aft_text(w->ids[arm]), .number = 1 + below(w, 2)};
         if (arm < 20 || below(w, 3))
             w->features[arm][n++] = feature(w, names[j]);
+        if (n && arm % 2 &&
+            w->features[arm][n - 1].type == AFT_FEATURE_TEXT) /* mostly the same rows */
+            w->features[arm][n - 1] = (struct aft_feature){.name = aft_text(names[j]),
+                                                           .number = 1 + floor((double)w->n / 100)};
+    }
     w->arms[arm] = (struct aft_candidate){
         .arm_id = aft_text(w->ids[arm]), .features = {w->features[arm], n}, .known = arm + 1};
 }
@@ -165,7 +177,7 @@ forget_context(struct aft_learner *l, const struct aft_example *x)
 }
 
 static void
-same_by_all_ways(const char *model, const char *interactions, size_t memory)
+same_ways(const char *model, const char *reduction, const char *interactions, size_t memory)
 {
     struct world *w = calloc(1, sizeof *w);
     struct aft_learner_settings s;
@@ -174,6 +186,7 @@ same_by_all_ways(const char *model, const char *interactions, size_t memory)
     aft_random_init(&w->random, kit_seed(41), 0);
     aft_learner_settings_default(&s);
     kit_set(&s, "learner.model", model);
+    kit_set(&s, "learner.reduction", reduction);
     kit_set(&s, "features.interactions", interactions);
     for (int i = 0; i < 3; i++)
         l[i] = kit_learner(&s);
@@ -203,6 +216,12 @@ same_by_all_ways(const char *model, const char *interactions, size_t memory)
 }
 
 static void
+same_by_all_ways(const char *model, const char *interactions, size_t memory)
+{
+    same_ways(model, "iwr", interactions, memory);
+}
+
+static void
 test_flow(void **state)
 {
     (void)state;
@@ -220,6 +239,15 @@ test_other_bilinear_kinds(void **state)
     same_by_all_ways("bayes", "arm*topic", 1 << 20);
 }
 
+/* All arms of a decision are learned, one after the other, and their numbers grow. */
+static void
+test_made_up(void **state)
+{
+    (void)state;
+    same_ways("flow-squared", "ips", "", 1 << 20);
+    same_ways("flow-squared", "dr", "", 1 << 20);
+}
+
 static void
 test_ridge(void **state)
 {
@@ -234,6 +262,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flow),
         cmocka_unit_test(test_other_bilinear_kinds),
+        cmocka_unit_test(test_made_up),
         cmocka_unit_test(test_ridge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
