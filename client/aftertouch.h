@@ -204,7 +204,7 @@ enum aft_client_propensity {
 };
 
 /* ---- a catalogue: candidates that many decisions share. Making one copies and checks everything once; deciding then neither copies
- * nor reads their features but scores them from a table that is laid once a snapshot (a third of the time at 100 features each). What
+ * nor reads their features but scores them from a table that is laid once a snapshot (a fifth of the time at 80 features each). What
  * differs from request to request stands in the request: masks, own features, how often each was shown lately. */
 struct aft_client_catalogue;
 
@@ -332,7 +332,9 @@ aft_client_decision_mask(struct aft_client *client, struct aft_client_decision *
 AFT_CLIENT_API void aft_client_decision_free(struct aft_client *client,
                                              struct aft_client_decision *decision);
 
-/* ---- logging. A record is taken (queued for delivery with acks=all, idempotent) or an error says that it is not. */
+/* ---- logging. A record is taken (queued for delivery with acks=all, idempotent) or an error says that it is not. Where a broker has lost what
+ * it needs to know of the idempotent producer, which ends it for good, another one takes its place and what was not delivered: the same
+ * records may then be sent twice, which changes nothing (same ids). */
 /* aft_client_log_impression: the slate as it stands now; once a decision (a second call is AFT_CLIENT_WRONG). With impressions_share, OK
  * for one that is passed over, too. */
 AFT_CLIENT_API enum aft_client_code aft_client_log_impression(struct aft_client *client,

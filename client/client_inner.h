@@ -18,7 +18,7 @@
  *   snapshot_file.c    the last good snapshot on disk
  *   snapshot_container.c   one that `aftertouch snapshot export` or `learn` wrote
  *   spill_file.c       records that wait on disk until a broker takes them
- *   transport_kafka.c  EDGE (librdkafka)
+ *   transport_kafka.c, producer_kafka.c   EDGE (librdkafka)
  *   client.c           open, close, poll, look
  */
 #ifndef AFT_CLIENT_INNER_H
@@ -230,6 +230,20 @@ void afti_spill_close(struct afti_spill *s);
 enum aft_err afti_spill_put(struct afti_spill *s, const struct afti_spilled *r,
                             struct aft_error *e);
 void afti_spill_drain(struct aft_client *c);
+
+/* ---- producer_kafka.c: records to a broker. Any thread. open takes the configuration. kept: a spill file has it until it is delivered. */
+struct rd_kafka_conf_s;
+struct afti_producer;
+enum aft_err afti_producer_open(struct rd_kafka_conf_s *conf, struct afti_producer **out,
+                                struct aft_error *e);
+void afti_producer_close(struct afti_producer *p);
+void afti_producer_listen(struct afti_producer *p, aft_client_failure_sink sink, void *sink_ctx);
+enum aft_err afti_producer_send(struct afti_producer *p, const char *topic,
+                                const struct afti_spilled *r, bool kept, struct aft_error *e);
+void afti_producer_poll(struct afti_producer *p, int timeout_ms);
+uint64_t afti_producer_waiting(struct afti_producer *p);
+uint64_t afti_producer_resending(struct afti_producer *p);
+bool afti_producer_away(struct afti_producer *p, int32_t ms);
 
 struct aft_client {
     struct aft_client_options options; /* strings in `own` */

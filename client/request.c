@@ -95,16 +95,32 @@ is_name(const char *name, struct aft_bytes known)
     return name && known.p && strncmp(name, (const char *)known.p, known.n + 1) == 0;
 }
 
-/* Candidates mostly have the same names in the same order: those of `like` are taken over, not copied, and known to be different. */
+/* The candidate before: as it came, and as it was taken. */
+struct before {
+    const struct aft_client_feature *f;
+    struct aft_features taken;
+};
+
+/* Whether the name at i is the one that the candidate before has there; mostly it is the same string. */
+static inline bool
+same_name(const struct before *b, uint32_t i, const char *name)
+{
+    return i < b->taken.n && (name == b->f[i].name || is_name(name, b->taken.v[i].name));
+}
+
+/* Candidates mostly have the same names in the same order: those are taken over, not copied, and known to be different. */
 static enum aft_err
 take_like(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
-          struct aft_features like, struct aft_feature *v, struct aft_error *e)
+          const struct before *like, struct aft_feature *v, struct aft_error *e)
 {
-    bool alike = n <= like.n;
+    bool alike = n <= like->taken.n;
     for (uint32_t i = 0; i < n; i++) {
-        if (i < like.n && is_name(f[i].name, like.v[i].name)) {
-            v[i].name = like.v[i].name;
-            AFT_TRY(take_value(a, &f[i], &v[i], e));
+        if (same_name(like, i, f[i].name)) {
+            v[i].name = like->taken.v[i].name;
+            v[i].type = AFT_FEATURE_NUMBER;
+            v[i].number = f[i].number;
+            if (f[i].type != AFT_CLIENT_NUMBER || !isfinite(f[i].number))
+                AFT_TRY(take_value(a, &f[i], &v[i], e));
             continue;
         }
         alike = false;
@@ -126,7 +142,7 @@ room_for(struct aft_arena *a, uint32_t n, struct aft_feature **v, struct aft_err
 
 static enum aft_err
 take_features(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
-              struct aft_features like, struct aft_features *out, struct aft_error *e)
+              const struct before *like, struct aft_features *out, struct aft_error *e)
 {
     struct aft_feature *v;
     AFT_TRY(room_for(a, n, &v, e));
@@ -219,7 +235,7 @@ afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v, 
     *subjects = aft_arena_take(a, sizeof **subjects * n);
     if (!*candidates || !*subjects)
         return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
-    struct aft_features like = {0};
+    struct before like = {0};
     for (uint32_t i = 0; i < n; i++) {
         const struct aft_client_candidate *from = &v[i];
         struct aft_candidate *to = &(*candidates)[i];
@@ -227,8 +243,8 @@ afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v, 
         AFT_TRY(take_id(a, from->arm_id, "a candidate's arm_id", &to->arm_id, e));
         AFT_TRY(take_text(a, from->subject, AFT_ID_BYTES_MAX, "a subject", &(*subjects)[i], e));
         AFT_TRY(take_text(a, from->mask, AFT_ID_BYTES_MAX, "a mask", &to->mask, e));
-        AFT_TRY(take_features(a, from->features, from->features_n, like, &to->features, e));
-        like = to->features;
+        AFT_TRY(take_features(a, from->features, from->features_n, &like, &to->features, e));
+        like = (struct before){from->features, to->features};
     }
     return arms_once(a, *candidates, n, e);
 }

@@ -1,65 +1,28 @@
 /* transport_kafka.c - EDGE (librdkafka): the engine's two ends of a real broker.
  *
  * producer  impressions and outcomes: acks=all, idempotent, partitioned by murmur2 like Java's clients, never timed out while the
- *           client lives (message.timeout.ms=0): a record that was taken is delivered, or given back to on_failure.
+ *           client lives (message.timeout.ms=0): a record that was taken is delivered, or given back to on_failure (producer_kafka.c).
  * consumer  the snapshots topic, partition 0, from its beginning to its end and on; no group, nothing committed.
  * histories the history's topic, all partitions, likewise; a consumer of its own.
  * Threads: append, poll and waiting: any; poll_snapshots, poll_history: a follower's each. Nothing is printed: logs are off, errors
  * come back by value. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "client/client_inner.h"
 
-enum { TOPICS = 2, ERROR_BYTES = 300, PURGE_MS = 1000, METADATA_MS = 2000, HISTORY_TURN = 1000 };
+enum { TOPICS = 2, ERROR_BYTES = 300, METADATA_MS = 2000, HISTORY_TURN = 1000 };
 
 struct kafka {
-    rd_kafka_t *producer, *consumer, *histories;
+    struct afti_producer *producer;
+    rd_kafka_t *consumer, *histories;
     char *topics[TOPICS], *snapshots, *history;
     int64_t *history_next; /* of each partition: where to go on after an error */
     bool *history_ended;
     int32_t history_n, history_ended_n; /* 0: not assigned */
     int64_t next_offset;                /* of the snapshots topic: where to go on after an error */
     bool assigned, history_assigned;
-    atomic_uint_fast64_t resending; /* sent again from a spill file and not yet delivered */
-    atomic_llong alive_ms;          /* when something was delivered last, or began to wait */
-    aft_client_failure_sink sink;
-    void *sink_ctx;
 };
-
-static int64_t
-now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static void
-on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
-{
-    struct kafka *k = opaque;
-    bool kept = m->_private == k; /* in a spill file */
-    bool purged =
-        m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || m->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
-    (void)rk;
-    if (kept && !purged)
-        atomic_fetch_sub(&k->resending, 1);
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        atomic_store(&k->alive_ms, now_ms());
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || !k->sink || (kept && purged))
-        return;
-    struct aft_client_failure what = {.topic = rd_kafka_topic_name(m->rkt),
-                                      .key = m->key,
-                                      .value = m->payload,
-                                      .key_bytes = m->key_len,
-                                      .value_bytes = m->len,
-                                      .reason = rd_kafka_err2str(m->err),
-                                      .refused = !purged,
-                                      .time_ms = rd_kafka_message_timestamp(m, NULL)};
-    k->sink(k->sink_ctx, &what);
-}
 
 static enum aft_err
 set(rd_kafka_conf_t *conf, const char *name, const char *value, struct aft_error *e)
@@ -75,10 +38,9 @@ struct pair {
 };
 
 static enum aft_err
-open_end(rd_kafka_type_t type, const struct aft_client_options *o, const struct pair *fixed,
-         struct kafka *k, rd_kafka_t **out, struct aft_error *e)
+conf_of(const struct aft_client_options *o, const struct pair *fixed, rd_kafka_conf_t **out,
+        struct aft_error *e)
 {
-    char text[ERROR_BYTES];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     enum aft_err err = set(conf, "bootstrap.servers", o->bootstrap_servers, e);
     for (uint32_t i = 0; i < o->properties_n && err == AFT_OK; i++)
@@ -90,103 +52,73 @@ open_end(rd_kafka_type_t type, const struct aft_client_options *o, const struct 
         return err;
     }
     rd_kafka_conf_set_log_cb(conf, NULL);
-    rd_kafka_conf_set_opaque(conf, k);
-    if (type == RD_KAFKA_PRODUCER)
-        rd_kafka_conf_set_dr_msg_cb(conf, on_report);
-    *out = rd_kafka_new(type, conf, text, sizeof text);
-    if (*out)
+    *out = conf;
+    return AFT_OK;
+}
+
+static enum aft_err
+open_consumer(const struct aft_client_options *o, const struct pair *fixed, rd_kafka_t **out,
+              struct aft_error *e)
+{
+    char text[ERROR_BYTES];
+    rd_kafka_conf_t *conf;
+    AFT_TRY(conf_of(o, fixed, &conf, e));
+    *out = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    if (*out) {
+        rd_kafka_poll_set_consumer(*out);
         return AFT_OK;
+    }
     rd_kafka_conf_destroy(conf);
     return AFT_FAIL(e, AFT_E_CONFIG, "librdkafka refuses its properties: %s", text);
 }
 
 /* ---- the port */
-static void *
-unconst(const uint8_t *p) /* librdkafka copies and does not write, but its type says void * */
-{
-    return (void *)(uintptr_t)p;
-}
-
-static enum aft_err
-produce(struct kafka *k, const struct afti_spilled *r, bool kept, struct aft_error *e)
-{
-    enum aft_client_topic topic = r->topic;
-    if (rd_kafka_outq_len(k->producer) == 0)
-        atomic_store(&k->alive_ms, now_ms());
-    const rd_kafka_vu_t v[] = {
-        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = k->topics[topic]},
-        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {unconst(r->key.p), r->key.n}},
-        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {unconst(r->value.p), r->value.n}},
-        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = r->time_ms},
-        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = kept ? k : NULL},
-    };
-    rd_kafka_error_t *error = rd_kafka_produceva(k->producer, v, sizeof v / sizeof *v);
-    rd_kafka_resp_err_t err = rd_kafka_error_code(error);
-    if (error)
-        rd_kafka_error_destroy(error);
-    rd_kafka_poll(k->producer, 0);
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return AFT_OK;
-    if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
-        return AFT_FAIL(e, AFT_E_AGAIN, "the producer's queue is full");
-    return AFT_FAIL(e, AFT_E_BROKER, "topic %s: %s", k->topics[topic], rd_kafka_err2str(err));
-}
-
 static enum aft_err
 kafka_append(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
              struct aft_bytes value, struct aft_error *e)
 {
-    return produce(ctx, &(struct afti_spilled){topic, time_ms, key, value}, false, e);
+    struct kafka *k = ctx;
+    const struct afti_spilled r = {topic, time_ms, key, value};
+    return afti_producer_send(k->producer, k->topics[topic], &r, false, e);
 }
 
-/* Counted before, since its report may come from within. */
 static enum aft_err
 kafka_resend(void *ctx, enum aft_client_topic topic, int64_t time_ms, struct aft_bytes key,
              struct aft_bytes value, struct aft_error *e)
 {
     struct kafka *k = ctx;
-    atomic_fetch_add(&k->resending, 1);
-    enum aft_err err = produce(k, &(struct afti_spilled){topic, time_ms, key, value}, true, e);
-    if (err != AFT_OK)
-        atomic_fetch_sub(&k->resending, 1);
-    return err;
+    const struct afti_spilled r = {topic, time_ms, key, value};
+    return afti_producer_send(k->producer, k->topics[topic], &r, true, e);
 }
 
 static uint64_t
 kafka_resending(void *ctx)
 {
-    struct kafka *k = ctx;
-    return atomic_load(&k->resending);
+    return afti_producer_resending(((struct kafka *)ctx)->producer);
 }
 
 static bool
 kafka_away(void *ctx, int32_t ms)
 {
-    struct kafka *k = ctx;
-    return rd_kafka_outq_len(k->producer) > 0 && now_ms() - atomic_load(&k->alive_ms) > ms;
+    return afti_producer_away(((struct kafka *)ctx)->producer, ms);
 }
 
 static void
 kafka_listen(void *ctx, aft_client_failure_sink sink, void *sink_ctx)
 {
-    struct kafka *k = ctx;
-    k->sink = sink;
-    k->sink_ctx = sink_ctx;
+    afti_producer_listen(((struct kafka *)ctx)->producer, sink, sink_ctx);
 }
 
 static void
 kafka_poll(void *ctx, int timeout_ms)
 {
-    struct kafka *k = ctx;
-    rd_kafka_poll(k->producer, timeout_ms);
+    afti_producer_poll(((struct kafka *)ctx)->producer, timeout_ms);
 }
 
 static uint64_t
 kafka_waiting(void *ctx)
 {
-    struct kafka *k = ctx;
-    return (uint64_t)rd_kafka_outq_len(k->producer);
+    return afti_producer_waiting(((struct kafka *)ctx)->producer);
 }
 
 static enum aft_err
@@ -326,13 +258,7 @@ static void
 kafka_close(void *ctx)
 {
     struct kafka *k = ctx;
-    if (k->producer) {
-        if (rd_kafka_outq_len(k->producer) > 0) {
-            rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-            rd_kafka_flush(k->producer, PURGE_MS);
-        }
-        rd_kafka_destroy(k->producer);
-    }
+    afti_producer_close(k->producer);
     consumer_close(k->consumer);
     consumer_close(k->histories);
     for (int i = 0; i < TOPICS; i++)
@@ -364,16 +290,12 @@ open_ends(struct kafka *k, const struct aft_client_options *o, struct aft_error 
                                            {"allow.auto.create.topics", "false"},
                                            {"topic.metadata.refresh.interval.ms", "5000"},
                                            {NULL, NULL}};
-    AFT_TRY(open_end(RD_KAFKA_PRODUCER, o, producer, k, &k->producer, e));
-    if (o->history_topic) {
-        AFT_TRY(open_end(RD_KAFKA_CONSUMER, o, consumer, k, &k->histories, e));
-        rd_kafka_poll_set_consumer(k->histories);
-    }
-    if (!o->snapshots_topic)
-        return AFT_OK;
-    AFT_TRY(open_end(RD_KAFKA_CONSUMER, o, consumer, k, &k->consumer, e));
-    rd_kafka_poll_set_consumer(k->consumer);
-    return AFT_OK;
+    rd_kafka_conf_t *conf;
+    AFT_TRY(conf_of(o, producer, &conf, e));
+    AFT_TRY(afti_producer_open(conf, &k->producer, e));
+    if (o->history_topic)
+        AFT_TRY(open_consumer(o, consumer, &k->histories, e));
+    return o->snapshots_topic ? open_consumer(o, consumer, &k->consumer, e) : AFT_OK;
 }
 
 enum aft_err
