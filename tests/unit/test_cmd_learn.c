@@ -251,7 +251,7 @@ test_greedy(void **state)
 static void
 spoil(struct kit_world *w, struct aft_example *x, int i)
 {
-    static const double odd[] = {0, -0.5, 1.5, NAN, INFINITY};
+    static const double odd[] = {0, -0.5, 1.5, (double)NAN, (double)INFINITY};
     enum { ODD = sizeof odd / sizeof odd[0] };
     struct aft_example_item *item = &w->items[0];
     if (i < ODD) {
@@ -260,13 +260,13 @@ spoil(struct kit_world *w, struct aft_example *x, int i)
     }
     switch (i - ODD) {
     case 0:
-        w->context[1].number = NAN;
+        w->context[1].number = (double)NAN;
         return;
     case 1:
-        w->context[1].number = -INFINITY;
+        w->context[1].number = -(double)INFINITY;
         return;
     case 2:
-        x->design.pass = NAN;
+        x->design.pass = (double)NAN;
         x->design.has_pass = true;
         return;
     case 3:
@@ -302,9 +302,8 @@ test_refused(void **state)
     aft_buffer_deinit(&body);
     kit_world_deinit(&w);
     for (int how = 0; how < 4; how++) {
-        static const char *const ways[] = {"auto", "none", "iwr",
-                                           "auto --set learner.reduction=dr "
-                                           "--set learner.model=flow-squared"};
+        static const char dr[] = "auto --set learner.reduction=dr --set learner.model=flow-squared";
+        static const char *const ways[] = {"auto", "none", "iwr", dr};
         snprintf(arguments, sizeof arguments,
                  "--json --examples %s --snapshot %s --set learner.weighting=%s", path("odd.avro"),
                  path("o.s"), ways[how]);
