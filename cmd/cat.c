@@ -89,12 +89,13 @@ headers_of(const struct aft_record_in *r)
 
 /* decoded: the value's JSON text, or false with the reason. AFT_E_AGAIN (registry) is a reason as any other here. */
 static bool
-decoded(struct cat *c, struct aft_bytes value, struct aft_error *e)
+decoded(struct cat *c, const struct aft_record_in *r, struct aft_error *e)
 {
     struct aft_bytes body;
     aft_arena_reset(&c->arena);
     aft_buffer_reset(&c->text);
-    return aft_decoder_body(c->decoder, value, &c->arena, &body, e) == AFT_OK &&
+    return aft_decoder_headed(c->decoder, aft_schema_header(r), r->value, &c->arena, &body, e) ==
+               AFT_OK &&
            aft_json_of(c->schema, body, &c->text, e) == AFT_OK;
 }
 
@@ -108,7 +109,7 @@ print(struct cat *c, int32_t partition, const struct aft_record_in *r)
     if (r->headers_n)
         json_object_set_new(o, "headers", headers_of(r));
     bool ours_it_is = c->decoder && r->value.p;
-    bool json = ours_it_is && decoded(c, r->value, &e);
+    bool json = ours_it_is && decoded(c, r, &e);
     if (!json)
         json_object_set_new(o, "value", r->value.p ? base64(r->value) : json_null());
     if (ours_it_is && !json)

@@ -199,6 +199,11 @@ enum aft_err aft_registry_open(const struct aft_registry_options *o, struct aft_
 enum aft_err aft_registry_of(const struct aft_config *c, struct aft_registry **out,
                              struct aft_error *e) AFT_MUST_CHECK;
 struct aft_schema_port aft_registry_port(struct aft_registry *r);
+/* Schemas named in headers (AFT_SCHEMA_HEADER). want: this reader's records come with their headers, where a registry is configured that
+ * knows what they name; else nobody pays for them. header: a record's; absent: it has none. */
+void aft_schema_header_want(struct aft_schema_port port, struct aft_log *log,
+                            struct aft_log_reader *r);
+struct aft_bytes aft_schema_header(const struct aft_record_in *r);
 void aft_registry_close(struct aft_registry *r);
 /* Subjects. push: our schema is registered under a subject, unless it is already: its id and version. AFT_E_SCHEMA with the registry's
  * words where it refuses it (incompatible with what stands there, under the compatibility that the subject demands). latest: what stands

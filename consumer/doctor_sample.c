@@ -23,11 +23,11 @@ read_one(struct afti_sample *s, const struct afti_sampling *at, const struct aft
     if (!in->value.p && at->log == AFT_IMPRESSIONS)
         return false;
     aft_arena_reset(at->arena);
-    enum aft_err err = !in->value.p
-                           ? AFT_FAIL(&e, AFT_E_VALUE,
-                                      "a null value; outcomes are taken back by "
-                                      "another outcome with `retracts`")
-                           : aft_decoder_body(at->decoder, in->value, at->arena, &body, &e);
+    enum aft_err err = !in->value.p ? AFT_FAIL(&e, AFT_E_VALUE,
+                                               "a null value; outcomes are taken back by "
+                                               "another outcome with `retracts`")
+                                    : aft_decoder_headed(at->decoder, aft_schema_header(in),
+                                                         in->value, at->arena, &body, &e);
     if (err == AFT_OK && at->log == AFT_IMPRESSIONS) {
         err = aft_decode_impression(body, at->arena, &i, &e);
         *time_ms = err == AFT_OK ? i.timestamp_ms : 0;
@@ -85,6 +85,7 @@ read_newest(const struct aft_doctor_log *o, const char *topic, struct afti_sampl
     if (next == end)
         return AFT_OK;
     AFT_TRY(log->ops->reader_open(log, topic, at->partition, next, &reader, e));
+    aft_schema_header_want(o->schemas, log, reader);
     enum aft_err err = AFT_OK;
     for (int still = 0; err == AFT_OK && next < end && !at_end && still < STILL_READS;) {
         uint32_t n = 0;

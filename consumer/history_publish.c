@@ -215,8 +215,10 @@ input_open(struct aft_historian *h, int log, struct aft_error *e)
                 "%s partition %d: records %lld to %lld were deleted before they were counted",
                 in->topic, h->o.partition, (long long)in->next_offset, (long long)begin - 1);
     in->next_offset = in->next_offset < begin ? begin : in->next_offset;
-    return h->o.log->ops->reader_open(h->o.log, in->topic, h->o.partition, in->next_offset,
-                                      &in->reader, e);
+    AFT_TRY(h->o.log->ops->reader_open(h->o.log, in->topic, h->o.partition, in->next_offset,
+                                       &in->reader, e));
+    aft_schema_header_want(h->o.schemas, h->o.log, in->reader);
+    return AFT_OK;
 }
 
 static void
@@ -240,7 +242,8 @@ take(struct aft_historian *h, int log, const struct aft_record_in *r, struct aft
             erase(h, r->key, &at);
         return AFT_OK;
     }
-    AFT_TRY(aft_decoder_body(h->in[log].decoder, r->value, &h->arena, &body, e));
+    AFT_TRY(aft_decoder_headed(h->in[log].decoder, aft_schema_header(r), r->value, &h->arena, &body,
+                               e));
     if (log == AFT_IMPRESSIONS) {
         AFT_TRY(aft_decode_impression(body, &h->arena, &impression, e));
         afti_fold_impression(h->fold, &impression, &at);

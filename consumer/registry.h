@@ -7,10 +7,10 @@
 
 #define AFTI_REGISTRY_PATH 1024
 
-/* afti_registry_answer appends the schema's text of `{"schema": "...", "schemaType": ..., "references": [...]}` to *json.
+/* afti_registry_answer appends the schema's text of `{"schema": "...", "schemaType": ..., "references": [...]}` to *json. name: what it is called by.
  * AFT_E_CONFIG: this is no registry's answer. AFT_E_UNKNOWN_SCHEMA: another type than Avro, or it refers to others. */
-enum aft_err afti_registry_answer(uint32_t id, struct aft_bytes answer, struct aft_buffer *json,
-                                  struct aft_error *e) AFT_MUST_CHECK;
+enum aft_err afti_registry_answer(const char *name, struct aft_bytes answer,
+                                  struct aft_buffer *json, struct aft_error *e) AFT_MUST_CHECK;
 
 /* afti_registry_request: GET, or POST of a body (JSON), of a path behind the registry's address (shorter than AFTI_REGISTRY_PATH; what is
  * no path's character is escaped already). Any HTTP status is an answer. AFT_E_AGAIN: none came. Any thread. */

@@ -1,4 +1,5 @@
-/* registry_http.c - the schema port over a Confluent-compatible registry: GET <url>/schemas/ids/<id>, by libcurl. In: ids; out: schemas'
+/* registry_http.c - the schema port over a Confluent-compatible registry: GET <url>/schemas/ids/<id> and <url>/schemas/guids/<guid>,
+ * by libcurl. In: ids; out: schemas'
  * texts. And any other request to it, for registry_subjects_json.c. Basic authentication with a password from a file, read once at opening.
  *
  * What was found is kept (ids never change). What the registry does not know is asked again after ABSENT_MS, so that a flood of
@@ -30,7 +31,7 @@ enum {
 
 struct known {
     struct known *next;
-    uint32_t id;
+    char name[40];           /* an id, or a GUID as it is written down */
     int64_t absent_until_ms; /* 0: it is there */
     struct aft_error why;    /* of absence, or of silence */
     struct aft_buffer json;
@@ -107,19 +108,20 @@ transfer(struct aft_registry *r, const char *path, long *status, struct aft_erro
 }
 
 static enum aft_err
-ask(struct aft_registry *r, uint32_t id, struct aft_buffer *json, struct aft_error *e)
+ask(struct aft_registry *r, const char *kind, const char *name, struct aft_buffer *json,
+    struct aft_error *e)
 {
-    char path[40];
+    char path[80];
     long status = 0;
-    snprintf(path, sizeof path, "/schemas/ids/%u", id);
+    snprintf(path, sizeof path, "/schemas/%s/%s", kind, name);
     AFT_TRY(transfer(r, path, &status, e));
     if (status == 404)
         return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
-                        "the registry at %s knows no schema %u: was the record written against "
+                        "the registry at %s knows no schema %s: was the record written against "
                         "another registry?",
-                        r->url, id);
+                        r->url, name);
     AFT_TRY(afti_registry_status(r, status, e));
-    return afti_registry_answer(id, aft_buffer_bytes(&r->answer), json, e);
+    return afti_registry_answer(name, aft_buffer_bytes(&r->answer), json, e);
 }
 
 enum aft_err
@@ -160,10 +162,10 @@ known_drop_last(struct aft_registry *r)
 }
 
 static struct known *
-known_of(struct aft_registry *r, uint32_t id)
+known_of(struct aft_registry *r, const char *name)
 {
     struct known *k = r->known;
-    while (k && k->id != id)
+    while (k && strcmp(k->name, name) != 0)
         k = k->next;
     if (k)
         return k;
@@ -172,24 +174,25 @@ known_of(struct aft_registry *r, uint32_t id)
     r->known_n++;
     k = calloc(1, sizeof *k);
     AFT_ASSERT(k != NULL);
-    *k = (struct known){.next = r->known, .id = id, .absent_until_ms = 1};
+    *k = (struct known){.next = r->known, .absent_until_ms = 1};
+    snprintf(k->name, sizeof k->name, "%s", name);
     r->known = k;
     return k;
 }
 
 static enum aft_err
-by_id(void *ctx, uint32_t id, struct aft_buffer *json, struct aft_error *e)
+by_name(struct aft_registry *r, const char *kind, const char *name, struct aft_buffer *json,
+        struct aft_error *e)
 {
-    struct aft_registry *r = ctx;
     enum aft_err err = AFT_OK;
     pthread_mutex_lock(&r->mutex);
-    struct known *k = known_of(r, id);
+    struct known *k = known_of(r, name);
     if (k->absent_until_ms > now_ms()) {
         *e = k->why;
         err = e->code;
     } else if (k->absent_until_ms != 0) {
         aft_buffer_reset(&k->json);
-        err = ask(r, id, &k->json, e);
+        err = ask(r, kind, name, &k->json, e);
         if (err == AFT_OK) {
             k->absent_until_ms = 0;
         } else if (err == AFT_E_UNKNOWN_SCHEMA || err == AFT_E_AGAIN) {
@@ -201,6 +204,25 @@ by_id(void *ctx, uint32_t id, struct aft_buffer *json, struct aft_error *e)
         aft_put_raw(json, aft_buffer_bytes(&k->json));
     pthread_mutex_unlock(&r->mutex);
     return err;
+}
+
+static enum aft_err
+by_id(void *ctx, uint32_t id, struct aft_buffer *json, struct aft_error *e)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%u", id);
+    return by_name(ctx, "ids", name, json, e);
+}
+
+static enum aft_err
+by_guid(void *ctx, const uint8_t guid[AFT_GUID_BYTES], struct aft_buffer *json, struct aft_error *e)
+{
+    char name[40];
+    size_t n = 0;
+    for (size_t i = 0; i < AFT_GUID_BYTES; i++)
+        n += (size_t)snprintf(name + n, sizeof name - n, "%s%02x",
+                              i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", guid[i]);
+    return by_name(ctx, "guids", name, json, e);
 }
 
 /* ---- opening */
@@ -282,10 +304,27 @@ aft_registry_of(const struct aft_config *c, struct aft_registry **out, struct af
     return o.url[0] ? aft_registry_open(&o, out, e) : AFT_OK;
 }
 
+struct aft_bytes
+aft_schema_header(const struct aft_record_in *r)
+{
+    for (uint32_t i = r->headers_n; i > 0; i--)
+        if (aft_same(r->headers[i - 1].name, aft_text(AFT_SCHEMA_HEADER)))
+            return r->headers[i - 1].value;
+    return AFT_ABSENT;
+}
+
+void
+aft_schema_header_want(struct aft_schema_port port, struct aft_log *log, struct aft_log_reader *r)
+{
+    if (port.by_guid && log->ops->with_headers)
+        log->ops->with_headers(r);
+}
+
 struct aft_schema_port
 aft_registry_port(struct aft_registry *r)
 {
-    return r ? (struct aft_schema_port){.ctx = r, .by_id = by_id} : (struct aft_schema_port){0};
+    return r ? (struct aft_schema_port){.ctx = r, .by_id = by_id, .by_guid = by_guid}
+             : (struct aft_schema_port){0};
 }
 
 void

@@ -135,9 +135,10 @@ aft_registry_latest(struct aft_registry *r, const char *subject, struct aft_regi
     if (status != ABSENT)
         err = registered(r, root, status, out, e);
     if (err == AFT_OK && status != ABSENT) {
-        char *text = json_dumps(root, JSON_COMPACT);
+        char name[24], *text = json_dumps(root, JSON_COMPACT);
         AFT_ASSERT(text != NULL);
-        err = afti_registry_answer((uint32_t)out->id, aft_text(text), schema, e);
+        snprintf(name, sizeof name, "%lld", (long long)out->id);
+        err = afti_registry_answer(name, aft_text(text), schema, e);
         free(text);
     }
     json_decref(root);

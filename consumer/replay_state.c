@@ -140,8 +140,8 @@ outcome_named(struct afti_replay *r, struct aft_hash128 hash, const struct aft_r
     struct aft_bytes body;
     aft_arena_reset(arena);
     if (!in->value.p ||
-        aft_decoder_body(r->task->in[AFT_OUTCOMES].decoder, in->value, arena, &body, &untold) !=
-            AFT_OK ||
+        aft_decoder_headed(r->task->in[AFT_OUTCOMES].decoder, aft_schema_header(in), in->value,
+                           arena, &body, &untold) != AFT_OK ||
         aft_decode_outcome(body, arena, &o, &untold) != AFT_OK ||
         !aft_same_id(aft_id_of(o.outcome_id), hash))
         return;

@@ -41,7 +41,7 @@ dead_letter(struct aft_task *t, const struct afti_input *in, const struct aft_re
     snprintf(partition, sizeof partition, "%d", t->o.partition);
     snprintf(offset, sizeof offset, "%lld", (long long)r->offset);
     snprintf(size, sizeof size, "%zu", r->value.n);
-    const struct aft_header headers[HEADERS_N + 1] = {
+    struct aft_header headers[HEADERS_N + 2] = {
         {AFT_LITERAL("aftertouch.reason"), aft_text(aft_err_name(why->code))},
         {AFT_LITERAL("aftertouch.topic"), aft_text(in->topic)},
         {AFT_LITERAL("aftertouch.partition"), aft_text(partition)},
@@ -49,13 +49,16 @@ dead_letter(struct aft_task *t, const struct afti_input *in, const struct aft_re
         {AFT_LITERAL("aftertouch.detail"), aft_text(why->message)},
         {AFT_LITERAL("aftertouch.cut"), aft_text(size)},
     };
+    uint32_t n = cut ? HEADERS_N + 1 : HEADERS_N;
+    if (aft_schema_header(r).p) /* without it nobody can read the value again */
+        headers[n++] = (struct aft_header){AFT_LITERAL(AFT_SCHEMA_HEADER), aft_schema_header(r)};
     struct aft_append a = {.topic = t->dead_topic,
                            .partition = t->o.partition,
                            .timestamp_ms = -1,
                            .key = at_most(r->key, DEAD_KEY_MAX),
                            .value = at_most(r->value, DEAD_VALUE_MAX),
                            .headers = headers,
-                           .headers_n = cut ? HEADERS_N + 1 : HEADERS_N};
+                           .headers_n = n};
     return afti_send(t->o.log, t->box, &a, AFTI_SENT_DEAD, (struct afti_end){0}, e);
 }
 
@@ -66,7 +69,8 @@ take(struct aft_task *t, enum aft_log_kind log, const struct aft_record_in *r, s
     struct aft_bytes body = AFT_ABSENT;
     aft_arena_reset(&t->arena);
     if (r->value.p)
-        AFT_TRY(aft_decoder_body(t->in[log].decoder, r->value, &t->arena, &body, e));
+        AFT_TRY(aft_decoder_headed(t->in[log].decoder, aft_schema_header(r), r->value, &t->arena,
+                                   &body, e));
     else if (log == AFT_OUTCOMES)
         return AFT_FAIL(
             e, AFT_E_VALUE,
@@ -170,8 +174,10 @@ input_open(struct aft_task *t, enum aft_log_kind log, struct aft_error *e)
                         (long long)end);
     in->last_record_ms = in->last_tick_ms = now;
     aft_joiner_reached(t->joiner, log, in->next_offset);
-    return t->o.log->ops->reader_open(t->o.log, in->topic, t->o.partition, in->next_offset,
-                                      &in->reader, e);
+    AFT_TRY(t->o.log->ops->reader_open(t->o.log, in->topic, t->o.partition, in->next_offset,
+                                       &in->reader, e));
+    aft_schema_header_want(t->o.schemas, t->o.log, in->reader);
+    return AFT_OK;
 }
 
 enum aft_err

@@ -14,7 +14,7 @@ enum { ENTRIES = 64 };
 
 struct entry {
     enum aft_frame_kind kind;
-    uint64_t name; /* registry id or fingerprint */
+    uint64_t name, more; /* registry id or fingerprint; or the two halves of a GUID */
     struct aft_plan *plan;
     struct aft_error why; /* plan == NULL: the answer to every value of this schema */
 };
@@ -56,12 +56,26 @@ aft_decoder_free(struct aft_decoder *d)
     free(d);
 }
 
+static struct entry
+name_of(const struct aft_frame *f)
+{
+    struct entry e = {.kind = f->kind, .name = f->id};
+    if (f->kind == AFT_FRAME_SINGLE_OBJECT)
+        e.name = f->fingerprint;
+    if (f->kind == AFT_FRAME_GUID) {
+        e.name = aft_load_le64(f->guid);
+        e.more = aft_load_le64(f->guid + 8);
+    }
+    return e;
+}
+
 static struct entry *
-find(struct aft_decoder *d, enum aft_frame_kind kind, uint64_t name)
+find(struct aft_decoder *d, const struct entry *e)
 {
     for (unsigned i = 0; i < d->n; i++) {
         unsigned at = (d->last + i) % d->n;
-        if (d->entry[at].name == name && d->entry[at].kind == kind) {
+        if (d->entry[at].name == e->name && d->entry[at].kind == e->kind &&
+            d->entry[at].more == e->more) {
             d->last = at;
             return &d->entry[at];
         }
@@ -70,13 +84,13 @@ find(struct aft_decoder *d, enum aft_frame_kind kind, uint64_t name)
 }
 
 static struct entry *
-remember(struct aft_decoder *d, enum aft_frame_kind kind, uint64_t name)
+remember(struct aft_decoder *d, const struct entry *e)
 {
     unsigned at = d->n < ENTRIES ? d->n++ : d->next;
     d->next = (at + 1) % ENTRIES;
     d->last = at;
     aft_plan_free(d->entry[at].plan);
-    d->entry[at] = (struct entry){.kind = kind, .name = name};
+    d->entry[at] = *e;
     return &d->entry[at];
 }
 
@@ -89,6 +103,12 @@ ask(struct aft_decoder *d, const struct aft_frame *f, struct aft_error *e)
         return port->by_id(port->ctx, f->id, &d->json, e);
     if (f->kind == AFT_FRAME_SINGLE_OBJECT && port->by_fingerprint)
         return port->by_fingerprint(port->ctx, f->fingerprint, &d->json, e);
+    if (f->kind == AFT_FRAME_GUID && port->by_guid)
+        return port->by_guid(port->ctx, f->guid, &d->json, e);
+    if (f->kind == AFT_FRAME_GUID)
+        return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
+                        "the record's header names a schema by GUID, but no schema registry is "
+                        "configured; set schema.registry.url");
     if (f->kind == AFT_FRAME_CONFLUENT)
         return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
                         "the value names schema id %u, but no schema registry is configured; set "
@@ -116,8 +136,8 @@ static enum aft_err
 plan_of(struct aft_decoder *d, const struct aft_frame *f, struct aft_plan **out,
         struct aft_error *e)
 {
-    uint64_t name = f->kind == AFT_FRAME_CONFLUENT ? f->id : f->fingerprint;
-    struct entry *known = find(d, f->kind, name);
+    struct entry name = name_of(f);
+    struct entry *known = find(d, &name);
     if (!known) {
         struct aft_plan *plan = NULL;
         struct aft_error why = {0};
@@ -125,7 +145,7 @@ plan_of(struct aft_decoder *d, const struct aft_frame *f, struct aft_plan **out,
         enum aft_err err = compile(d, &plan, &why);
         if (err && aft_err_class(err) != AFT_CLASS_DATA)
             why.code = AFT_E_UNKNOWN_SCHEMA;
-        known = remember(d, f->kind, name);
+        known = remember(d, &name);
         known->plan = plan;
         known->why = why;
     }
@@ -136,24 +156,42 @@ plan_of(struct aft_decoder *d, const struct aft_frame *f, struct aft_plan **out,
     return e->code;
 }
 
-enum aft_err
-aft_decoder_body(struct aft_decoder *d, struct aft_bytes value, struct aft_arena *a,
-                 struct aft_bytes *body, struct aft_error *e)
+static enum aft_err
+body_of(struct aft_decoder *d, const struct aft_frame *f, struct aft_arena *a,
+        struct aft_bytes *body, struct aft_error *e)
 {
-    struct aft_frame f;
     struct aft_plan *plan = NULL;
-    AFT_TRY(aft_frame_parse(value, &f, e));
-    *body = f.body;
-    if (f.kind == AFT_FRAME_SINGLE_OBJECT && f.fingerprint == aft_record_fingerprint(d->record))
+    *body = f->body;
+    if (f->kind == AFT_FRAME_SINGLE_OBJECT && f->fingerprint == aft_record_fingerprint(d->record))
         return AFT_OK;
-    AFT_TRY(plan_of(d, &f, &plan, e));
+    AFT_TRY(plan_of(d, f, &plan, e));
     if (aft_plan_identity(plan))
         return AFT_OK;
     aft_buffer_reset(&d->body);
-    AFT_TRY(aft_plan_run(plan, f.body, &d->body, NULL, e));
+    AFT_TRY(aft_plan_run(plan, f->body, &d->body, NULL, e));
     *body = aft_arena_copy(a, aft_buffer_bytes(&d->body));
     if (!body->p)
         return AFT_FAIL(e, AFT_E_LIMIT,
                         "the batch's arena of %zu bytes is full; send smaller records", a->max);
     return AFT_OK;
+}
+
+enum aft_err
+aft_decoder_body(struct aft_decoder *d, struct aft_bytes value, struct aft_arena *a,
+                 struct aft_bytes *body, struct aft_error *e)
+{
+    struct aft_frame f;
+    AFT_TRY(aft_frame_parse(value, &f, e));
+    return body_of(d, &f, a, body, e);
+}
+
+enum aft_err
+aft_decoder_headed(struct aft_decoder *d, struct aft_bytes header, struct aft_bytes value,
+                   struct aft_arena *a, struct aft_bytes *body, struct aft_error *e)
+{
+    struct aft_frame f;
+    if (!header.p)
+        return aft_decoder_body(d, value, a, body, e);
+    AFT_TRY(aft_frame_of_header(header, value, &f, e));
+    return body_of(d, &f, a, body, e);
 }

@@ -36,18 +36,25 @@ struct aft_bytes aft_record_schema(enum aft_record r);
 uint64_t aft_record_fingerprint(enum aft_record r);
 
 /* ---- frames */
-enum aft_frame_kind { AFT_FRAME_CONFLUENT, AFT_FRAME_SINGLE_OBJECT };
+enum aft_frame_kind { AFT_FRAME_CONFLUENT, AFT_FRAME_SINGLE_OBJECT, AFT_FRAME_GUID };
+#define AFT_GUID_BYTES 16u
+#define AFT_SCHEMA_HEADER "__value_schema_id"
 
 struct aft_frame {
     enum aft_frame_kind kind;
     uint32_t id;          /* Confluent: registry id */
     uint64_t fingerprint; /* single object */
+    uint8_t guid[AFT_GUID_BYTES];
     struct aft_bytes body;
 };
 
 /* aft_frame_parse: AFT_E_MAGIC when the value begins with neither 00 nor C3 01. The body borrows from value. */
 enum aft_err aft_frame_parse(struct aft_bytes value, struct aft_frame *out,
                              struct aft_error *e) AFT_MUST_CHECK;
+/* aft_frame_of_header: a value that has no frame: which schema wrote it stands in its record's header AFT_SCHEMA_HEADER, as Confluent's
+ * newer serializers put it there. AFT_E_MAGIC when that holds neither an id nor a GUID. */
+enum aft_err aft_frame_of_header(struct aft_bytes header, struct aft_bytes value,
+                                 struct aft_frame *out, struct aft_error *e) AFT_MUST_CHECK;
 /* These append a frame's head; the body goes behind it. */
 void aft_frame_put_single(struct aft_buffer *b, enum aft_record r);
 void aft_frame_put_confluent(struct aft_buffer *b, uint32_t id);

@@ -40,6 +40,9 @@ struct aft_schema_port { /* who knows schemas by name; NULL members mean nobody 
     enum aft_err (*by_id)(void *ctx, uint32_t id, struct aft_buffer *json, struct aft_error *e);
     enum aft_err (*by_fingerprint)(void *ctx, uint64_t fingerprint, struct aft_buffer *json,
                                    struct aft_error *e);
+    /* As by_id, by the GUID of a record's header. */
+    enum aft_err (*by_guid)(void *ctx, const uint8_t guid[AFT_GUID_BYTES], struct aft_buffer *json,
+                            struct aft_error *e);
 };
 
 struct aft_decoder;
@@ -51,6 +54,11 @@ void aft_decoder_free(struct aft_decoder *d);
  * Errors of class DATA (dead letter), AFT_E_AGAIN (registry down: try the same record again), or the port's own of class FATAL. */
 enum aft_err aft_decoder_body(struct aft_decoder *d, struct aft_bytes value, struct aft_arena *a,
                               struct aft_bytes *body, struct aft_error *e) AFT_MUST_CHECK;
+/* aft_decoder_headed: likewise, of a record that may have the header AFT_SCHEMA_HEADER; absent: aft_decoder_body. Where it is there, it
+ * counts, and the value has no frame: so Confluent's own readers have it. */
+enum aft_err aft_decoder_headed(struct aft_decoder *d, struct aft_bytes header,
+                                struct aft_bytes value, struct aft_arena *a, struct aft_bytes *body,
+                                struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- container files. Input files of the two logs are enveloped: {offset, log_timestamp, key, value} (design: interfaces). */
 struct aft_file_record {

@@ -282,7 +282,8 @@ def inputs_of(app, log):
                     out[p].append(dict(common, ts=0, erase=True, user_id=m.key().decode()))
                 continue
             try:
-                value = SCHEMAS[log[:-1]].decode(single_object(log, m.value()))
+                named = "__value_schema_id" in dict(m.headers() or [])
+                value = SCHEMAS[log[:-1]].decode(SCHEMAS[log[:-1]].head + m.value() if named else single_object(log, m.value()))
             except (AssertionError, EOFError, IndexError, ValueError, StopIteration):
                 continue
             if len(m.value()) > RECORD_BYTES_MAX:

@@ -142,7 +142,7 @@ class Registry(http.server.ThreadingHTTPServer):
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        known = None if self.server.down else self.server.schemas.get(self.path.split("?")[0].rsplit("/", 1)[-1])
+        known = None if self.server.down else self.server.schemas.get(self.path.split("?")[0].split("/schemas/", 1)[-1].removeprefix("ids/"))
         code, body = (503, {}) if self.server.down else (200, {"schema": known}) if known else (404, {"error_code": 40403, "message": "no such schema"})
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
@@ -155,7 +155,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 def registry(where):
     down, app = Registry(), app_of(where, "registry", partitions=1)
-    down.schemas = {"7": live.SCHEMAS["impression"].text, "8": live.SCHEMAS["outcome"].text}
+    down.schemas = {"7": live.SCHEMAS["impression"].text, "8": live.SCHEMAS["outcome"].text,
+                    "guids/00112233-4455-6677-8899-aabbccddeeff": live.SCHEMAS["impression"].text}
     framed = lambda number, value: b"\0" + struct.pack(">I", number) + live.SCHEMAS["impression"].body(value)
     port = live.free_port()
     service = Service(app, "one", schema__registry__url=down.url, http__listen=f"127.0.0.1:{port}").start().ready()
@@ -170,12 +171,22 @@ def registry(where):
     time.sleep(1)
     down.down = False
     plainly(app, "impressions", framed(99, impression_of(app, "unknown")), b"odd")
+    by_header(app)
     streamed(app, 3, 1)
     count = judged(app, service)
+    assert {e["decision_id"][-4:] for e in live.chains_of(app)[0].examples} >= {"head", "guid"}, "a record whose header names its schema gave no example"
     dead = [dict(m.headers()) for m in live.everything(app.topic("dead.letters"))[0]]
     assert [h for h in dead if h["aftertouch.reason"] == b"UNKNOWN_SCHEMA" and b"99" in h["aftertouch.detail"]], dead
     assert [e for e in live.chains_of(app)[0].examples if e["decision_id"].endswith("waits")], "the record that waited gave no example"
     return f"{count} examples"
+
+
+def by_header(app):
+    """As Confluent's newer serializers do: values without a frame, and the schema's id or GUID in a header."""
+    producer, body = confluent_kafka.Producer({"bootstrap.servers": live.KAFKA}), live.SCHEMAS["impression"].body
+    for name, header in (("head", b"\0" + struct.pack(">I", 7)), ("guid", b"\1" + bytes.fromhex("00112233445566778899aabbccddeeff"))):
+        producer.produce(app.topic("impressions"), body(impression_of(app, name)), b"odd", headers=[("other", b"x"), ("__value_schema_id", header)])
+    assert producer.flush(20) == 0
 
 
 # ---------------------------------------------------------------- B3, B4, B5

@@ -38,6 +38,8 @@ on_request(void *ctx, struct MHD_Connection *c, const char *url, const char *met
 {
     (void)ctx, (void)method, (void)version, (void)body, (void)body_n, (void)state;
     asked++;
+    if (strcmp(url, "/base/schemas/guids/00112233-4455-6677-8899-aabbccddeeff") == 0)
+        return answer(c, 200, "{\"schema\": \"\\\"long\\\"\"}");
     if (strcmp(url, "/base/schemas/ids/1") == 0)
         return answer(c, 200, "{\"schema\": \"{\\\"type\\\": \\\"string\\\"}\", \"other\": 1}");
     if (strcmp(url, "/base/schemas/ids/2") == 0)
@@ -110,6 +112,14 @@ answers(void **state)
     before = asked;
     assert_int_equal(port.by_id(port.ctx, 1, &json, &e), AFT_OK);
     assert_int_equal(asked, before + 1);
+    static const uint8_t guid[AFT_GUID_BYTES] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+                                                 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+    static const uint8_t other[AFT_GUID_BYTES] = {1};
+    aft_buffer_reset(&json);
+    assert_int_equal(port.by_guid(port.ctx, guid, &json, &e), AFT_OK);
+    assert_true(aft_same(aft_buffer_bytes(&json), AFT_LITERAL("\"long\"")));
+    assert_int_equal(port.by_guid(port.ctx, other, &json, &e), AFT_E_UNKNOWN_SCHEMA);
+    assert_non_null(strstr(e.message, "01000000-0000-0000-0000-000000000000"));
     MHD_stop_daemon(d);
     assert_int_equal(port.by_id(port.ctx, 4, &json, &e), AFT_E_AGAIN); /* nobody there */
     assert_int_equal(port.by_id(port.ctx, 1, &json, &e), AFT_OK);
