@@ -174,21 +174,51 @@ new_folds(struct afti_table *t)
     }
 }
 
+typedef int signs __attribute__((vector_size(16)));
+
+/* Whether N stand already as they are: the same columns, none of them 0 now, whose scales only a larger |x| can move. */
+static bool
+norms_stand(const struct afti_table *t)
+{
+    const struct afti_grid *g = &t->grid;
+    uint32_t stride = t->weights.bilinear.stride;
+    signs used = {0}, above = {0};
+    aft_floats x, n;
+    if (!g->norms_steady || !g->placed)
+        return false;
+    for (uint32_t i = 0; i < stride; i += 4) {
+        memcpy(&x, g->x + i, sizeof x);
+        memcpy(&n, g->norm + i, sizeof n);
+        used -= x != 0;
+        above |= (x > n) | (-x > n);
+    }
+    return !(above[0] | above[1] | above[2] | above[3]) &&
+           (uint32_t)(used[0] + used[1] + used[2] + used[3]) == t->terms.shared_n;
+}
+
 /* N of each column, for the terms at hand; `see`: their scales see them. A value of 0 is none. */
 static void
 norms(struct afti_table *t, bool see)
 {
     const struct afti_terms *s = &t->terms;
     struct afti_grid *g = &t->grid;
+    bool stand = see && norms_stand(t), steady = see && g->placed;
+    g->normed = true;
+    g->spread_known = false;
+    if (stand)
+        return;
     for (uint32_t i = 0; i < t->weights.bilinear.stride; i++)
         g->norm[i] = 1;
     for (uint32_t i = 0; i < s->shared_n; i++) {
         uint32_t c = g->column[i];
-        if (c != AFT_NOWHERE && s->shared[i].value != 0)
+        bool there = c != AFT_NOWHERE && s->shared[i].value != 0;
+        if (there)
             g->norm[c] = scale_of(&g->columns[c], &s->shared[i], see);
+        steady =
+            steady && there &&
+            (!s->shared[i].number || (g->columns[c].seen >= 64 && g->norm[c] == g->columns[c].max));
     }
-    g->normed = true;
-    g->spread_known = false;
+    g->norms_steady = steady;
 }
 
 /* A column never moves, and what stood at a position mostly stands there again. */
@@ -198,6 +228,7 @@ columns(struct afti_table *t, bool grow)
     const struct afti_terms *s = &t->terms;
     struct afti_grid *g = &t->grid;
     g->placed = true;
+    g->norms_steady = false;
     for (uint32_t i = 0; i < s->shared_n; i++) {
         const struct aft_term *term = &s->shared[i];
         if (g->column_hash[i] == term->hash && g->column[i] != AFT_NOWHERE)
@@ -245,8 +276,6 @@ put_row(struct afti_grid *g, uint32_t n, uint32_t i, uint32_t row, const struct 
 enum {
     LEAD = 2
 }; /* of an item's own rows, those that other arms may not share: its identity, its name as a word */
-
-typedef int signs __attribute__((vector_size(16)));
 
 /* Whether some value from LEAD on is no number, or above the scale that stands there. Both are read in fours. */
 static bool

@@ -142,6 +142,7 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     uint64_t column_hash[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* the term that it was */
     bool placed;        /* column[] is complete, and of terms.shared[]'s hashes as they are */
     bool ready, normed; /* x holds terms.shared[]; norm their N */
+    bool norms_steady;  /* norm[] changes only by a larger |x|, or by a 0 */
     bool spread_known;
     float spread;                      /* sum of (x / norm)^2, where it is known (flow.c) */
     uint32_t at[AFTI_ITEM_ROWS];       /* the rows of the item at hand */

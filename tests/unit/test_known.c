@@ -81,7 +81,8 @@ next_example(struct world *w)
         w->context[j] = feature(w, names[numbers && w->n % 200 > 100 ? CONTEXT - 1 - j : j]);
         if (numbers && w->context[j].type != AFT_FEATURE_NUMBER)
             w->context[j] = (struct aft_feature){
-                .name = w->context[j].name, .number = below(w, 8) ? 0.1 * (1 + below(w, 30)) : 0};
+                .name = w->context[j].name,
+                .number = below(w, 8) ? (10 + (double)w->n) * (1 + below(w, 30)) / 10000 : 0};
     }
     for (uint32_t a = 0; a < alive; a++)
         if (below(w, 3)) {
@@ -98,7 +99,7 @@ next_example(struct world *w)
                                       .features = c->features,
                                       .reward_micro = below(w, 3) ? 0 : AFT_MICRO};
     }
-    bool twice = n > 1 && !aft_same(w->items[0].arm_id, w->items[1].arm_id);
+    bool twice = w->n / 60 % 2 && n > 1 && !aft_same(w->items[0].arm_id, w->items[1].arm_id);
     struct aft_example x = {.seq = (uint64_t)w->n,
                             .fire_ms = w->n,
                             .decision_id = AFT_LITERAL("d"),
