@@ -36,7 +36,9 @@ struct afti_timers {
     uint64_t open, settle; /* cursors: touches below have fired, or have no such timer here */
     uint64_t open_seen,
         settle_seen; /* the cursor's touch + 1 whose timer fires at .._fire; 0: not looked at */
-    int64_t open_fire, settle_fire;
+    int64_t open_fire, settle_fire; /* INT64_MAX: no touch is there */
+    int64_t quiet,
+        quiet_outcomes;     /* nothing fires before this, no orphan or forget: I3 of timers.c */
     uint64_t orphan;        /* cursor on waiting */
     struct afti_late *late; /* a heap by (fire, touch) */
     size_t late_n, late_cap;

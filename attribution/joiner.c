@@ -101,6 +101,22 @@ aft_joiner_close(struct aft_joiner *j)
 
 /* ---- taking */
 
+/* survey: of an impression, at a glance or, where it is refused or of a rare form, by decoding it. */
+static enum aft_err
+survey(struct aft_joiner *j, struct aft_bytes body, struct aft_survey *out, struct aft_error *e)
+{
+    struct aft_impression i;
+    if (body.n > AFT_IMPRESSION_BYTES_MAX)
+        return AFT_FAIL(e, AFT_E_LIMIT,
+                        "an impression of %zu bytes, at most %u: log fewer features", body.n,
+                        AFT_IMPRESSION_BYTES_MAX);
+    if (aft_survey_impression(body, out))
+        return AFT_OK;
+    AFT_TRY(aft_decode_impression(body, &j->scratch, &i, e));
+    *out = (struct aft_survey){i.decision_id, i.user_id, i.timestamp_ms, i.deferred, i.slate_n};
+    return AFT_OK;
+}
+
 /* read_event fills what order and machine need to know of a record. */
 static enum aft_err
 read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, struct afti_event *v,
@@ -109,12 +125,8 @@ read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, s
     aft_arena_reset(&j->scratch);
     v->body = body;
     if (log == AFT_IMPRESSIONS) {
-        struct aft_impression i;
-        if (body.n > AFT_IMPRESSION_BYTES_MAX)
-            return AFT_FAIL(e, AFT_E_LIMIT,
-                            "an impression of %zu bytes, at most %u: log fewer features", body.n,
-                            AFT_IMPRESSION_BYTES_MAX);
-        AFT_TRY(aft_decode_impression(body, &j->scratch, &i, e));
+        struct aft_survey i;
+        AFT_TRY(survey(j, body, &i, e));
         v->ts = i.timestamp_ms;
         v->deferred = i.deferred;
         v->items = (uint8_t)i.slate_n;
@@ -125,6 +137,8 @@ read_event(struct aft_joiner *j, enum aft_log_kind log, struct aft_bytes body, s
         struct aft_outcome o;
         AFT_TRY(aft_decode_outcome(body, &j->scratch, &o, e));
         v->ts = o.timestamp_ms;
+        v->deferred = false;
+        v->items = 0;
         v->id = aft_id_of(o.outcome_id);
         v->user = aft_id_of(o.user_id);
         AFT_INDEX_EXPECT_OUTCOME(&j->index, v->id, v->user);
@@ -143,20 +157,21 @@ take_erasure(struct aft_joiner *j, enum aft_log_kind log, int64_t offset, struct
              struct aft_error *e)
 {
     struct afti_log *l = &j->logs[log];
-    struct afti_event v = {.offset = offset, .ts = AFTI_NONE};
+    struct afti_event *v = afti_log_next(l);
+    *v = (struct afti_event){.chain = v->chain, .offset = offset, .ts = AFTI_NONE};
     if (log != AFT_IMPRESSIONS || key.n == 0) {
         afti_log_pass(l, offset, AFTI_NONE);
         return AFT_FAIL(e, AFT_E_MALFORMED,
                         "a null value erases the user in its key, on the impressions alone: "
                         "give it a key, and send it there");
     }
-    v.user = aft_id_of(key);
-    v.e = afti_log_effective(l, AFTI_NONE);
-    if (v.e == AFTI_NONE || afti_passed(j, log, v.e, offset))
+    v->user = aft_id_of(key);
+    v->e = afti_log_effective(l, AFTI_NONE);
+    if (v->e == AFTI_NONE || afti_passed(j, log, v->e, offset))
         afti_log_pass(l, offset,
                       AFTI_NONE); /* nothing was shown before it, or it is done already */
     else
-        afti_log_add(l, &v);
+        afti_log_add(l);
     return AFT_OK;
 }
 
@@ -166,30 +181,31 @@ aft_joiner_take(struct aft_joiner *j, enum aft_log_kind log, int64_t offset,
                 struct aft_error *e)
 {
     struct afti_log *l = &j->logs[log];
-    struct afti_event v = {.offset = offset};
+    struct afti_event *v = afti_log_next(l);
     AFT_ASSERT(offset >= l->now.next_offset);
     afti_log_reached(l, offset);
     if (!body.p)
         return take_erasure(j, log, offset, key, e);
-    enum aft_err failed = read_event(j, log, body, &v, e);
+    v->offset = offset;
+    enum aft_err failed = read_event(j, log, body, v, e);
     if (failed) {
         afti_log_pass(l, offset, AFTI_NONE);
         return failed;
     }
-    if (v.ts > log_timestamp_ms && v.ts - log_timestamp_ms > j->config.max_future_ms) {
+    if (v->ts > log_timestamp_ms && v->ts - log_timestamp_ms > j->config.max_future_ms) {
         l->now.future++;
         afti_log_pass(l, offset, AFTI_NONE);
         return AFT_FAIL(
             e, AFT_E_VALUE,
             "future: timestamp %lld is %lld ms ahead of the log's, more than join.max.future: "
             "set the sender's clock",
-            (long long)v.ts, (long long)(v.ts - log_timestamp_ms));
+            (long long)v->ts, (long long)(v->ts - log_timestamp_ms));
     }
-    v.e = afti_log_effective(l, v.ts);
-    if (afti_passed(j, log, v.e, offset))
-        afti_log_pass(l, offset, v.ts);
+    v->e = afti_log_effective(l, v->ts);
+    if (afti_passed(j, log, v->e, offset))
+        afti_log_pass(l, offset, v->ts);
     else
-        afti_log_add(l, &v);
+        afti_log_add(l);
     return AFT_OK;
 }
 

@@ -126,20 +126,19 @@ slab_with(struct afti_log *l, size_t n)
     return l->filling = s;
 }
 
-static uint32_t
-new_event(struct afti_log *l)
+struct afti_event *
+afti_log_next(struct afti_log *l)
 {
-    if (l->events_free != NO_EVENT) {
-        uint32_t i = l->events_free;
-        l->events_free = (uint32_t)l->events[i].offset;
-        return i;
-    }
+    if (l->events_free != NO_EVENT)
+        return &l->events[l->events_free];
     if (l->events_n == l->events_cap) {
         l->events_cap = l->events_cap ? l->events_cap * 2 : RING_MIN;
         l->events = realloc(l->events, l->events_cap * sizeof *l->events);
         AFT_ASSERT(l->events != NULL);
     }
-    return l->events_n++;
+    l->events[l->events_n].chain = NO_EVENT;
+    l->events_free = l->events_n++;
+    return &l->events[l->events_free];
 }
 
 static void
@@ -198,26 +197,34 @@ shown(struct afti_log *l, int64_t offset, int64_t ts)
     take_effect(l, l->now.next_offset);
 }
 
-void
-afti_log_add(struct afti_log *l, const struct afti_event *v)
+/* keep copies a record's bytes into a slab. */
+static void
+keep(struct afti_log *l, struct afti_event *v)
 {
-    uint32_t i = new_event(l);
-    struct afti_event *to = &l->events[i];
+    struct afti_slab *s = slab_with(l, v->body.n);
+    uint8_t *to = s->bytes + s->used;
+    memcpy(to, v->body.p, v->body.n);
+    v->body.p = to;
+    s->used += v->body.n;
+    s->refs++;
+    v->slab = s;
+}
+
+void
+afti_log_add(struct afti_log *l)
+{
+    uint32_t i = l->events_free;
+    struct afti_event *v = &l->events[i];
     AFT_INVARIANT(I2, v->e >= afti_log_watermark(l));
-    *to = *v;
-    to->before = l->now;
-    to->before.next_offset = v->offset;
-    to->slab = NULL;
-    if (v->body.p) {
-        struct afti_slab *s = slab_with(l, v->body.n);
-        memcpy(s->bytes + s->used, v->body.p, v->body.n);
-        to->body.p = s->bytes + s->used;
-        s->used += v->body.n;
-        s->refs++;
-        to->slab = s;
-    }
+    l->events_free = v->chain;
+    v->before = l->now;
+    v->before.next_offset = v->offset;
+    v->slab = NULL;
+    int64_t ts = v->body.p ? v->ts : AFTI_NONE;
+    if (v->body.p)
+        keep(l, v);
     insert(l, (struct afti_key){v->e, v->offset, i});
-    shown(l, v->offset, v->body.p ? v->ts : AFTI_NONE);
+    shown(l, v->offset, ts);
 }
 
 void
@@ -238,7 +245,7 @@ void
 afti_log_done(struct afti_log *l, uint32_t event)
 {
     struct afti_slab *s = l->events[event].slab;
-    l->events[event].offset = l->events_free;
+    l->events[event].chain = l->events_free;
     l->events_free = event;
     if (!s)
         return;

@@ -15,6 +15,7 @@ struct afti_event {
     struct aft_hash128 id, user;
     struct aft_log_mark before; /* this log's state before this record */
     struct afti_slab *slab;
+    uint32_t chain; /* of unused ones */
     bool deferred;
     uint8_t items; /* of the slate */
 };
@@ -33,7 +34,7 @@ struct afti_log {
     struct aft_log_mark now; /* before the next record */
     struct afti_key *ring;   /* sorted by (e, offset) */
     uint64_t head, tail, cap;
-    struct afti_event *events; /* by index; unused ones are chained by offset */
+    struct afti_event *events; /* by index; unused ones are chained */
     uint32_t events_n, events_cap, events_free;
     struct afti_tick *ticks; /* not yet in effect, by at_offset */
     size_t ticks_n, ticks_cap;
@@ -57,9 +58,10 @@ void afti_log_reached(struct afti_log *l, int64_t next_offset);
  * time shown, AFTI_NONE when nothing was. */
 int64_t afti_log_effective(const struct afti_log *l, int64_t ts);
 
-/* afti_log_add puts a record in its place (bytes are copied) and moves the watermark. e, offset, ts, body, id, user, deferred, items are
- * given; the rest is set here. */
-void afti_log_add(struct afti_log *l, const struct afti_event *v);
+/* afti_log_next: the event to be filled for the record that is added next: e, offset, ts, body, id, user, deferred, items; the same until
+ * then. afti_log_add puts it in its place (its bytes are copied) and moves the watermark. */
+struct afti_event *afti_log_next(struct afti_log *l);
+void afti_log_add(struct afti_log *l);
 /* afti_log_pass: the same, but for a record that takes no place (it was processed before a restart). */
 void afti_log_pass(struct afti_log *l, int64_t offset, int64_t ts);
 

@@ -35,12 +35,28 @@ full(uint32_t used, uint32_t cap)
     return (uint64_t)(used + 1) * 4 > (uint64_t)cap * 3;
 }
 
+/* small: are a shard's bytes too few for a large page of its own? */
+static bool
+small(size_t bytes)
+{
+    return bytes < (size_t)2 << 20;
+}
+
+/* living: is a number, by its low bits, not below the floor? span: numbers from the floor to the tail, this one included. */
+static inline bool
+living(uint32_t low, uint64_t tail, uint64_t span)
+{
+    return (uint32_t)((uint32_t)tail - low) <= span;
+}
+
 /* ---- ids */
 void
 aft_ids_deinit(struct aft_ids *t)
 {
-    for (int i = 0; i < AFT_IDS_SHARDS; i++)
+    for (int i = 0; i < AFT_IDS_SHARDS && !t->block; i++)
         afti_pages_give(t->shard[i].slots, t->shard[i].cap * sizeof *t->shard[i].slots);
+    if (t->block)
+        afti_pages_give(t->block, t->slots * sizeof *t->block);
     *t = (struct aft_ids){0};
 }
 
@@ -55,22 +71,79 @@ ids_insert(struct aft_ids_shard *s, uint64_t slot)
     AFT_INVARIANT(I1, s->used < s->cap);
 }
 
+static uint32_t
+ids_living(const struct aft_ids_shard *s, uint64_t tail, uint64_t span)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->cap; i++)
+        n += s->slots[i] != 0 && living((uint32_t)s->slots[i], tail, span);
+    return n;
+}
+
+/* ids_sweep_here: what is gone leaves, and what lives moves to where it would stand without it. From behind an empty slot, each in turn:
+ * whoever is put in again stops at its own place at the latest, so I2 holds for all before it. */
+static void
+ids_sweep_here(struct aft_ids_shard *s, uint64_t tail, uint64_t span)
+{
+    uint32_t first = 0, at;
+    while (s->slots[first])
+        first++;
+    s->used = 0;
+    at = first;
+    do {
+        uint64_t slot = s->slots[at];
+        s->slots[at] = 0;
+        if (slot && living((uint32_t)slot, tail, span))
+            ids_insert(s, slot);
+        at = at + 1 == s->cap ? 0 : at + 1;
+    } while (at != first);
+}
+
+/* ids_move: what lives goes to new slots. */
+static void
+ids_move(struct aft_ids_shard *s, uint64_t *slots, uint32_t cap, uint64_t tail, uint64_t span)
+{
+    struct aft_ids_shard old = *s;
+    *s = (struct aft_ids_shard){slots, cap, 0};
+    for (uint32_t i = 0; i < old.cap; i++)
+        if (old.slots[i] != 0 && living((uint32_t)old.slots[i], tail, span))
+            ids_insert(s, old.slots[i]);
+}
+
+/* ids_resize: every shard gets `cap` slots, in one block if they are small. */
+static void
+ids_resize(struct aft_ids *t, uint32_t cap, uint64_t tail, uint64_t span)
+{
+    struct aft_ids old = *t;
+    t->slots = (uint64_t)cap * AFT_IDS_SHARDS;
+    t->block = small(cap * sizeof *t->block) ? afti_pages_take(t->slots * sizeof *t->block) : NULL;
+    for (uint32_t i = 0; i < AFT_IDS_SHARDS; i++)
+        ids_move(&t->shard[i],
+                 t->block ? t->block + (size_t)i * cap : afti_pages_take(cap * sizeof *t->block),
+                 cap, tail, span);
+    aft_ids_deinit(&old);
+}
+
 static void
 ids_sweep(struct aft_ids *t, struct aft_ids_shard *s, uint64_t floor, uint64_t tail)
 {
-    struct aft_ids_shard old = *s;
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < old.cap; i++)
-        kept += old.slots[i] != 0 && aft_widen((uint32_t)old.slots[i], tail) >= floor;
-    s->cap = cap_for(kept, old.cap);
-    s->slots = afti_pages_take(s->cap * sizeof *s->slots);
-    s->used = 0;
-    t->slots += s->cap;
-    t->slots -= old.cap;
-    for (uint32_t i = 0; i < old.cap; i++)
-        if (old.slots[i] != 0 && aft_widen((uint32_t)old.slots[i], tail) >= floor)
-            ids_insert(s, old.slots[i]);
-    afti_pages_give(old.slots, old.cap * sizeof *old.slots);
+    uint64_t span = tail - floor;
+    uint32_t kept = ids_living(s, tail, span), cap = cap_for(kept, s->cap);
+    if (cap == s->cap) {
+        ids_sweep_here(s, tail, span);
+    } else if (t->block || small(cap * sizeof *s->slots)) {
+        for (int i = 0; i < AFT_IDS_SHARDS; i++) {
+            uint32_t own = cap_for(ids_living(&t->shard[i], tail, span), 0);
+            cap = own > cap ? own : cap;
+        }
+        ids_resize(t, cap, tail, span);
+    } else {
+        struct aft_ids_shard old = *s;
+        t->slots += cap;
+        t->slots -= old.cap;
+        ids_move(s, afti_pages_take(cap * sizeof *s->slots), cap, tail, span);
+        afti_pages_give(old.slots, old.cap * sizeof *old.slots);
+    }
 }
 
 void
@@ -79,13 +152,9 @@ aft_ids_room(struct aft_ids *t, uint64_t n)
     uint64_t each = n / AFT_IDS_SHARDS, spread = 0;
     while (spread * spread < 16 * each) /* four standard deviations of a shard's share */
         spread++;
-    for (int i = 0; n && i < AFT_IDS_SHARDS; i++) {
-        struct aft_ids_shard *s = &t->shard[i];
-        AFT_ASSERT(s->cap == 0);
-        s->cap = roomy(each + spread);
-        s->slots = afti_pages_take(s->cap * sizeof *s->slots);
-        t->slots += s->cap;
-    }
+    AFT_ASSERT(t->slots == 0);
+    if (n)
+        ids_resize(t, roomy(each + spread), 0, 0);
 }
 
 void
@@ -102,8 +171,10 @@ aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor, u
 void
 aft_users_deinit(struct aft_users *t)
 {
-    for (int i = 0; i < AFT_IDS_SHARDS; i++)
+    for (int i = 0; i < AFT_IDS_SHARDS && !t->block; i++)
         afti_pages_give(t->shard[i].slots, t->shard[i].cap * sizeof *t->shard[i].slots);
+    if (t->block)
+        afti_pages_give(t->block, t->slots * sizeof *t->block);
     *t = (struct aft_users){0};
 }
 
@@ -117,24 +188,83 @@ users_find(const struct aft_users_shard *s, struct aft_hash128 user)
     return u;
 }
 
+static uint32_t
+users_living(const struct aft_users_shard *s, uint64_t tail, uint64_t span)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->cap; i++)
+        n += s->slots[i].low != 0 && living(s->slots[i].newest, tail, span);
+    return n;
+}
+
+static void
+users_move(struct aft_users_shard *s, struct aft_users_slot *slots, uint32_t cap, uint64_t tail,
+           uint64_t span)
+{
+    struct aft_users_shard old = *s;
+    *s = (struct aft_users_shard){slots, cap, 0};
+    for (uint32_t i = 0; i < old.cap; i++) {
+        const struct aft_users_slot *u = &old.slots[i];
+        if (u->low == 0 || !living(u->newest, tail, span))
+            continue;
+        *users_find(s, (struct aft_hash128){u->low, u->high}) = *u;
+        s->used++;
+    }
+}
+
+static void
+users_resize(struct aft_users *t, uint32_t cap, uint64_t tail, uint64_t span)
+{
+    struct aft_users old = *t;
+    t->slots = (uint64_t)cap * AFT_IDS_SHARDS;
+    t->block = small(cap * sizeof *t->block) ? afti_pages_take(t->slots * sizeof *t->block) : NULL;
+    for (uint32_t i = 0; i < AFT_IDS_SHARDS; i++)
+        users_move(&t->shard[i],
+                   t->block ? t->block + (size_t)i * cap : afti_pages_take(cap * sizeof *t->block),
+                   cap, tail, span);
+    aft_users_deinit(&old);
+}
+
+/* users_sweep_here: as ids_sweep_here. */
+static void
+users_sweep_here(struct aft_users_shard *s, uint64_t tail, uint64_t span)
+{
+    uint32_t first = 0, at;
+    while (s->slots[first].low)
+        first++;
+    s->used = 0;
+    at = first;
+    do {
+        struct aft_users_slot u = s->slots[at];
+        s->slots[at].low = 0;
+        if (u.low && living(u.newest, tail, span)) {
+            *users_find(s, (struct aft_hash128){u.low, u.high}) = u;
+            s->used++;
+        }
+        at = at + 1 == s->cap ? 0 : at + 1;
+    } while (at != first);
+}
+
 static void
 users_sweep(struct aft_users *t, struct aft_users_shard *s, uint64_t floor, uint64_t tail)
 {
-    struct aft_users_shard old = *s;
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < old.cap; i++)
-        kept += old.slots[i].low != 0 && aft_widen(old.slots[i].newest, tail) >= floor;
-    s->cap = cap_for(kept, old.cap);
-    s->slots = afti_pages_take(s->cap * sizeof *s->slots);
-    s->used = kept;
-    t->slots += s->cap;
-    t->slots -= old.cap;
-    for (uint32_t i = 0; i < old.cap; i++) {
-        const struct aft_users_slot *u = &old.slots[i];
-        if (u->low != 0 && aft_widen(u->newest, tail) >= floor)
-            *users_find(s, (struct aft_hash128){u->low, u->high}) = *u;
+    uint64_t span = tail - floor;
+    uint32_t cap = cap_for(users_living(s, tail, span), s->cap);
+    if (cap == s->cap) {
+        users_sweep_here(s, tail, span);
+    } else if (t->block || small(cap * sizeof *s->slots)) {
+        for (int i = 0; i < AFT_IDS_SHARDS; i++) {
+            uint32_t own = cap_for(users_living(&t->shard[i], tail, span), 0);
+            cap = own > cap ? own : cap;
+        }
+        users_resize(t, cap, tail, span);
+    } else {
+        struct aft_users_shard old = *s;
+        t->slots += cap;
+        t->slots -= old.cap;
+        users_move(s, afti_pages_take(cap * sizeof *s->slots), cap, tail, span);
+        afti_pages_give(old.slots, old.cap * sizeof *old.slots);
     }
-    afti_pages_give(old.slots, old.cap * sizeof *old.slots);
 }
 
 bool

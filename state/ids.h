@@ -5,7 +5,8 @@
  * aft_users   16 bytes a slot: 96 bits of the hash and the low 32 bits of the user's newest number. A user whose newest is gone is swept.
  *
  * A table is SHARDS arrays, chosen by the top bits of the hash; each is swept, or made a little larger, by itself: the longest pause is
- * 1 / SHARDS of the table. They are few, so that each is large enough for large pages (pages_linux.h) where that matters.
+ * 1 / SHARDS of the table. They are few, so that each is large enough for large pages (pages_linux.h) where that matters; smaller ones
+ * stand side by side in one block, which is, and grow together.
  * Slots stand in lines of the cache's size; a line's home is the hash scaled to the number of lines, so that a sweep reads and writes
  * in one direction. What does not fit goes to the next line: a look-up costs one line, nearly always.
  * Between 55 and 75 % of the slots are used: 11 to 15 bytes an id, 21 to 29 a user.
@@ -37,6 +38,8 @@ struct aft_ids_shard {
 struct aft_ids {
     struct aft_ids_shard shard[AFT_IDS_SHARDS];
     uint64_t slots; /* of all shards */
+    uint64_t *
+        block; /* all shards in turn, equally large, while they are small; NULL: each has its own */
 };
 
 void aft_ids_deinit(struct aft_ids *t);
@@ -99,6 +102,7 @@ struct aft_users_shard {
 struct aft_users {
     struct aft_users_shard shard[AFT_IDS_SHARDS];
     uint64_t slots;
+    struct aft_users_slot *block;
 };
 
 void aft_users_deinit(struct aft_users *t);
@@ -125,8 +129,13 @@ aft_users_home(uint64_t hash_low, uint32_t cap)
 #define AFT_USERS_EXPECT(t, hash)                              \
     AFT_SLOT_EXPECT((t)->shard[(hash) >> AFT_IDS_SHIFT].slots, \
                     aft_users_home(hash, (t)->shard[(hash) >> AFT_IDS_SHIFT].cap))
-/* By number: an empty shard has no slots, and nothing may be added to no pointer. */
-#define AFT_SLOT_EXPECT(slots, i) \
-    __builtin_prefetch((const void *)((uintptr_t)(slots) + (i) * sizeof *(slots)))
+/* The line and the one behind it, where a third of a full table's look-ups end. By number: an empty shard has no slots, and nothing may
+ * be added to no pointer. */
+#define AFT_SLOT_EXPECT(slots, i)                                              \
+    do {                                                                       \
+        const uintptr_t line_at_ = (uintptr_t)(slots) + (i) * sizeof *(slots); \
+        __builtin_prefetch((const void *)line_at_);                            \
+        __builtin_prefetch((const void *)(line_at_ + 64));                     \
+    } while (0)
 
 #endif

@@ -280,6 +280,15 @@ struct aft_glance {
     int64_t timestamp_ms;
 };
 bool aft_glance_impression(struct aft_bytes impression, struct aft_glance *out) AFT_MUST_CHECK;
+/* aft_survey_impression: what the joiner goes by, and that the whole body is sound: true only for what aft_decode_impression accepts, with
+ * the same values. false is no verdict: the decoder has it. Slices point into the body. */
+struct aft_survey {
+    struct aft_bytes decision_id, user_id;
+    int64_t timestamp_ms;
+    bool deferred;
+    uint32_t slate_n;
+};
+bool aft_survey_impression(struct aft_bytes impression, struct aft_survey *out) AFT_MUST_CHECK;
 bool aft_splice_example(struct aft_buffer *b, struct aft_bytes impression,
                         const struct aft_splice *s) AFT_MUST_CHECK;
 /* aft_encode_block appends a block whose n examples are already encoded, back to back. */

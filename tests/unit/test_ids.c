@@ -86,11 +86,42 @@ test_users_keep_their_newest(void **state)
     aft_users_deinit(&t);
 }
 
+/* Users come, come again and go, few and many in turn: who came within the floor is found with his newest,
+ * wherever the table was swept or moved. */
+static void
+test_users_come_and_go(void **state)
+{
+    (void)state;
+    const uint64_t windows[] = {50, 3000, 700000, 20000};
+    struct aft_users t = {0};
+    uint64_t n = 0, before;
+    uint32_t low;
+    for (size_t w = 0; w < sizeof windows / sizeof windows[0]; w++) {
+        uint64_t window = windows[w], end = n + 3 * window;
+        for (; n < end; n++) { /* each comes again once, half a window later */
+            uint64_t floor = n > window ? n - window : 0;
+            struct aft_hash128 fresh = {hash_of(n) | 1, 3};
+            assert_false(aft_users_put(&t, fresh, 2 * n, 2 * floor, &before));
+            uint64_t again = n - window / 2;
+            struct aft_hash128 known = {hash_of(again) | 1, 3};
+            if (n >= end - 2 * window) {
+                assert_true(aft_users_put(&t, known, 2 * n + 1, 2 * floor, &before));
+                assert_int_equal(before, 2 * again);
+            }
+        }
+        for (uint64_t u = n - window / 2; u < n; u += 1 + window / 1000) {
+            assert_true(aft_users_newest(&t, (struct aft_hash128){hash_of(u) | 1, 3}, &low));
+            assert_int_equal(low, 2 * u);
+        }
+    }
+    aft_users_deinit(&t);
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_of_a_window_is_found),
-                                       cmocka_unit_test(test_room_is_enough),
-                                       cmocka_unit_test(test_users_keep_their_newest)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_of_a_window_is_found), cmocka_unit_test(test_room_is_enough),
+        cmocka_unit_test(test_users_keep_their_newest), cmocka_unit_test(test_users_come_and_go)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

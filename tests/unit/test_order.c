@@ -21,7 +21,9 @@ add(struct afti_log *l, struct plain *p)
     v.e = p->e = afti_log_effective(l, p->ts);
     if (p->ts != AFTI_NONE)
         v.body = (struct aft_bytes){body_bytes, (size_t)(1 + p->offset % 60)};
-    afti_log_add(l, &v);
+    v.chain = afti_log_next(l)->chain;
+    *afti_log_next(l) = v;
+    afti_log_add(l);
 }
 
 /* take_all checks that events come out by (e, offset) with their bytes, and what low says in between. */
