@@ -173,9 +173,9 @@ static bool
 judged(struct aft_learner *l, const struct aft_example *x, uint32_t at)
 {
     l->stands = afti_stands_for(x);
-    return at != AFT_NOWHERE && x->items[at].propensity > 0 && l->stands > 0 &&
-           x->propensity_kind != AFT_PROPENSITY_UNKNOWN && x->candidates_n <= AFT_CANDIDATES_MAX &&
-           afti_take_slot(&l->table, 0) && greedy(l, x);
+    return at != AFT_NOWHERE && x->items[at].propensity > 0 && x->items[at].propensity <= 1 &&
+           l->stands > 0 && x->propensity_kind != AFT_PROPENSITY_UNKNOWN &&
+           x->candidates_n <= AFT_CANDIDATES_MAX && afti_take_slot(&l->table, 0) && greedy(l, x);
 }
 
 void

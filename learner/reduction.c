@@ -80,9 +80,10 @@ afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
                  const struct aft_example_item *item, struct afti_weight *w)
 {
     const struct afti_design *d = &l->design;
-    bool known = item->propensity > 0 && x->propensity_kind != AFT_PROPENSITY_UNKNOWN;
+    bool none = x->propensity_kind == AFT_PROPENSITY_UNKNOWN;
+    bool known = item->propensity > 0 && !none;
     *w = (struct afti_weight){.left = 1, .side = {1, 1}, .stands = afti_stands_for(x)};
-    if (!(w->stands > 0))
+    if (!(w->stands > 0) || !(item->propensity <= 1) || !(known || (none && item->propensity >= 0)))
         return AFTI_REFUSED_SUPPORT;
     if (!known)
         return d->support ? AFTI_REFUSED_SUPPORT : AFTI_COUNTS;

@@ -25,6 +25,8 @@ struct afti_in {
     const uint8_t *start;      /* of the body, for messages */
     bool plain;                /* lists so far came as one block with a positive count */
     struct aft_roster *roster; /* candidates read before, or NULL */
+    bool
+        lenient; /* numbers that mean nothing come through: who reads them refuses them, and counts */
 };
 
 /* ---- roster.c. afti_roster_begin: before an example; what was handed out before may die. afti_roster_know: whether the bytes at *r
@@ -115,13 +117,15 @@ afti_bool(struct afti_in *in, const char *field, bool *out)
     return AFT_OK;
 }
 
-/* afti_double reads a finite number. */
+/* afti_double reads a finite number; leniently any. */
 static inline enum aft_err
 afti_double(struct afti_in *in, const char *field, double *out)
 {
     if (!aft_get_double(&in->r, out))
         return afti_malformed(in, field);
-    return *out - *out == 0 ? AFT_OK : afti_wrong(in, field, "is not a finite number");
+    if (*out - *out == 0 || in->lenient)
+        return AFT_OK;
+    return afti_wrong(in, field, "is not a finite number");
 }
 
 static inline enum aft_err

@@ -89,7 +89,7 @@ enum aft_err
 aft_decode_example_by(struct aft_roster *roster, struct aft_reader *r, struct aft_arena *a,
                       struct aft_example *out, struct aft_error *e)
 {
-    struct afti_in in = {*r, a, e, "Example", r->p, true, roster};
+    struct afti_in in = {*r, a, e, "Example", r->p, true, roster, roster != NULL};
     if (roster)
         afti_roster_begin(roster);
     out->revision = roster ? afti_roster_revision(roster) : 0;

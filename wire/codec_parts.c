@@ -7,7 +7,7 @@ enum aft_err
 afti_open(struct afti_in *in, const char *record, struct aft_bytes body, struct aft_arena *a,
           struct aft_error *e)
 {
-    *in = (struct afti_in){aft_reader(body), a, e, record, body.p, true, NULL};
+    *in = (struct afti_in){aft_reader(body), a, e, record, body.p, true, NULL, false};
     return body.n <= AFT_RECORD_BYTES_MAX ? AFT_OK : afti_over(in, "(whole)", AFT_RECORD_BYTES_MAX);
 }
 
@@ -213,7 +213,7 @@ candidate(struct afti_in *in, struct aft_candidate *c)
     if (c->has_log_weight) {
         if (!aft_get_float(&in->r, &c->log_weight))
             return afti_malformed(in, "candidates.log_weight");
-        if (c->log_weight - c->log_weight != 0)
+        if (c->log_weight - c->log_weight != 0 && !in->lenient)
             return afti_wrong(in, "candidates.log_weight", "is not a finite number");
     }
     return afti_maybe_text(in, "candidates.mask", AFT_TEXT_BYTES_MAX, &c->mask);
@@ -360,7 +360,7 @@ afti_probability(struct afti_in *in, const char *field, enum aft_propensity_kind
     AFT_TRY(afti_double(in, field, out));
     if (*out > 0 && *out <= 1)
         return AFT_OK;
-    if (*out == 0 && kind == AFT_PROPENSITY_UNKNOWN)
+    if ((*out == 0 && kind == AFT_PROPENSITY_UNKNOWN) || in->lenient)
         return AFT_OK;
     return afti_wrong(in, field, "is not in (0, 1]: log the probability with which it was shown");
 }

@@ -235,7 +235,7 @@ put_feature(struct event *v, struct aft_bytes space, struct aft_bytes key,
     open_space(v, space);
     aft_put_u8(b, ' ');
     afti_json_put(b, key, true);
-    if (value->type == AFTI_JSON_TEXT)
+    if (value->type == AFTI_JSON_TEXT && value->raw.n) /* an empty one is the key alone, as in VW */
         aft_put_u8(b, '=');
     if (value->type == AFTI_JSON_NUMBER)
         aft_put_u8(b, ':');

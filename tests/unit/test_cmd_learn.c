@@ -3,6 +3,7 @@
  * reading does not matter. */
 #include "tests/kit.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -246,6 +247,78 @@ test_greedy(void **state)
     assert_int_equal(known, PER_FILE);
 }
 
+/* One thing that cannot be learned in each of the first decisions: counted by reason, never learned, never fatal. */
+static void
+spoil(struct kit_world *w, struct aft_example *x, int i)
+{
+    static const double odd[] = {0, -0.5, 1.5, (double)NAN, (double)INFINITY};
+    enum { ODD = sizeof odd / sizeof odd[0] };
+    struct aft_example_item *item = &w->items[0];
+    if (i < ODD) {
+        item->propensity = odd[i];
+        return;
+    }
+    switch (i - ODD) {
+    case 0:
+        w->context[1].number = (double)NAN;
+        return;
+    case 1:
+        w->context[1].number = -(double)INFINITY;
+        return;
+    case 2:
+        x->design.pass = (double)NAN;
+        x->design.has_pass = true;
+        return;
+    case 3:
+        item->reward_micro = -AFT_MICRO;
+        return;
+    default:
+        return;
+    }
+}
+
+static void
+test_refused(void **state)
+{
+    (void)state;
+    struct kit_world w;
+    struct aft_error e;
+    struct aft_file_writer *out = NULL;
+    struct aft_buffer body = {0};
+    char arguments[600], said[4096];
+    kit_world_init(&w, 22);
+    assert_int_equal(aft_file_create(path("odd.avro"), AFT_RECORD_EXAMPLE, false, &out, &e), 0);
+    for (int i = 0; i < 100; i++) {
+        struct aft_example x = kit_open(&w, NULL);
+        x.seq = (uint64_t)i;
+        x.items_n = 1;
+        spoil(&w, &x, i);
+        aft_buffer_reset(&body);
+        aft_encode_example(&body, &x);
+        struct aft_file_record r = {.body = aft_buffer_bytes(&body)};
+        assert_int_equal(aft_file_append(out, &r, &e), 0);
+    }
+    assert_int_equal(aft_file_finish(out, &e), 0);
+    aft_buffer_deinit(&body);
+    kit_world_deinit(&w);
+    for (int how = 0; how < 4; how++) {
+        static const char dr[] = "auto --set learner.reduction=dr --set learner.model=flow-squared";
+        static const char *const ways[] = {"auto", "none", "iwr", dr};
+        snprintf(arguments, sizeof arguments,
+                 "--json --examples %s --snapshot %s --set learner.weighting=%s", path("odd.avro"),
+                 path("o.s"), ways[how]);
+        if (run(arguments, said, sizeof said) != 0)
+            fail_msg("%s", said);
+        if (!strstr(said, "\"decisions\":100"))
+            fail_msg("%s: %s", ways[how], said);
+        if (how < 3 && !strstr(said, "\"learned\":91"))
+            fail_msg("%s: %s", ways[how], said);
+        if (!strstr(said, "\"refused\":{\"support\":6,\"weight\":0,") ||
+            strstr(said, "\"ips\":nan") || strstr(said, "\"dr\":nan"))
+            fail_msg("%s: %s", ways[how], said);
+    }
+}
+
 static void
 test_wrong_arguments(void **state)
 {
@@ -271,6 +344,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_learn_from_files),
         cmocka_unit_test(test_unordered_and_large),
         cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_shares_and_their_merge),
         cmocka_unit_test(test_wrong_arguments),
     };

@@ -66,12 +66,12 @@ static void
 test_namespaces(void **state)
 {
     (void)state;
-    becomes("{\"s\":1,\"j\":[{\"_title\":\"x\",\"a\":1},{\"Tags\":{\"Hip "
+    becomes("{\"s\":1,\"e\":\"\",\"j\":[{\"_title\":\"x\",\"a\":1},{\"Tags\":{\"Hip "
             "hop\":0.5},\"b\":2}],\"t\":\"u\","
             "\"_multi\":[{\"v\":[1,0,2.5],\"v\":[3]},{\"_text\":\"two words: "
             "here\",\"w\":\"1\",\"w\":\"2\"}]}",
             false,
-            ">shared | s:1 |j a:1 |Tags Hip_hop:0.5 |j b:2 | t=u\n"
+            ">shared | s:1 e |j a:1 |Tags Hip_hop:0.5 |j b:2 | t=u\n"
             ">|v :1 :0 :2.5 |v :3\n"
             ">| two words_ here w=1 w=2\n");
     becomes("{\"_multi\":[{\"\\u00e4\\ud83d\\ude00\\n\":\"\\\"\\\\\"}]}", false,
