@@ -6,8 +6,8 @@
 #define AFT_CONSUMER_CONFIG_H
 
 #include "attribution/attribution.h"
-#include "log/log.h"
 #include "learner/learner.h"
+#include "log/log.h"
 
 struct aft_config;
 struct aft_config *aft_config_new(void);
