@@ -11,7 +11,6 @@
  * Threads: any. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "client/client_inner.h"
 
@@ -30,14 +29,6 @@ struct afti_producer {
     aft_client_failure_sink sink;
     void *sink_ctx;
 };
-
-static int64_t
-now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static rd_kafka_t *
 enter(struct afti_producer *p)
@@ -74,7 +65,7 @@ replace(struct afti_producer *p, rd_kafka_t *dead)
 {
     char text[ERROR_BYTES];
     unsigned n = atomic_load(&p->retired_n);
-    if (n == RETIRED || now_ms() - p->revived_ms < REVIVE_MS)
+    if (n == RETIRED || afti_monotonic_ms() - p->revived_ms < REVIVE_MS)
         return false;
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(p->conf);
     rd_kafka_t *next = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
@@ -85,7 +76,7 @@ replace(struct afti_producer *p, rd_kafka_t *dead)
     p->retired[n] = dead;
     atomic_store(&p->retired_n, n + 1);
     atomic_store(&p->current, next);
-    p->revived_ms = now_ms();
+    p->revived_ms = afti_monotonic_ms();
     return true;
 }
 
@@ -182,7 +173,7 @@ on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
     if (kept && !purged)
         atomic_fetch_sub(&p->resending, 1);
     if (!undelivered)
-        atomic_store(&p->alive_ms, now_ms());
+        atomic_store(&p->alive_ms, afti_monotonic_ms());
     if (!undelivered || !p->sink || (kept && purged))
         return;
     struct aft_client_failure what = {.topic = rd_kafka_topic_name(m->rkt),
@@ -282,7 +273,7 @@ afti_producer_send(struct afti_producer *p, const char *topic, const struct afti
 {
     const struct outgoing x = {topic, r->key, r->value, r->time_ms, kept ? p : NULL};
     if (afti_producer_waiting(p) == 0)
-        atomic_store(&p->alive_ms, now_ms());
+        atomic_store(&p->alive_ms, afti_monotonic_ms());
     if (kept)
         atomic_fetch_add(&p->resending, 1);
     enum aft_err err = send_inside(p, enter(p), &x, e);
@@ -324,5 +315,5 @@ afti_producer_resending(struct afti_producer *p)
 bool
 afti_producer_away(struct afti_producer *p, int32_t ms)
 {
-    return afti_producer_waiting(p) > 0 && now_ms() - atomic_load(&p->alive_ms) > ms;
+    return afti_producer_waiting(p) > 0 && afti_monotonic_ms() - atomic_load(&p->alive_ms) > ms;
 }

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/client_inner.h"
@@ -149,9 +148,7 @@ encode(struct aft_buffer *b, const struct afti_spilled *r)
 static void
 sync_sometimes(struct afti_spill *s)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    int64_t now = afti_monotonic_ms();
     if (s->unsynced && now - s->synced_ms >= SYNC_MS) {
         fdatasync(s->fd);
         s->synced_ms = now;
