@@ -54,6 +54,9 @@ struct cmd_either {
 int cmd_either(int argc, char **argv, const struct cmd_either *v);
 /* cmd_given: the value of an option (a flag: ""), or NULL. i counts repeats from 0. */
 const char *cmd_given(const struct cmd_line *l, const char *name, int i);
+/* cmd_moment: what --option says: 2024-05-01T00:00:00Z, or ms since 1970. AFT_E_USAGE also where there is no such time. */
+enum aft_err cmd_moment(const char *option, const char *text, int64_t *ms,
+                        struct aft_error *e) AFT_MUST_CHECK;
 /* cmd_verb_row: the arguments and the purpose of a verb, from its row ("" for one that is not there). */
 void cmd_verb_row(const char *name, const char **arguments, const char **what);
 /* cmd_fail prints "aftertouch VERB: message" and returns the error's exit code. */

@@ -9,7 +9,7 @@
 
 #include "cmd/demo.h"
 
-enum { PARTITIONS = 4, PUMP_MAX = 100000 };
+enum { PUMP_MAX = 100000 };
 #define SLICE_MS INT64_C(43200000) /* half a day */
 #define TAIL_DAYS 60               /* by then every window has closed, or something is wrong */
 
@@ -256,7 +256,7 @@ demo_embedded_run(struct aft_config *config, const struct demo_options *o)
 {
     struct aft_error e;
     struct aft_world_options w;
-    struct embedded m = {.o = o, .config = config, .partitions = PARTITIONS};
+    struct embedded m = {.o = o, .config = config};
     struct aft_clock real = aft_clock_real();
     int64_t began_ms = real.monotonic_ms(real.ctx);
     aft_world_options_default(&w);

@@ -3,7 +3,6 @@
  * published. Out: a line a partition and one for the model on stdout, or one JSON object. Exit 7 at the first divergence, 6
  * at a gap.
  */
-#define _DEFAULT_SOURCE 1 /* timegm */
 #include "cmd/replay_files.h"
 
 #include <jansson.h>
@@ -37,33 +36,6 @@ static const struct cmd_option options[] = {
 
 /* ---- arguments */
 static enum aft_err
-time_of(const char *option, const char *text, int64_t *ms, struct aft_error *e)
-{
-    struct tm tm = {0};
-    char *end;
-    long long number = strtoll(text, &end, 10);
-    if (end != text && *end == '\0') {
-        *ms = number;
-        return AFT_OK;
-    }
-    int used = 0;
-    int n = sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-                   &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used);
-    if (n != 6 || text[used] != '\0')
-        return AFT_FAIL(e, AFT_E_USAGE,
-                        "--%s %s: want a time as 2024-05-01T00:00:00Z, or in ms since 1970", option,
-                        text);
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    struct tm said = tm;
-    *ms = (int64_t)timegm(&tm) * 1000;
-    if (tm.tm_year != said.tm_year || tm.tm_mon != said.tm_mon || tm.tm_mday != said.tm_mday ||
-        tm.tm_hour != said.tm_hour || tm.tm_min != said.tm_min || tm.tm_sec != said.tm_sec)
-        return AFT_FAIL(e, AFT_E_USAGE, "--%s %s: there is no such time", option, text);
-    return AFT_OK;
-}
-
-static enum aft_err
 starts_of(const char *text, struct aft_replay_options *o, struct aft_replay_start *starts,
           struct aft_error *e)
 {
@@ -92,13 +64,13 @@ range_of(const struct cmd_line *l, struct aft_replay_options *o, struct aft_repl
     o->from_ms = INT64_MIN;
     o->until_ms = INT64_MAX;
     if (until)
-        AFT_TRY(time_of("until", until, &o->until_ms, e));
+        AFT_TRY(cmd_moment("until", until, &o->until_ms, e));
     if (!from || strcmp(from, "earliest") == 0)
         return AFT_OK;
     /* a time holds colons too, but a T before them */
     if (strchr(from, ':') && !strchr(from, 'T'))
         return starts_of(from, o, starts, e);
-    AFT_TRY(time_of("from", from, &o->from_ms, e));
+    AFT_TRY(cmd_moment("from", from, &o->from_ms, e));
     return o->from_ms < o->until_ms
                ? AFT_OK
                : AFT_FAIL(e, AFT_E_USAGE, "--from %s is not before --until %s: nothing is between",

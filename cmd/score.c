@@ -1,13 +1,10 @@
 /* score.c - `score`: batch scoring. In: a snapshot, requests (score_read.c). Out: a Prescored for each user (score_write.c), a summary on
  * stdout (on stderr, where stdout holds the data); on a terminal a progress bar on stderr.
  * No clock is read for what is written: the window begins at the snapshot's event time unless --valid-from says otherwise. */
-#define _DEFAULT_SOURCE /* timegm */
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd/score.h"
@@ -63,30 +60,6 @@ load(struct job *j, const struct aft_config *config, const char *path, struct af
 
 /* ---- options */
 static enum aft_err
-moment(const char *text, int64_t *ms, struct aft_error *e)
-{
-    struct tm tm = {0};
-    char *end;
-    errno = 0;
-    long long n = strtoll(text, &end, 10);
-    if (*end == '\0' && end != text && errno == 0 && n >= 0 && n < 8640000000000000) {
-        *ms = n;
-        return AFT_OK;
-    }
-    int used = 0;
-    int got = sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-                     &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used);
-    if (got != 6 || text[used] != '\0')
-        return AFT_FAIL(e, AFT_E_USAGE,
-                        "--valid-from %s: give a time like 2026-05-01T00:00:00Z, or milliseconds",
-                        text);
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    *ms = (int64_t)timegm(&tm) * 1000;
-    return AFT_OK;
-}
-
-static enum aft_err
 window(struct job *j, const struct cmd_line *line, struct aft_error *e)
 {
     const char *from = cmd_given(line, "valid-from", 0), *length = cmd_given(line, "valid-for", 0);
@@ -94,7 +67,10 @@ window(struct job *j, const struct cmd_line *line, struct aft_error *e)
     int64_t for_ms = 0;
     j->user.valid_from_ms = aft_snapshot_set_manifest(j->set)->manifest.event_time_ms;
     if (from)
-        AFT_TRY(moment(from, &j->user.valid_from_ms, e));
+        AFT_TRY(cmd_moment("valid-from", from, &j->user.valid_from_ms, e));
+    if (from && (j->user.valid_from_ms < 0 || j->user.valid_from_ms >= 8640000000000000))
+        return AFT_FAIL(e, AFT_E_USAGE, "--valid-from %s: give a time between 1970 and 275760",
+                        from);
     if (!aft_duration(length ? length : "1d", &for_ms) || for_ms <= 0 || for_ms > 8640000000000000)
         return AFT_FAIL(e, AFT_E_USAGE, "--valid-for %s: give a duration like 12h or 7d", length);
     j->user.valid_until_ms = j->user.valid_from_ms + for_ms;

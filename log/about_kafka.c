@@ -7,40 +7,20 @@
 
 /* A broker's configuration names the version of the protocol between brokers; who may not see it, or has none, is told none. */
 static void
-version_of(const rd_kafka_event_t *answer, char out[64])
+version(void *ctx, const char *name, const char *value)
 {
-    size_t n = 0, entries_n = 0;
-    const rd_kafka_ConfigResource_t **r = rd_kafka_DescribeConfigs_result_resources(
-        rd_kafka_event_DescribeConfigs_result((rd_kafka_event_t *)(uintptr_t)answer), &n);
-    if (n != 1 || rd_kafka_ConfigResource_error(r[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
-    const rd_kafka_ConfigEntry_t **c = rd_kafka_ConfigResource_configs(r[0], &entries_n);
-    for (size_t i = 0; i < entries_n; i++) {
-        const char *value = rd_kafka_ConfigEntry_value(c[i]);
-        if (value && strcmp(rd_kafka_ConfigEntry_name(c[i]), "inter.broker.protocol.version") == 0)
-            snprintf(out, 64, "%s", value);
-    }
+    if (strcmp(name, "inter.broker.protocol.version") == 0)
+        snprintf(ctx, sizeof((struct aft_kafka_about *)0)->version, "%s", value);
 }
 
 static void
 ask_version(struct afti_kafka *k, int32_t broker, char out[64])
 {
-    char name[16], words[128];
-    rd_kafka_queue_t *q = rd_kafka_queue_new(k->consumer);
-    rd_kafka_AdminOptions_t *o =
-        rd_kafka_AdminOptions_new(k->consumer, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    char name[16];
+    struct aft_error unheard;
     snprintf(name, sizeof name, "%d", broker);
-    rd_kafka_ConfigResource_t *r = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_BROKER, name);
-    rd_kafka_AdminOptions_set_request_timeout(o, k->timeout_ms, words, sizeof words);
-    rd_kafka_DescribeConfigs(k->consumer, &r, 1, o, q);
-    rd_kafka_event_t *answer = rd_kafka_queue_poll(q, k->timeout_ms + 1000);
-    if (answer && !rd_kafka_event_error(answer))
-        version_of(answer, out);
-    if (answer)
-        rd_kafka_event_destroy(answer);
-    rd_kafka_ConfigResource_destroy(r);
-    rd_kafka_AdminOptions_destroy(o);
-    rd_kafka_queue_destroy(q);
+    if (afti_kafka_describe(k, RD_KAFKA_RESOURCE_BROKER, name, version, out, &unheard) != AFT_OK)
+        out[0] = '\0';
 }
 
 enum aft_err

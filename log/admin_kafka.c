@@ -73,6 +73,18 @@ options_for(struct afti_kafka *k, rd_kafka_admin_op_t op)
     return o;
 }
 
+static enum aft_err
+answered(const struct afti_kafka *k, const char *what, rd_kafka_event_t *answer,
+         struct aft_error *e)
+{
+    if (!answer)
+        return afti_kafka_failed(k, what, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, e);
+    if (rd_kafka_event_error(answer))
+        return afti_kafka_failed(k, what, rd_kafka_event_error(answer),
+                                 rd_kafka_event_error_string(answer), e);
+    return AFT_OK;
+}
+
 static rd_kafka_NewTopic_t *
 new_topic(const struct aft_topic_spec *s)
 {
@@ -123,11 +135,7 @@ created(struct afti_kafka *k, const struct aft_topic_spec *s, rd_kafka_event_t *
     size_t n = 0;
     char what[300];
     snprintf(what, sizeof what, "topic %s cannot be created", s->name);
-    if (!answer)
-        return afti_kafka_failed(k, what, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, e);
-    if (rd_kafka_event_error(answer))
-        return afti_kafka_failed(k, what, rd_kafka_event_error(answer),
-                                 rd_kafka_event_error_string(answer), e);
+    AFT_TRY(answered(k, what, answer, e));
     const rd_kafka_topic_result_t **r =
         rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(answer), &n);
     AFT_ASSERT(n == 1);
@@ -162,11 +170,7 @@ deleted(struct afti_kafka *k, const char *topic, rd_kafka_event_t *answer, struc
     size_t n = 0;
     char what[300];
     snprintf(what, sizeof what, "topic %s cannot be deleted", topic);
-    if (!answer)
-        return afti_kafka_failed(k, what, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, e);
-    if (rd_kafka_event_error(answer))
-        return afti_kafka_failed(k, what, rd_kafka_event_error(answer),
-                                 rd_kafka_event_error_string(answer), e);
+    AFT_TRY(answered(k, what, answer, e));
     const rd_kafka_topic_result_t **r =
         rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(answer), &n);
     AFT_ASSERT(n == 1);
@@ -194,9 +198,8 @@ afti_kafka_topic_delete(struct aft_log *l, const char *topic, struct aft_error *
     return err;
 }
 
-/* described reads the three properties that matter to us; without the right to see them they stay unknown. */
 static void
-described(const rd_kafka_event_t *answer, struct aft_topic_facts *out)
+entries_of(const rd_kafka_event_t *answer, afti_kafka_entry_fn *each, void *ctx)
 {
     size_t n = 0, entries_n = 0;
     const rd_kafka_ConfigResource_t **r = rd_kafka_DescribeConfigs_result_resources(
@@ -204,18 +207,43 @@ described(const rd_kafka_event_t *answer, struct aft_topic_facts *out)
     if (n != 1 || rd_kafka_ConfigResource_error(r[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
     const rd_kafka_ConfigEntry_t **c = rd_kafka_ConfigResource_configs(r[0], &entries_n);
-    for (size_t i = 0; i < entries_n; i++) {
-        const char *name = rd_kafka_ConfigEntry_name(c[i]);
-        const char *value = rd_kafka_ConfigEntry_value(c[i]);
-        if (!value)
-            continue;
-        if (strcmp(name, "cleanup.policy") == 0)
-            out->compact = strstr(value, "compact") != NULL;
-        else if (strcmp(name, "message.timestamp.type") == 0)
-            out->log_append_time = strcmp(value, "LogAppendTime") == 0;
-        else if (strcmp(name, "retention.ms") == 0)
-            out->retention_ms = strtoll(value, NULL, 10);
-    }
+    for (size_t i = 0; i < entries_n; i++)
+        if (rd_kafka_ConfigEntry_value(c[i]))
+            each(ctx, rd_kafka_ConfigEntry_name(c[i]), rd_kafka_ConfigEntry_value(c[i]));
+}
+
+enum aft_err
+afti_kafka_describe(struct afti_kafka *k, int resource, const char *name, afti_kafka_entry_fn *each,
+                    void *ctx, struct aft_error *e)
+{
+    rd_kafka_queue_t *q = rd_kafka_queue_new(k->consumer);
+    rd_kafka_AdminOptions_t *o = options_for(k, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_ConfigResource_t *r =
+        rd_kafka_ConfigResource_new((rd_kafka_ResourceType_t)resource, name);
+    rd_kafka_DescribeConfigs(k->consumer, &r, 1, o, q);
+    rd_kafka_event_t *answer = rd_kafka_queue_poll(q, k->timeout_ms + 1000);
+    enum aft_err err = answered(k, name, answer, e);
+    if (err == AFT_OK)
+        entries_of(answer, each, ctx);
+    if (answer)
+        rd_kafka_event_destroy(answer);
+    rd_kafka_ConfigResource_destroy(r);
+    rd_kafka_AdminOptions_destroy(o);
+    rd_kafka_queue_destroy(q);
+    return err;
+}
+
+/* The three properties that matter to us; without the right to see them they stay unknown. */
+static void
+fact(void *ctx, const char *name, const char *value)
+{
+    struct aft_topic_facts *out = ctx;
+    if (strcmp(name, "cleanup.policy") == 0)
+        out->compact = strstr(value, "compact") != NULL;
+    else if (strcmp(name, "message.timestamp.type") == 0)
+        out->log_append_time = strcmp(value, "LogAppendTime") == 0;
+    else if (strcmp(name, "retention.ms") == 0)
+        out->retention_ms = strtoll(value, NULL, 10);
 }
 
 enum aft_err
@@ -225,27 +253,9 @@ afti_kafka_topic_facts(struct aft_log *l, const char *topic, struct aft_topic_fa
     struct afti_kafka *k = afti_kafka_of(l);
     *out = (struct aft_topic_facts){.retention_ms = INT64_MIN};
     AFT_TRY(afti_kafka_partitions(k, topic, &out->partitions, e));
-    if (out->partitions == 0)
-        return AFT_OK;
-    rd_kafka_queue_t *q = rd_kafka_queue_new(k->consumer);
-    rd_kafka_AdminOptions_t *o = options_for(k, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    rd_kafka_ConfigResource_t *r = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-    rd_kafka_DescribeConfigs(k->consumer, &r, 1, o, q);
-    rd_kafka_event_t *answer = rd_kafka_queue_poll(q, k->timeout_ms + 1000);
-    enum aft_err err = AFT_OK;
-    if (!answer)
-        err = afti_kafka_failed(k, topic, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, e);
-    else if (rd_kafka_event_error(answer))
-        err = afti_kafka_failed(k, topic, rd_kafka_event_error(answer),
-                                rd_kafka_event_error_string(answer), e);
-    else
-        described(answer, out);
-    if (answer)
-        rd_kafka_event_destroy(answer);
-    rd_kafka_ConfigResource_destroy(r);
-    rd_kafka_AdminOptions_destroy(o);
-    rd_kafka_queue_destroy(q);
-    return err;
+    return out->partitions == 0
+               ? AFT_OK
+               : afti_kafka_describe(k, RD_KAFKA_RESOURCE_TOPIC, topic, fact, out, e);
 }
 
 /* ---- offsets. The consumer reads committed records, so the end is the last stable offset. */

@@ -63,6 +63,12 @@ enum aft_err afti_kafka_topic(struct afti_kafka *k, const char *name, int32_t pa
 /* afti_kafka_partitions: asks the brokers; 0 when there is no such topic. */
 enum aft_err afti_kafka_partitions(struct afti_kafka *k, const char *name, int32_t *partitions,
                                    struct aft_error *e) AFT_MUST_CHECK;
+/* afti_kafka_describe: the configuration of a topic or a broker (librdkafka's RD_KAFKA_RESOURCE_*), an entry a call; those without a value,
+ * and all that we have no right to see, are left out. */
+typedef void afti_kafka_entry_fn(void *ctx, const char *name, const char *value);
+enum aft_err afti_kafka_describe(struct afti_kafka *k, int resource, const char *name,
+                                 afti_kafka_entry_fn *each, void *ctx,
+                                 struct aft_error *e) AFT_MUST_CHECK;
 enum aft_err afti_kafka_topic_create(struct aft_log *l, const struct aft_topic_spec *s,
                                      struct aft_error *e);
 enum aft_err afti_kafka_topic_delete(struct aft_log *l, const char *topic, struct aft_error *e);

@@ -60,6 +60,14 @@ def scored(program, where, snapshot, *more, **how):
         return list(fastavro.reader(f))
 
 
+@pytest.mark.parametrize("time", ["2026-13-45T99:00:00Z", "2026-02-30T00:00:00Z", "yesterday", "-1"])
+def test_a_time_that_is_none(program, lines, snapshots, time):
+    command = [program, "score", "--snapshot", snapshots["softmax"], "--in", lines / "in.jsonl", "--out", lines / "out.avro",
+               "--candidates", lines / "catalogue.jsonl", f"--valid-from={time}"]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and time in done.stderr, (done.returncode, done.stderr)
+
+
 def test_equal_input_equal_bytes(program, lines, snapshots):
     made = []
     for name in ("a.avro", "b.avro", "c.jsonl", "d.jsonl"):
