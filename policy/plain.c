@@ -3,8 +3,9 @@
  * zero), so the same bits. One thread a scratch.
  *
  *   by revision   the caller says that the candidates have not changed: they were resolved once into a table, a row for each
- *                 place in an order that suits all of them; a decision costs a product for each candidate and place, and a term for
- *                 each feature that is the request's own (they stand behind the others, so the order of the sums is kept)
+ *                 place in an order that suits all of them; a decision costs a product for each candidate and place (bilinear;
+ *                 a linear model's sums are made once a snapshot), and a term for each feature that is the request's own (they
+ *                 stand behind the others, so the order of the sums is kept)
  *   else          a walk over the features, as names.h says
  * Invariants: I1 a catalogue's table has its rows in an order of which every candidate's terms are a part.
  */
@@ -198,6 +199,7 @@ resolve(const struct aft_model *m, struct aft_scratch *s, const struct aft_reque
     c->n = r->candidates_n;
     c->stride = c->n + (8 - c->n % 8) % 8;
     c->rows = 0;
+    c->summed = 0;
     c->usable = lay_rows(m, s, r);
     if (c->usable)
         lay_values(m, s, r);
@@ -322,6 +324,19 @@ afti_plain_fresh(const struct aft_model *m, struct aft_scratch *s, const struct 
     return rows;
 }
 
+/* c->sum: of each candidate, start and what its features add. A linear model's do not depend on the context. */
+static void
+sum_rows(const struct aft_model *m, struct aft_scratch *s, double start)
+{
+    struct afti_catalogue *c = &s->catalogue;
+    worths(m, s, c->place, c->rows, c->by);
+    worths(m, s, c->identity, c->n, c->sum);
+    for (uint32_t i = 0; i < c->stride; i++)
+        c->sum[i] = start + (i < c->n ? c->sum[i] : 0);
+    afti_plain_rows(c->value, c->by, c->rows, c->stride, c->sum);
+    c->summed = s->member + 1;
+}
+
 static bool
 by_revision(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
             uint32_t n, double start)
@@ -329,11 +344,8 @@ by_revision(const struct aft_model *m, struct aft_scratch *s, const struct aft_r
     struct afti_catalogue *c = &s->catalogue;
     if (!resolved(m, s, r))
         return false;
-    worths(m, s, c->place, c->rows, c->by);
-    worths(m, s, c->identity, c->n, c->sum);
-    for (uint32_t i = 0; i < c->stride; i++)
-        c->sum[i] = start + (i < c->n ? c->sum[i] : 0);
-    afti_plain_rows(c->value, c->by, c->rows, c->stride, c->sum);
+    if (bilinear(m) || c->summed != s->member + 1)
+        sum_rows(m, s, start);
     for (uint32_t i = 0; i < n; i++)
         s->mean[i] = c->sum[s->index[i]];
     return fresh_means(m, s, r, n);
