@@ -69,8 +69,12 @@ aft_exps(const double *x, uint32_t n, double *y)
     uint32_t i = 0;
     for (; i + 4 <= n; i += 4)
         exp4(x + i, y + i);
-    for (; i < n; i++)
-        y[i] = aft_exp(x[i]);
+    if (i < n) {
+        double rest[4] = {0};
+        memcpy(rest, x + i, (n - i) * sizeof *rest);
+        exp4(rest, rest);
+        memcpy(y + i, rest, (n - i) * sizeof *rest);
+    }
 }
 
 double

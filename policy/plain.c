@@ -206,47 +206,65 @@ resolve(const struct aft_model *m, struct aft_scratch *s, const struct aft_reque
 }
 
 /* sum[i] += by[0] value[0][i] + by[1] value[1][i] ..., each i by itself and in that order. stride: a multiple of 8. */
+#define LOAD(t, at) memcpy(&t, (at), sizeof t)
+#define KEEP(at, t) memcpy((at), &t, sizeof t)
+#define STEP(t, at)                 \
+    do {                            \
+        memcpy(&v, (at), sizeof v); \
+        t += f * v;                 \
+    } while (0)
+
+/* Twenty-four of them, in registers. */
+static inline __attribute__((always_inline)) void
+rows24(const double *value, const double *by, uint32_t rows, uint32_t stride, double *sum)
+{
+    aft_wide t0, t1, t2, t3, t4, t5, v;
+    LOAD(t0, sum);
+    LOAD(t1, sum + 4);
+    LOAD(t2, sum + 8);
+    LOAD(t3, sum + 12);
+    LOAD(t4, sum + 16);
+    LOAD(t5, sum + 20);
+    for (uint32_t j = 0; j < rows; j++, value += stride) {
+        aft_wide f = AFT_ALL(by[j]);
+        STEP(t0, value);
+        STEP(t1, value + 4);
+        STEP(t2, value + 8);
+        STEP(t3, value + 12);
+        STEP(t4, value + 16);
+        STEP(t5, value + 20);
+    }
+    KEEP(sum, t0);
+    KEEP(sum + 4, t1);
+    KEEP(sum + 8, t2);
+    KEEP(sum + 12, t3);
+    KEEP(sum + 16, t4);
+    KEEP(sum + 20, t5);
+}
+
+static inline __attribute__((always_inline)) void
+rows8(const double *value, const double *by, uint32_t rows, uint32_t stride, double *sum)
+{
+    aft_wide t0, t1, v;
+    LOAD(t0, sum);
+    LOAD(t1, sum + 4);
+    for (uint32_t j = 0; j < rows; j++, value += stride) {
+        aft_wide f = AFT_ALL(by[j]);
+        STEP(t0, value);
+        STEP(t1, value + 4);
+    }
+    KEEP(sum, t0);
+    KEEP(sum + 4, t1);
+}
+
 AFT_WIDE void
 afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t stride, double *sum)
 {
-    aft_wide t0, t1, t2, t3, v;
     uint32_t i = 0;
-    for (; i + 16 <= stride; i += 16) {
-        memcpy(&t0, sum + i + 0, sizeof t0);
-        memcpy(&t1, sum + i + 4, sizeof t1);
-        memcpy(&t2, sum + i + 8, sizeof t2);
-        memcpy(&t3, sum + i + 12, sizeof t3);
-        for (uint32_t j = 0; j < rows; j++) {
-            const double *row = value + (size_t)j * stride + i;
-            aft_wide f = {by[j], by[j], by[j], by[j]};
-            memcpy(&v, row + 0, sizeof v);
-            t0 += f * v;
-            memcpy(&v, row + 4, sizeof v);
-            t1 += f * v;
-            memcpy(&v, row + 8, sizeof v);
-            t2 += f * v;
-            memcpy(&v, row + 12, sizeof v);
-            t3 += f * v;
-        }
-        memcpy(sum + i + 0, &t0, sizeof t0);
-        memcpy(sum + i + 4, &t1, sizeof t1);
-        memcpy(sum + i + 8, &t2, sizeof t2);
-        memcpy(sum + i + 12, &t3, sizeof t3);
-    }
-    if (i < stride) {
-        memcpy(&t0, sum + i + 0, sizeof t0);
-        memcpy(&t1, sum + i + 4, sizeof t1);
-        for (uint32_t j = 0; j < rows; j++) {
-            const double *row = value + (size_t)j * stride + i;
-            aft_wide f = {by[j], by[j], by[j], by[j]};
-            memcpy(&v, row + 0, sizeof v);
-            t0 += f * v;
-            memcpy(&v, row + 4, sizeof v);
-            t1 += f * v;
-        }
-        memcpy(sum + i + 0, &t0, sizeof t0);
-        memcpy(sum + i + 4, &t1, sizeof t1);
-    }
+    for (; i + 24 <= stride; i += 24)
+        rows24(value + i, by, rows, stride, sum + i);
+    for (; i < stride; i += 8)
+        rows8(value + i, by, rows, stride, sum + i);
 }
 
 static bool

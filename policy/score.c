@@ -203,7 +203,7 @@ linear_context(const struct aft_model *m, struct aft_scratch *s)
     uint32_t t = aft_terms_shared(&m->plan, &s->context, 0, s->terms);
     s->shared.n = 0;
     s->shared.unknown = 0;
-    aft_linear_resolve(&m->weights.linear, s->terms, t, &s->shared);
+    aft_linear_resolve_known(&m->weights.linear, s->terms, t, s->context_names, &s->shared);
 }
 
 static enum aft_err
