@@ -1,4 +1,4 @@
-/* wide.h - vectors of four doubles, and functions that are compiled twice. Not part of base.h: whoever has kernels includes it.
+/* wide.h - vectors of four doubles, and functions that are compiled twice; part of base.h.
  *
  * AFT_WIDE marks a function that is compiled for plain x86-64 and for AVX2, and chosen when the program is loaded. Neither has FMA
  * (-ffp-contract=off): both give the same bits. There is one version under a sanitizer, on other machines, and with clang (whose

@@ -4,7 +4,7 @@
 #ifndef AFT_POLICY_LANES_H
 #define AFT_POLICY_LANES_H
 
-#include "base/wide.h"
+#include "base/base.h"
 
 typedef float aft_floats __attribute__((vector_size(16)));
 typedef double aft_doubles __attribute__((vector_size(16)));

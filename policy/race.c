@@ -7,7 +7,6 @@
  */
 #include <math.h>
 
-#include "base/wide.h"
 #include "policy/inner.h"
 
 /* ---- bits */
