@@ -28,7 +28,6 @@ count_table(const struct aft_scratch *s, uint32_t n, struct sharing *h)
     for (uint32_t j = 0; j < c->rows; j++) {
         const double *row = c->value + (size_t)j * c->stride;
         uint8_t by = 0;
-        h->first[j] = h->at[j] = 0;
         for (uint32_t a = 0; a < n && by < 2; a++)
             if (row[s->index[a]] != 0 && by++ == 0)
                 h->first[j] = a;
@@ -74,11 +73,8 @@ count_own(const struct aft_bilinear *b, struct aft_scratch *s, struct sharing *h
         struct afti_fold *f = afti_fold(b, s, s->places[i].at, h->unknown, true);
         if (f->dense == 0 && h->all == ROWS_MAX)
             return false;
-        if (f->dense == 0) {
-            h->by[h->all] = 0;
-            h->at[h->all] = 0;
+        if (f->dense == 0)
             f->dense = ++h->all;
-        }
         uint32_t row = (uint32_t)f->dense - 1;
         h->shared += h->by[row] == 1;
         h->by[row] = h->by[row] ? 2 : 1;
@@ -168,9 +164,7 @@ afti_plain_directions(const struct aft_model *m, struct aft_scratch *s, const st
                       uint32_t n, struct afti_unknown unknown)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
-    struct sharing h; /* large: what is of a row is cleared with it */
-    h.unknown = unknown.context;
-    h.shared = 0;
+    struct sharing h = {.unknown = unknown.context};
     if (!afti_plain_table(m, s, r))
         return false;
     count_table(s, n, &h);

@@ -240,7 +240,7 @@ static double
 third(const double *w, const double *rest, uint32_t n, uint32_t i)
 {
     struct others o;
-    double of[HEAVY], power[TERMS], left = w[i];
+    double of[HEAVY] = {0}, power[TERMS], left = w[i];
     others_of(w, rest, n, i, &o);
     take_heavy(&o, LIGHT * rest[i], of);
     afti_pl_powers(o.w, o.rest, o.inverse, o.whole, power);

@@ -147,13 +147,14 @@ afti_race(const uint32_t *index, uint32_t n, uint64_t key, double *e)
 }
 
 /* ---- bounds */
-/* low[i] and, by lane, the least upper bound of those in it; the margins are far above all rounding. n: a multiple of 8. A weight of
+/* low[i] and, by lane, the least upper bound of those in it; the margins are far above all rounding. n > 0: a multiple of 8. A weight of
  * zero has bounds without end. */
 AFT_WIDE void
 afti_race_bounds(const double *w, const uint64_t *bits, uint32_t n, double *low, double least[8])
 {
     aft_wide even = AFT_ALL((double)INFINITY), odd = even;
-    for (uint32_t i = 0; i < n; i += 4) {
+    uint32_t i = 0;
+    do {
         aft_wide_bits b;
         aft_wide weight;
         memcpy(&b, bits + i, sizeof b);
@@ -169,7 +170,8 @@ afti_race_bounds(const double *w, const uint64_t *bits, uint32_t n, double *low,
             odd = AFT_SMALLER(most, odd);
         else
             even = AFT_SMALLER(most, even);
-    }
+        i += 4;
+    } while (i < n);
     memcpy(least, &even, sizeof even);
     memcpy(least + 4, &odd, sizeof odd);
 }
