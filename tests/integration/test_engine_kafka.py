@@ -37,7 +37,7 @@ from waiting import PATIENCE_S, free_port, until
 ROOT, BUILD, KAFKA = pathlib.Path(__file__).resolve().parents[2], pathlib.Path(os.environ["AFT_BUILD"]), os.environ["AFT_KAFKA"]
 MESSAGES = {m["arm"]: m for m in json.loads((ROOT / "client/examples/messages.json").read_text(encoding="utf-8"))["messages"]}
 BROWSERS, PAGES_A_SECOND, CAP, PARTITIONS = 10, 8, 4, 3
-SLATES = 800  # at least, for the audit to see every mask and to tell shown from claimed
+SLATES = 500  # at least, for the audit to see every mask and to tell shown from claimed
 
 
 class Engine:
