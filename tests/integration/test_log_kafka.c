@@ -239,7 +239,8 @@ fatal_producer(void **state)
     struct aft_error e;
     struct aft_log *l;
     struct aft_kafka_options o = *(const struct aft_kafka_options *)log_under_test.ctx;
-    o.producer = &lingering; /* nothing is on its way to the broker, who would write it later, until it is flushed */
+    o.producer =
+        &lingering; /* nothing is on its way to the broker, who would write it later, until it is flushed */
     o.producer_n = 1;
     LOG_OK(aft_log_kafka_open(&o, &l, &e));
     const char *topic = log_topic(l, "fatal", 1);
