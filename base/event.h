@@ -148,6 +148,8 @@ struct aft_example {
         raw_design; /* used instead of the decoded ones when present */
     uint64_t
         revision; /* what the candidates' `known` are under; 0: none is. Who numbers by hand stays below AFT_ROSTER_REVISION */
+    const char *
+        refused; /* NULL; else it breaks a bound or a rule, this one, and has nothing but seq, phase and fire_ms */
 };
 
 #endif

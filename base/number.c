@@ -1,23 +1,68 @@
-/* number.c - decimal text to a double under the C locale; whole numbers with a unit. Touches this thread's locale alone, for the length of
- * a call. Any thread. */
+/* number.c - decimal text to a double and back under the C locale; whole numbers with a unit. Touches this thread's locale alone, for the
+ * length of a call. Any thread. */
 #include "base/number.h"
 
 #include <locale.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 
+struct spell {
+    locale_t c, before;
+};
+
+static struct spell
+spell_begin(void)
+{
+    struct spell s = {.c = newlocale(LC_ALL_MASK, "C", (locale_t)0)};
+    AFT_ASSERT(s.c != (locale_t)0);
+    s.before = uselocale(s.c);
+    return s;
+}
+
+static void
+spell_end(struct spell s)
+{
+    uselocale(s.before);
+    freelocale(s.c);
+}
+
 double
 aft_number(const char *text, char **end)
 {
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    AFT_ASSERT(c != (locale_t)0);
-    locale_t before = uselocale(c);
+    struct spell s = spell_begin();
     double v = strtod(text, end);
-    uselocale(before);
-    freelocale(c);
+    spell_end(s);
     return v;
+}
+
+void
+aft_number_text(double v, char out[AFT_NUMBER_TEXT])
+{
+    AFT_ASSERT(isfinite(v));
+    struct spell s = spell_begin();
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, AFT_NUMBER_TEXT, "%.*g", digits, v);
+        if (strtod(out, NULL) == v)
+            break;
+    }
+    spell_end(s);
+}
+
+void
+aft_number_text_float(float v, char out[AFT_NUMBER_TEXT])
+{
+    AFT_ASSERT(isfinite(v));
+    struct spell s = spell_begin();
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(out, AFT_NUMBER_TEXT, "%.*g", digits, (double)v);
+        if ((float)strtod(out, NULL) == v)
+            break;
+    }
+    spell_end(s);
 }
 
 struct unit {

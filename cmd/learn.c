@@ -32,6 +32,13 @@ publish(struct learn_job *l, const struct aft_config *c, const char *path, struc
     return err == AFT_OK ? closed : err;
 }
 
+static bool
+refused(const struct aft_learner_stats *s)
+{
+    return s->refused_support || s->refused_weight || s->refused_reward || s->refused_feature ||
+           s->refused_example;
+}
+
 static void
 report(const struct learn_job *l, bool json)
 {
@@ -46,20 +53,26 @@ report(const struct learn_job *l, bool json)
                (long long)l->decisions, (long long)s.learned, (long long)s.revised, l->seconds);
         printf("progressive value of the greedy arm: ips %.6f snips %.6f dr %.6f\n",
                s.progressive_ips, s.progressive_snips, s.progressive_dr);
+        if (refused(&s))
+            printf("refused: %lld items for want of support, %lld for weight, %lld for reward, "
+                   "%lld for features; %lld examples\n",
+                   (long long)s.refused_support, (long long)s.refused_weight,
+                   (long long)s.refused_reward, (long long)s.refused_feature,
+                   (long long)s.refused_example);
         printf("digest %s\n", digest);
         return;
     }
-    json_t *o =
-        json_pack("{s:I, s:I, s:I, s:I, s:f, s:{s:f, s:f, s:f}, s:{s:I, s:I, s:I, s:I}, s:f, s:f, "
-                  "s:f, s:i, s:i, s:s}",
-                  "decisions", (json_int_t)l->decisions, "learned", (json_int_t)s.learned,
-                  "revised", (json_int_t)s.revised, "settled", (json_int_t)s.settled, "seconds",
-                  l->seconds, "progressive", "ips", s.progressive_ips, "snips", s.progressive_snips,
-                  "dr", s.progressive_dr, "refused", "support", (json_int_t)s.refused_support,
-                  "weight", (json_int_t)s.refused_weight, "reward", (json_int_t)s.refused_reward,
-                  "feature", (json_int_t)s.refused_feature, "mean_weight", s.mean_weight,
-                  "effective_n", s.effective_n, "capped_mass", s.capped_mass, "arms", (int)s.arms,
-                  "columns", (int)s.columns, "digest", digest);
+    json_t *o = json_pack(
+        "{s:I, s:I, s:I, s:I, s:f, s:{s:f, s:f, s:f}, s:{s:I, s:I, s:I, s:I, s:I}, s:f, s:f, "
+        "s:f, s:i, s:i, s:s}",
+        "decisions", (json_int_t)l->decisions, "learned", (json_int_t)s.learned, "revised",
+        (json_int_t)s.revised, "settled", (json_int_t)s.settled, "seconds", l->seconds,
+        "progressive", "ips", s.progressive_ips, "snips", s.progressive_snips, "dr",
+        s.progressive_dr, "refused", "support", (json_int_t)s.refused_support, "weight",
+        (json_int_t)s.refused_weight, "reward", (json_int_t)s.refused_reward, "feature",
+        (json_int_t)s.refused_feature, "example", (json_int_t)s.refused_example, "mean_weight",
+        s.mean_weight, "effective_n", s.effective_n, "capped_mass", s.capped_mass, "arms",
+        (int)s.arms, "columns", (int)s.columns, "digest", digest);
     json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);

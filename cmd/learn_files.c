@@ -15,7 +15,13 @@
 
 #include "wire/wire_avro.h"
 
-enum { BATCH = 4096, BATCH_BYTES = 1 << 20, ROSTER_BYTES = 32 << 20, ARENA_BYTES = 64 << 20 };
+enum {
+    SAID_MAX = 10,
+    BATCH = 4096,
+    BATCH_BYTES = 1 << 20,
+    ROSTER_BYTES = 32 << 20,
+    ARENA_BYTES = 64 << 20
+};
 
 struct source {
     const char *path;
@@ -37,6 +43,7 @@ struct merge {
     struct source sources[LEARN_FILES_MAX];
     struct aft_roster *roster;
     struct aft_arena arena;
+    uint32_t said; /* refusals in words */
     bool unordered;
 };
 
@@ -91,6 +98,20 @@ say_greedy(struct learn_job *j)
     fprintf(j->greedy, "%lld\n", greedy == AFT_NOWHERE ? -1LL : (long long)greedy);
 }
 
+/* The first that were refused are named, with their place; the counts are in the report. */
+static void
+say_refused(struct merge *m, const struct source *s)
+{
+    struct aft_error why;
+    if (m->said > SAID_MAX ||
+        !aft_learner_refused(m->job->learner, (uint32_t)s->end->partition, &why))
+        return;
+    if (m->said++ < SAID_MAX)
+        fprintf(stderr, "aftertouch learn: %s: refused %s\n", s->path, why.message);
+    else
+        fputs("aftertouch learn: more were refused: the report has how many\n", stderr);
+}
+
 static enum aft_err
 learn_next(struct merge *m, struct source *s, struct aft_error *e)
 {
@@ -104,6 +125,7 @@ learn_next(struct merge *m, struct source *s, struct aft_error *e)
         AFT_TRY(aft_learner_sum(m->job->learner, (uint32_t)s->end->partition, &x, e));
     else
         AFT_TRY(aft_learner_learn(m->job->learner, &x, e));
+    say_refused(m, s);
     m->decisions += s->phase == AFT_OPEN;
     if (m->job->greedy && s->phase == AFT_OPEN)
         say_greedy(m->job);

@@ -11,6 +11,7 @@
 
 #define EXAMPLES_BATCH 32u
 #define FINISH_STEPS 3000
+#define REFUSED_SAID_MS 60000
 #define FINISH_WAIT_MS 20
 
 /* ---- life */
@@ -232,6 +233,23 @@ ends_after(struct aft_learning *l, const struct afti_round *r)
     }
 }
 
+/* What was refused is in the counters; once a minute the last of it is named. */
+static void
+say_refused(struct aft_learning *l)
+{
+    int64_t now = l->o.clock.monotonic_ms(l->o.clock.ctx);
+    struct aft_error why;
+    if (l->refused_said_ms && now - l->refused_said_ms < REFUSED_SAID_MS)
+        return;
+    for (int32_t p = 0; p < l->o.partitions; p++) {
+        if (!aft_learner_refused(l->learner, (uint32_t)p, &why))
+            continue;
+        aft_say("warn", "learner", "round %lld refused %s", (long long)l->round, why.message);
+        l->refused_said_ms = now;
+        return;
+    }
+}
+
 static enum aft_err
 learn_next(struct aft_learning *l, bool *busy, struct aft_error *e)
 {
@@ -242,6 +260,7 @@ learn_next(struct aft_learning *l, bool *busy, struct aft_error *e)
     AFT_TRY(afti_round_learn(l, r, e));
     ends_after(l, r);
     l->round = r->round;
+    say_refused(l);
     l->publishing = r->publish != AFT_PUBLISH_NONE;
     l->publish = r->publish;
     afti_round_done(l);

@@ -84,6 +84,7 @@ struct aft_learning {
     struct aft_end *ends;   /* of the last round learned, by partition, as they are published */
     struct aft_end *asking; /* scratch for a new round */
     int64_t epoch, round, asked_round, last_round_ms, last_publish_ms;
+    int64_t refused_said_ms; /* by the monotonic clock; 0: never */
     bool round_on_its_way, publishing;
     enum aft_publish publish; /* publishing: what */
     struct afti_since since;

@@ -32,8 +32,8 @@ afti_arm_add(struct afti_arm *a, const struct afti_arm *more)
 {
     a->exposures += more->exposures;
     a->settled += more->settled;
-    a->clicks += more->clicks;
-    a->reward_micro += more->reward_micro;
+    afti_add(&a->clicks, more->clicks);
+    afti_add(&a->reward_micro, more->reward_micro);
     if (more->first_seen_ms < a->first_seen_ms)
         a->first_seen_ms = more->first_seen_ms;
     if (more->last_seen_ms > a->last_seen_ms)

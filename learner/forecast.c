@@ -254,7 +254,7 @@ count(struct afti_cohort *c, const struct aft_example *x, const struct aft_examp
         h->ended += whole;
         h->ended_ms += (x->fire_ms - c->hour * HOUR_MS) * whole;
     } else {
-        h->gained[age][from] += item->delta_micro * whole;
+        afti_add(&h->gained[age][from], item->delta_micro * whole);
         h->moved[age][from][to] += from != to ? whole : 0;
     }
 }

@@ -148,6 +148,7 @@ aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out)
         .refused_weight = c[AFTI_REFUSED_WEIGHT],
         .refused_reward = c[AFTI_REFUSED_REWARD],
         .refused_feature = c[AFTI_REFUSED_FEATURE],
+        .refused_example = c[AFTI_REFUSED_EXAMPLE],
         .mean_weight = c[AFTI_SUPPORTED] ? s[AFTI_WEIGHT_RAW] / (double)c[AFTI_SUPPORTED] : 1,
         .mean_used = s[AFTI_WEIGHT] / n,
         .effective_n = s[AFTI_WEIGHT2] > 0 ? s[AFTI_WEIGHT] * s[AFTI_WEIGHT] / s[AFTI_WEIGHT2] : 0,

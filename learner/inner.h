@@ -10,7 +10,7 @@
  *   forget.c      what is old counts less
  *   forecast.c, forecast_state.c   what is still to come
  *   design.c      settings -> members: sides, voters, regressor      progressive.c   judged before it is learned; auto's choice
- *   arms.c, scoreboard.c, health.c   what is counted   learner.c     one example: dispatch
+ *   arms.c, scoreboard.c, health.c   what is counted   learner.c     one example: dispatch   refused.c   what must not be learned
  *   state.c       the whole state <-> bytes            snapshot.c    publish     restore.c   the way back
  *   sums.c        an additive model, by partition
  *   rounds.c      blocks of all partitions -> examples in the canonical order
@@ -37,11 +37,12 @@ enum afti_count {
     AFTI_OVERFLOWED, /* terms beyond the dictionary's room */
     AFTI_PROGRESSIVE,
     AFTI_EVENT_TIME,
-    AFTI_FORGOTTEN_TO, /* forget.c */
-    AFTI_SUPPORTED,    /* learned items whose propensity is known */
-    AFTI_GUESSED,      /* progressive decisions whose shown arm was predicted */
-    AFTI_DIFFERED,     /* ... where the sides of auto differed */
-    AFTI_SWITCHES,     /* of the side that serves */
+    AFTI_FORGOTTEN_TO,    /* forget.c */
+    AFTI_SUPPORTED,       /* learned items whose propensity is known */
+    AFTI_GUESSED,         /* progressive decisions whose shown arm was predicted */
+    AFTI_DIFFERED,        /* ... where the sides of auto differed */
+    AFTI_SWITCHES,        /* of the side that serves */
+    AFTI_REFUSED_EXAMPLE, /* as a whole; the last: state.c */
     AFTI_COUNTS
 };
 enum afti_sum {
@@ -334,6 +335,16 @@ struct afti_published {
     bool there;
 };
 
+struct afti_refusal { /* the last; not state */
+    bool there;
+    enum afti_count why;
+    uint64_t seq;
+    int32_t slot; /* of the item; -1: of the example */
+    uint8_t decision_id[AFT_ID_BYTES_MAX];
+    uint32_t decision_n;
+    char said[200]; /* of an example: which rule */
+};
+
 struct aft_learner {
     struct aft_learner_settings settings;
     struct aft_learner *
@@ -364,6 +375,7 @@ struct aft_learner {
     int64_t weights[AFT_HISTOGRAM], rewards[AFT_HISTOGRAM];
     struct afti_image *image; /* of the weights at the last round's end; not state */
     double drift;             /* nor this */
+    struct afti_refusal refusal;
 };
 
 /* ---- table.c: a noun -> terms; false when a feature cannot be learned (not finite, or above 1e6) */
@@ -527,6 +539,18 @@ void afti_progressive_late(struct aft_learner *l, const struct aft_example *x);
 uint32_t afti_serving(const struct aft_learner *l); /* the side */
 bool afti_logistic(const struct aft_learner *l);
 double afti_unit(const struct aft_learner *l);
+
+/* ---- refused.c. afti_refuse_example: what breaks a rule as a whole is counted; true: nothing of it is to be learned. afti_refuse: an item,
+ * or NULL for all of them. afti_add: *sum += more, as far as there are numbers. */
+bool afti_refuse_example(struct aft_learner *l, const struct aft_example *x);
+void afti_refuse(struct aft_learner *l, const struct aft_example *x,
+                 const struct aft_example_item *item, enum afti_count why);
+static inline void
+afti_add(int64_t *sum, int64_t more)
+{
+    if (__builtin_add_overflow(*sum, more, sum))
+        *sum = more > 0 ? INT64_MAX : INT64_MIN;
+}
 
 /* ---- health.c */
 void afti_health_learned(struct aft_learner *l, const struct afti_weight *w);

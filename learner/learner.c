@@ -108,7 +108,7 @@ learn_item(struct aft_learner *l, const struct aft_example *x, const struct aft_
     struct afti_weight w;
     enum afti_count why = prepare(l, x, item, &w);
     if (why != AFTI_COUNTS) {
-        l->counts[why]++;
+        afti_refuse(l, x, item, why);
         return;
     }
     afti_item_learn(l, x, item, &w);
@@ -129,7 +129,7 @@ open_item(struct aft_learner *l, const struct aft_example *x, const struct aft_e
     if (arm != AFT_NOWHERE) {
         struct afti_arm *a = &l->arms.v[arm];
         a->exposures += afti_whole(x);
-        a->reward_micro += afti_whole(x) * i->reward_micro;
+        afti_add(&a->reward_micro, afti_whole(x) * i->reward_micro);
         if (x->timestamp_ms > a->last_seen_ms)
             a->last_seen_ms = x->timestamp_ms;
     }
@@ -141,7 +141,7 @@ revise_item(struct aft_learner *l, const struct aft_example *x, const struct aft
 {
     uint32_t arm = afti_arms_of(&l->arms, i->arm_id, true, x->timestamp_ms);
     if (arm != AFT_NOWHERE)
-        l->arms.v[arm].reward_micro += afti_whole(x) * i->delta_micro;
+        afti_add(&l->arms.v[arm].reward_micro, afti_whole(x) * i->delta_micro);
     learn_item(l, x, i);
 }
 
@@ -174,7 +174,7 @@ settle(struct aft_learner *l, const struct aft_example *x)
             l->arms.v[arm].settled += whole;
         for (uint32_t j = 0; j < item->components_n && arm != AFT_NOWHERE; j++)
             if (aft_same(item->components[j].kind, AFT_LITERAL("click")))
-                l->arms.v[arm].clicks += whole * (item->components[j].micro / AFT_MICRO);
+                afti_add(&l->arms.v[arm].clicks, whole * (item->components[j].micro / AFT_MICRO));
     }
 }
 
@@ -188,18 +188,19 @@ context(struct aft_learner *l, const struct aft_example *x)
         l->shown[i] = afti_item_candidate(x, &x->items[i]);
     if (afti_take_context(&l->table, x->context))
         return true;
-    l->counts[AFTI_REFUSED_FEATURE] += x->items_n;
+    afti_refuse(l, x, NULL, AFTI_REFUSED_FEATURE);
     return false;
 }
 
 enum aft_err
 aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft_error *e)
 {
-    if (x->items_n > AFT_SHOWN_MAX)
-        return AFT_FAIL(e, AFT_E_LIMIT, "an example of %u items: at most %u", x->items_n,
-                        AFT_SHOWN_MAX);
     if (l->parts)
         return aft_learner_sum(l, 0, x, e); /* NOLINT(misc-no-recursion): a part has none */
+    if (x->phase == AFT_OPEN)
+        l->greedy = AFT_NOWHERE;
+    if (afti_refuse_example(l, x))
+        return AFT_OK;
     if (x->fire_ms > l->counts[AFTI_EVENT_TIME])
         l->counts[AFTI_EVENT_TIME] = x->fire_ms;
     afti_forget(l);

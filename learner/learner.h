@@ -55,7 +55,8 @@ enum aft_err aft_learner_new(const struct aft_learner_settings *s, struct aft_le
 void aft_learner_free(struct aft_learner *l);
 
 /* aft_learner_learn: the next example in the canonical order of its round: (fire, partition, seq). What must not be learned
- * (non-finite, out of range, without support) is counted by reason and is no error. An example whose design.pass is q in [0.001, 1] stands
+ * (non-finite, out of range, without support; an example that breaks a bound or a rule, docs/MODELS.md) is counted by reason and is no
+ * error. An example whose design.pass is q in [0.001, 1] stands
  * for 1/q decisions, in the model and in every estimate (docs/MODELS.md); another q is without support.
  * Candidates that are known (base/event.h) are read once; the results are the same. All numbers that a learner is given come from one
  * who numbers: one roster, or the caller. */
@@ -107,8 +108,9 @@ enum aft_err aft_learner_restore(struct aft_learner *l, const struct aft_snapsho
 struct aft_learner_stats {
     int64_t learned, revised, settled, erased;
     int64_t refused_support, refused_weight, refused_reward, refused_feature;
-    double mean_weight; /* of h: near 1 where the logged propensities are right */
-    double mean_used;   /* after cap or root, times 1 / design.pass */
+    int64_t refused_example; /* as a whole */
+    double mean_weight;      /* of h: near 1 where the logged propensities are right */
+    double mean_used;        /* after cap or root, times 1 / design.pass */
     double effective_n,
         capped_mass; /* (sum w)^2 / sum w^2 of what was used; share of h that the cap took */
     double progressive_ips, progressive_snips, progressive_dr;
@@ -122,6 +124,9 @@ struct aft_learner_stats {
         rewards[AFT_HISTOGRAM]; /* items by h; settled items by reward / scale */
 };
 void aft_learner_stats(const struct aft_learner *l, struct aft_learner_stats *out);
+/* aft_learner_refused: what was refused last, since this was last asked: *why gets place and reason in words. False: nothing was. Of a
+ * learner of sums, in that partition (threads: as aft_learner_sum). */
+bool aft_learner_refused(struct aft_learner *l, uint32_t partition, struct aft_error *why);
 /* aft_histogram_bound: bucket i holds what is above bound i - 1 and not above bound i; the last is infinite. */
 double aft_histogram_bound(uint32_t bucket);
 /* aft_learner_arm: the i-th arm seen, in order of first appearance; false: there are no more. The id lives as long as the learner. */

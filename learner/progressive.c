@@ -182,7 +182,6 @@ void
 afti_progressive(struct aft_learner *l, const struct aft_example *x)
 {
     uint32_t at = top_item(x), serving = afti_serving(l);
-    l->greedy = AFT_NOWHERE;
     if (!judged(l, x, at))
         return;
     uint32_t shown = l->shown[at];

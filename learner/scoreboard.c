@@ -52,7 +52,7 @@ afti_scoreboard_settle(struct afti_scoreboard *s, const struct aft_example *x)
         value += x->items[i].reward_micro;
         for (uint32_t j = 0; j < x->items[i].components_n; j++)
             if (aft_same(x->items[i].components[j].kind, AFT_LITERAL("click")))
-                clicks += x->items[i].components[j].micro;
+                afti_add(&clicks, x->items[i].components[j].micro);
     }
     double by = (double)whole, n = by * x->items_n;
     double c = by * ((double)clicks / AFT_MICRO), v = by * ((double)value / AFT_MICRO);

@@ -134,8 +134,8 @@ struct merge {
 static void
 own_number(const struct merge *m, const char *key, double v)
 {
-    char text[40];
-    snprintf(text, sizeof text, "%.17g", v);
+    char text[AFT_NUMBER_TEXT];
+    aft_number_text(v, text);
     m->each(m->ctx, key, text);
 }
 

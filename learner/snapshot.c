@@ -196,6 +196,7 @@ list_counts(const struct aft_learner *l, struct aft_named_count *out)
                  {"erased", AFTI_ERASED},
                  {"learned", AFTI_LEARNED},
                  {"overflowed_terms", AFTI_OVERFLOWED},
+                 {"refused_example", AFTI_REFUSED_EXAMPLE},
                  {"refused_feature", AFTI_REFUSED_FEATURE},
                  {"refused_reward", AFTI_REFUSED_REWARD},
                  {"refused_support", AFTI_REFUSED_SUPPORT},

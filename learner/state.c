@@ -2,6 +2,7 @@
  *
  *   0  u32  magic "AFL2"        4  u8[32]  digest of the settings that change what is learned
  *  36  u32  n; i64[n] counts    then u32 n; f64[n] sums                          (in the order of learner/inner.h)
+ *           the last count is left out while it is 0, as it is in states that were written before there was such a one
  *   then 24 x (i64 weights, i64 rewards): histograms
  *   then u32 arms; each: u16 length, id, i64 exposures, settled, clicks, reward_micro, first_seen_ms, last_seen_ms
  *   then u32 policies; each: u16 length, name, i64 decisions, items, f64 clicks, value, cross[6]
@@ -35,8 +36,9 @@ static void
 put_counted(const struct aft_learner *l, struct aft_image *image, uint64_t base)
 {
     struct aft_buffer *out = &image->bytes;
-    aft_put_le32(out, AFTI_COUNTS);
-    for (int i = 0; i < AFTI_COUNTS; i++)
+    uint32_t n = l->counts[AFTI_COUNTS - 1] ? AFTI_COUNTS : AFTI_COUNTS - 1;
+    aft_put_le32(out, n);
+    for (uint32_t i = 0; i < n; i++)
         aft_put_le64(out, (uint64_t)l->counts[i]);
     aft_put_le32(out, AFTI_SUMS);
     for (int i = 0; i < AFTI_SUMS; i++)
@@ -144,8 +146,8 @@ static bool
 get_sums(struct aft_learner *l, struct aft_reader *r)
 {
     uint32_t n;
-    bool good = aft_get_le32(r, &n) && n == AFTI_COUNTS;
-    for (int i = 0; good && i < AFTI_COUNTS; i++)
+    bool good = aft_get_le32(r, &n) && (n == AFTI_COUNTS || n == AFTI_COUNTS - 1);
+    for (uint32_t i = 0; good && i < n; i++)
         good = get_i64(r, &l->counts[i]);
     good = good && aft_get_le32(r, &n) && n == AFTI_SUMS;
     for (int i = 0; good && i < AFTI_SUMS; i++)

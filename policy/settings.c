@@ -254,7 +254,8 @@ print_typed(const struct aft_policy_settings *s, const struct row *r, char *out,
         return;
     case NUMBER:
         memcpy(&v, at, sizeof v);
-        snprintf(out, size, "%.17g", v);
+        AFT_ASSERT(size >= AFT_NUMBER_TEXT);
+        aft_number_text(v, out);
         return;
     case MODEL:
         snprintf(out, size, "%s", aft_model_traits(s->model)->name);
@@ -298,7 +299,7 @@ print_family(const struct aft_policy_settings *s, uint32_t at, struct printing *
         if (buckets)
             afti_print_edges(&s->buckets[i], p->value, sizeof p->value);
         else
-            snprintf(p->value, sizeof p->value, "%.17g", f.v[i].value);
+            aft_number_text(f.v[i].value, p->value);
         p->each(p->ctx, p->key, p->value);
     }
 }

@@ -225,7 +225,10 @@ void
 afti_print_edges(const struct aft_buckets *b, char *out, size_t size)
 {
     size_t used = 0;
-    for (uint32_t i = 0; i < b->n; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%.17g", i ? "," : "", b->edges[i]);
+    for (uint32_t i = 0; i < b->n; i++) {
+        char edge[AFT_NUMBER_TEXT];
+        aft_number_text(b->edges[i], edge);
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? "," : "", edge);
+    }
     AFT_ASSERT(used < size);
 }

@@ -235,6 +235,9 @@ afti_block(struct afti_in *in, const char *field, struct afti_list *l, uint32_t 
     return AFT_OK;
 }
 
+/* afti_skip_example (codec_skip.c): *r stands behind the Example at its front, whatever its values; false: no such bytes. */
+bool afti_skip_example(struct aft_reader *r);
+
 /* ---- parts that several records share (codec_parts.c). raw, if not NULL, gets the field's bytes (I3). */
 enum aft_err afti_features(struct afti_in *in, const char *field, struct aft_features *out,
                            struct aft_bytes *raw);

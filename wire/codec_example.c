@@ -65,7 +65,7 @@ example_head(struct afti_in *in, struct aft_example *out)
     AFT_TRY(afti_long(in, "seq", &seq));
     if (seq < 0)
         return afti_wrong(in, "seq", "is negative");
-    out->seq = (uint64_t)seq;
+    *out = (struct aft_example){.seq = (uint64_t)seq};
     AFT_TRY(afti_index(in, "phase", AFT_ERASE + 1, &phase));
     out->phase = (enum aft_phase)phase;
     AFT_TRY(afti_long(in, "fire", &out->fire_ms));
@@ -85,21 +85,51 @@ aft_decode_example(struct aft_reader *r, struct aft_arena *a, struct aft_example
     return aft_decode_example_by(NULL, r, a, out, e);
 }
 
-enum aft_err
-aft_decode_example_by(struct aft_roster *roster, struct aft_reader *r, struct aft_arena *a,
-                      struct aft_example *out, struct aft_error *e)
+static enum aft_err
+whole(struct aft_roster *roster, struct aft_reader *r, struct aft_arena *a, struct aft_example *out,
+      struct aft_error *e)
 {
     struct afti_in in = {*r, a, e, "Example", r->p, true, roster, roster != NULL};
-    if (roster)
-        afti_roster_begin(roster);
-    out->revision = roster ? afti_roster_revision(roster) : 0;
     AFT_TRY(example_head(&in, out));
+    out->revision = roster ? afti_roster_revision(roster) : 0;
     AFT_TRY(afti_features(&in, "context", &out->context, &out->raw_context));
     AFT_TRY(afti_candidates(&in, &out->candidates, &out->candidates_n, &out->raw_candidates));
     AFT_TRY(items(&in, out));
     AFT_TRY(afti_design(&in, &out->has_design, &out->design, &out->raw_design));
     *r = in.r;
     return AFT_OK;
+}
+
+/* The example at *r breaks a bound or a rule: where it stands, and which. False: its end is not to be found. */
+static bool
+refused(struct aft_reader *r, struct aft_arena *a, const char *why, struct aft_example *out)
+{
+    struct aft_reader end = *r, head = *r;
+    int64_t seq, phase, fire_ms;
+    if (!afti_skip_example(&end) || !aft_get_long(&head, &seq) || !aft_get_long(&head, &phase) ||
+        !aft_get_long(&head, &fire_ms) || seq < 0 || phase < AFT_OPEN || phase > AFT_ERASE)
+        return false;
+    size_t n = strlen(why) + 1;
+    char *said = aft_arena_take(a, n);
+    *out = (struct aft_example){.seq = (uint64_t)seq,
+                                .phase = (enum aft_phase)phase,
+                                .fire_ms = fire_ms,
+                                .refused = said ? said : "it is too large"};
+    if (said)
+        memcpy(said, why, n);
+    *r = end;
+    return true;
+}
+
+enum aft_err
+aft_decode_example_by(struct aft_roster *roster, struct aft_reader *r, struct aft_arena *a,
+                      struct aft_example *out, struct aft_error *e)
+{
+    if (roster)
+        afti_roster_begin(roster);
+    enum aft_err err = whole(roster, r, a, out, e);
+    bool data = roster && (err == AFT_E_VALUE || err == AFT_E_LIMIT);
+    return data && refused(r, a, e->message, out) ? AFT_OK : err;
 }
 
 static void

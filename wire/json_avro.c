@@ -88,17 +88,15 @@ put_hex(struct aft_buffer *b, struct aft_bytes v)
 static void
 put_real(struct aft_buffer *b, double v, bool single)
 {
-    char text[40];
+    char text[AFT_NUMBER_TEXT];
     if (v - v != 0) {
         put(b, v != v ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
         return;
     }
-    for (int digits = single ? 6 : 15; digits <= 17; digits++) {
-        double back;
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (sscanf(text, "%lf", &back) == 1 && (single ? (float)back == (float)v : back == v))
-            break;
-    }
+    if (single)
+        aft_number_text_float((float)v, text);
+    else
+        aft_number_text(v, text);
     put(b, text);
 }
 

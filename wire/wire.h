@@ -224,7 +224,9 @@ enum aft_err aft_decode_example(struct aft_reader *r, struct aft_arena *a, struc
  * read by one is the same, but what was seen before is compared (with all its bytes) and not read again, and says so: known and
  * revision (base/event.h). The candidates' slices then borrow from the roster and live until it is used again. `bytes`: the most
  * that it keeps; beyond, it begins anew, under another revision. Two rosters number alike: use one for a learner. One thread.
- * Learners read by one: a probability outside (0, 1] and a number that is not finite come through, for the learner to refuse and count. */
+ * Learners read by one: a probability outside (0, 1] and a number that is not finite come through, for the learner to refuse and count;
+ * so does an example that breaks a bound or a rule as a whole, as `refused` (base/event.h) and nothing else. Bytes that do not follow
+ * the schema, and a negative seq, are errors. */
 #define AFT_ROSTER_REVISION (1ull << 63) /* a roster's revisions begin here */
 struct aft_roster;
 struct aft_roster *aft_roster_new(size_t bytes);

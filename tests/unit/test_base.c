@@ -176,6 +176,41 @@ digest_in_pieces_is_the_digest_and_a_signature_holds(void **state)
 }
 
 static void
+expect_text(double v, const char *want)
+{
+    char text[AFT_NUMBER_TEXT];
+    aft_number_text(v, text);
+    assert_string_equal(text, want);
+}
+
+static void
+numbers_are_written_as_one_would(void **state)
+{
+    (void)state;
+    char text[AFT_NUMBER_TEXT];
+    expect_text(0.05, "0.05");
+    expect_text(0.1 + 0.2, "0.30000000000000004");
+    expect_text(-50000, "-50000");
+    expect_text(0, "0");
+    expect_text(5e-324, "4.94065645841247e-324");
+    aft_number_text_float(0.1F, text);
+    assert_string_equal(text, "0.1");
+    aft_number_text_float(16777216.F / 3, text);
+    assert_true((float)aft_number(text, NULL) == 16777216.F / 3);
+    struct aft_random r;
+    aft_random_init(&r, kit_seed(2), 0);
+    for (long i = 0, n = kit_rounds(20000); i < n; i++) {
+        uint64_t bits = aft_random_u64(&r);
+        double v;
+        memcpy(&v, &bits, sizeof v);
+        if (!isfinite(v))
+            continue;
+        aft_number_text(v, text);
+        assert_true(aft_number(text, NULL) == v);
+    }
+}
+
+static void
 numbers_do_not_depend_on_the_locale(void **state)
 {
     (void)state;
@@ -189,6 +224,7 @@ numbers_do_not_depend_on_the_locale(void **state)
             "de_DE.UTF-8")) /* a comma for the point; law.py proves that nobody else calls strtod */
         printf("de_DE.UTF-8 is not installed: tried under the C locale alone\n");
     assert_true(aft_number("0.05", &end) == 0.05 && *end == 0);
+    expect_text(0.05, "0.05");
     setlocale(LC_NUMERIC, "C");
 }
 
@@ -222,6 +258,7 @@ main(void)
         cmocka_unit_test(random_laws_have_their_moments),
         cmocka_unit_test(hash_chain_depends_on_everything_before),
         cmocka_unit_test(digest_in_pieces_is_the_digest_and_a_signature_holds),
+        cmocka_unit_test(numbers_are_written_as_one_would),
         cmocka_unit_test(numbers_do_not_depend_on_the_locale),
         cmocka_unit_test(errors_have_a_class_an_exit_code_and_words),
     };

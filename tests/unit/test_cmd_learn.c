@@ -319,6 +319,152 @@ test_refused(void **state)
     }
 }
 
+/* Examples that follow the schema and break a bound or a rule: refused as a whole, counted, named with their place. After them some that
+ * are odd and break none. */
+struct odd { /* longer than any */
+    struct aft_example_item items[40];
+    struct aft_candidate candidates[1001];
+    struct aft_feature features[520];
+    char names[1001][8], text[5000];
+};
+
+static const char *const broken_words[] = {
+    "Example.items.slot is not in 0 .. 31",
+    "Example.items.slot is not in 0 .. 31",
+    "Example.items.arm_id stands twice in the example",
+    "Example.items: more than 32",
+    "Example.candidates: more than 1000",
+    "Example.context: more than 512",
+    "Example.context: more than 4096",
+    "Example.items.arm_id is empty",
+    "Example.decision_id is empty",
+    "one of its times is none",
+    "a reward is beyond",
+    "a reward is beyond",
+    "a component of a reward is beyond",
+};
+enum { BROKEN = sizeof broken_words / sizeof *broken_words, ODD_FILE = 60 };
+
+static void
+break_item(struct aft_example_item *item, int i)
+{
+    static struct aft_component far;
+    far = (struct aft_component){AFT_LITERAL("click"), INT64_MAX};
+    if (i < 2)
+        item->slot = i ? -1 : 77;
+    if (i == 7)
+        item->arm_id = AFT_LITERAL("");
+    if (i == 10)
+        item->reward_micro = INT64_MIN;
+    if (i == 11)
+        item->delta_micro = INT64_MAX;
+    if (i == 12) {
+        item->components = &far;
+        item->components_n = 1;
+    }
+}
+
+static void
+break_example(struct kit_world *w, struct odd *o, struct aft_example *x, int i)
+{
+    for (uint32_t k = 0; k < 40; k++) {
+        o->items[k] = w->items[0];
+        o->items[k].arm_id = aft_text(o->names[k]);
+        o->items[k].slot = (int32_t)(k % 32);
+    }
+    break_item(&w->items[0], i);
+    if (i == 2)
+        w->items[1].arm_id = w->items[0].arm_id;
+    if (i == 3 || i == BROKEN) { /* 20 items are many, and good */
+        x->items = o->items;
+        x->items_n = i == 3 ? 33 : 20;
+    }
+    if (i == 4) {
+        x->candidates = o->candidates;
+        x->candidates_n = 1001;
+    }
+    if (i == 5)
+        x->context = (struct aft_features){o->features, 513};
+    if (i == 6)
+        w->context[0].text = aft_text(o->text);
+    if (i == 8)
+        x->decision_id = AFT_LITERAL("");
+    if (i == 9)
+        x->timestamp_ms = INT64_MIN;
+    if (i == BROKEN + 1)
+        x->items_n = 0;
+    if (i == BROKEN + 2)
+        x->candidates_n = 0;
+    if (i == BROKEN + 3)
+        w->context[1] = w->context[2]; /* a feature twice */
+    if (i == BROKEN + 4)
+        w->items[1].slot = 0; /* a slot twice */
+}
+
+static void
+write_odd(struct odd *o, const char *file, bool swap)
+{
+    struct kit_world w;
+    struct aft_error e;
+    struct aft_file_writer *out = NULL;
+    struct aft_buffer body = {0};
+    kit_world_init(&w, 23);
+    memset(o->text, 'a', sizeof o->text - 1);
+    for (int i = 0; i < 1001; i++) {
+        snprintf(o->names[i], sizeof o->names[i], "n%d", i);
+        o->candidates[i] = (struct aft_candidate){.arm_id = aft_text(o->names[i])};
+        if (i < 520)
+            o->features[i] = (struct aft_feature){.name = aft_text(o->names[i]), .number = 1};
+    }
+    assert_int_equal(aft_file_create(file, AFT_RECORD_EXAMPLE, false, &out, &e), 0);
+    for (int i = 0; i < ODD_FILE; i++) {
+        struct aft_example x = kit_open(&w, NULL);
+        x.seq = (uint64_t)i;
+        x.fire_ms = i ^ swap;
+        break_example(&w, o, &x, i);
+        aft_buffer_reset(&body);
+        aft_encode_example(&body, &x);
+        struct aft_file_record r = {.body = aft_buffer_bytes(&body)};
+        assert_int_equal(aft_file_append(out, &r, &e), 0);
+    }
+    assert_int_equal(aft_file_finish(out, &e), 0);
+    aft_buffer_deinit(&body);
+    kit_world_deinit(&w);
+}
+
+static void
+test_broken(void **state)
+{
+    static const char *const ways[] = {"learner.weighting=auto",
+                                       "learner.weighting=none",
+                                       "learner.reduction=dr --set learner.model=flow-squared",
+                                       "learner.half.life=1h --set learner.model=vw",
+                                       "learner.model=ridge --set learner.forecast=on",
+                                       "learner.forecast=on",
+                                       "learner.model=ridge --set learner.shards=2"};
+    static struct odd o;
+    char arguments[600], said[20000], want[80], place[120];
+    (void)state;
+    for (int swap = 0; swap < 2; swap++)
+        for (size_t how = 0; how < sizeof ways / sizeof *ways; how++) {
+            write_odd(&o, path("broken.avro"), swap);
+            snprintf(arguments, sizeof arguments,
+                     "--json --examples %s --snapshot %s --set learner.reward.scale=1 --set %s",
+                     path("broken.avro"), path("o.s"), ways[how]);
+            if (run(arguments, said, sizeof said) != 0)
+                fail_msg("%s: %s", ways[how], said);
+            snprintf(want, sizeof want, "\"decisions\":%d,", ODD_FILE);
+            snprintf(place, sizeof place, "\"example\":%d}", BROKEN);
+            if (!strstr(said, want) || !strstr(said, place))
+                fail_msg("%s: %s", ways[how], said);
+            for (int i = 0; i < 10 && !swap; i++) { /* so many are named */
+                snprintf(place, sizeof place, "broken.avro: refused seq %d", i);
+                if (!strstr(said, place) || !strstr(said, broken_words[i]))
+                    fail_msg("%s: %s: %s", place, broken_words[i], said);
+            }
+        }
+}
+
 static void
 test_wrong_arguments(void **state)
 {
@@ -345,6 +491,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_unordered_and_large),
         cmocka_unit_test(test_greedy),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_broken),
         cmocka_unit_test(test_shares_and_their_merge),
         cmocka_unit_test(test_wrong_arguments),
     };

@@ -192,6 +192,50 @@ test_stale_owner_is_dropped(void **state)
     kit_world_deinit(&w);
 }
 
+/* An example that breaks a rule is an example: it has its seq and its place in the chain, and is refused by the learner. */
+static void
+test_broken_example_is_refused(void **state)
+{
+    (void)state;
+    struct kit_world w;
+    struct aft_error e;
+    struct aft_learner_stats s;
+    struct aft_buffer all = {0}, one = {0}, block = {0};
+    struct aft_hash128 hash = {0, 0};
+    struct aft_end end;
+    kit_world_init(&w, 5);
+    for (uint64_t i = 0; i < 6; i++) {
+        struct aft_example x = kit_open(&w, NULL);
+        x.seq = i;
+        w.items[0].slot = i == 3 ? 77 : 0;
+        if (i == 4)
+            w.items[1].arm_id = w.items[0].arm_id;
+        aft_buffer_reset(&one);
+        aft_encode_example(&one, &x);
+        hash = aft_hash128(aft_buffer_bytes(&one), hash);
+        aft_put_raw(&all, aft_buffer_bytes(&one));
+    }
+    encode_block(&block, 1, 0, 0, hash, &all, 6);
+    struct aft_rounds *r = aft_rounds_new(1);
+    struct aft_learner *l = new_learner();
+    assert_int_equal(aft_rounds_block(r, 0, 0, aft_buffer_bytes(&block), &e), AFT_OK);
+    aft_rounds_ends(r, &end);
+    assert_int_equal(end.next_seq, 6);
+    assert_int_equal(aft_rounds_learn(r, &end, 1, l, &e), AFT_OK);
+    aft_learner_stats(l, &s);
+    assert_int_equal(s.refused_example, 2);
+    assert_int_equal(s.learned, 4 * KIT_SLOTS);
+    assert_true(aft_learner_refused(l, 0, &e));
+    assert_non_null(strstr(e.message, "seq 4: Example.items.arm_id stands twice"));
+    assert_false(aft_learner_refused(l, 0, &e));
+    aft_rounds_free(r);
+    aft_learner_free(l);
+    aft_buffer_deinit(&all);
+    aft_buffer_deinit(&one);
+    aft_buffer_deinit(&block);
+    kit_world_deinit(&w);
+}
+
 /* A snapshot's ends are enough to go on: the same digest as without the stop. */
 static void
 test_seek_goes_on(void **state)
@@ -229,6 +273,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arrival_changes_nothing),
         cmocka_unit_test(test_gap_and_divergence),
+        cmocka_unit_test(test_broken_example_is_refused),
         cmocka_unit_test(test_stale_owner_is_dropped),
         cmocka_unit_test(test_seek_goes_on),
     };
