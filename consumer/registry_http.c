@@ -83,8 +83,9 @@ afti_registry_status(const struct aft_registry *r, long status, struct aft_error
                         "own log",
                         r->url, status);
     return AFT_FAIL(e, AFT_E_CONFIG,
-                    "%s answers HTTP %ld: is schema.registry.url the base address of a "
-                    "Confluent-compatible registry?",
+                    "%s answers HTTP %ld, as no Confluent-compatible registry does: "
+                    "schema.registry.url must be its base address, with the path that some have "
+                    "(/apis/ccompat/v7)",
                     r->url, status);
 }
 
@@ -107,6 +108,26 @@ transfer(struct aft_registry *r, const char *path, long *status, struct aft_erro
     return AFT_OK;
 }
 
+enum aft_err
+afti_registry_listed(const struct aft_registry *r, long status, struct aft_error *e)
+{
+    return status == 401 || status == 403 ? AFT_OK : afti_registry_status(r, status, e);
+}
+
+static enum aft_err
+unknown(struct aft_registry *r, const char *name, struct aft_error *e)
+{
+    long status = 0;
+    if (!afti_registry_own(afti_registry_code(aft_buffer_bytes(&r->answer)))) {
+        AFT_TRY(transfer(r, "/subjects", &status, e));
+        AFT_TRY(afti_registry_listed(r, status, e));
+    }
+    return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
+                    "the registry at %s knows no schema %s: was the record written against "
+                    "another registry?",
+                    r->url, name);
+}
+
 static enum aft_err
 ask(struct aft_registry *r, const char *kind, const char *name, struct aft_buffer *json,
     struct aft_error *e)
@@ -116,10 +137,7 @@ ask(struct aft_registry *r, const char *kind, const char *name, struct aft_buffe
     snprintf(path, sizeof path, "/schemas/%s/%s", kind, name);
     AFT_TRY(transfer(r, path, &status, e));
     if (status == 404)
-        return AFT_FAIL(e, AFT_E_UNKNOWN_SCHEMA,
-                        "the registry at %s knows no schema %s: was the record written against "
-                        "another registry?",
-                        r->url, name);
+        return unknown(r, name, e);
     AFT_TRY(afti_registry_status(r, status, e));
     return afti_registry_answer(name, aft_buffer_bytes(&r->answer), json, e);
 }

@@ -1,5 +1,5 @@
 /* registry_json.c - reads a schema registry's answer. In: the body of GET /schemas/ids/<id> or /schemas/guids/<guid>; out: the
- * schema's text, or a refusal in words. Any thread. */
+ * schema's text, or a refusal in words; of any answer, its error's code. Any thread. */
 #include <jansson.h>
 
 #include "consumer/registry.h"
@@ -43,4 +43,13 @@ afti_registry_answer(const char *name, struct aft_bytes answer, struct aft_buffe
     enum aft_err err = schema_of(name, root, json, e);
     json_decref(root);
     return err;
+}
+
+long
+afti_registry_code(struct aft_bytes answer)
+{
+    json_t *root = answer.n ? json_loadb((const char *)answer.p, answer.n, 0, NULL) : NULL;
+    long code = (long)json_integer_value(json_object_get(root, "error_code"));
+    json_decref(root);
+    return code;
 }

@@ -4,6 +4,7 @@
  *   POST /subjects/S/versions                         {"schema": ...} -> {"id": n}     the same schema again: the same id
  *   POST /subjects/S                                  {"schema": ...} -> {"id": n, "version": n}
  *   GET  /subjects/S/versions/latest                  -> {"id": n, "version": n, "schema": ...}
+ *   GET  /subjects                                    -> ["..."]                       is it a registry at all?
  *   POST /compatibility/subjects/S/versions/latest    {"schema": ...} -> {"is_compatible": b, "messages": [...]}
  */
 #include <jansson.h>
@@ -121,6 +122,19 @@ aft_registry_push(struct aft_registry *r, const char *subject, struct aft_bytes 
     return err;
 }
 
+/* absent: nothing stands under a subject, if it is a registry that says so. */
+static enum aft_err
+absent(struct aft_registry *r, const json_t *said, struct aft_error *e)
+{
+    long status = 0;
+    json_t *list;
+    if (afti_registry_own((long)json_integer_value(json_object_get(said, "error_code"))))
+        return AFT_OK;
+    AFT_TRY(request(r, "/subjects", AFT_ABSENT, &list, &status, e));
+    json_decref(list);
+    return afti_registry_listed(r, status, e);
+}
+
 enum aft_err
 aft_registry_latest(struct aft_registry *r, const char *subject, struct aft_registered *out,
                     struct aft_buffer *schema, struct aft_error *e)
@@ -131,9 +145,7 @@ aft_registry_latest(struct aft_registry *r, const char *subject, struct aft_regi
     *out = (struct aft_registered){-1, -1};
     AFT_TRY(path_of("/subjects/", subject, "/versions/latest", path, e));
     AFT_TRY(request(r, path, AFT_ABSENT, &root, &status, e));
-    enum aft_err err = AFT_OK;
-    if (status != ABSENT)
-        err = registered(r, root, status, out, e);
+    enum aft_err err = status == ABSENT ? absent(r, root, e) : registered(r, root, status, out, e);
     if (err == AFT_OK && status != ABSENT) {
         char name[24], *text = json_dumps(root, JSON_COMPACT);
         AFT_ASSERT(text != NULL);

@@ -17,6 +17,18 @@ SETUP_SANITIZE=(libclang-rt-14-dev)
 SETUP_KAFKA=(maven curl)
 SETUP_PIP=(fastavro==1.13.1 confluent-kafka==2.16.1 numpy==2.2.6 pytest==8.4.2 setuptools==80.9.0 wheel==0.45.1)
 
+# setup_again COMMAND... : three tries, with growing pauses, for what is fetched from elsewhere; the last one's exit code.
+setup_again() {
+    local pause code=0
+    for pause in 5 20 0; do
+        code=0
+        "$@" || code=$?
+        [ $code -ne 0 ] && [ $pause -gt 0 ] || return $code
+        setup_say "$1 ended with $code; again in $pause s"
+        sleep $pause
+    done
+}
+
 setup_say() { printf '%s\n' "$@" >&2; } # a line an argument
 
 # setup_missing PACKAGE... prints those that are not installed. A tool that is there from elsewhere counts as its package.
@@ -78,6 +90,10 @@ setup_apt() {
     local as_root=$1
     shift
     local apt=("$as_root" DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+    setup_again setup_apt_once "$@"
+}
+
+setup_apt_once() { # uses apt
     "${apt[@]}" update || true # one source that does not answer need not matter: the installation decides
     "${apt[@]}" install --no-install-recommends "$@"
 }
@@ -106,7 +122,10 @@ setup_python() {
     mark=$venv/.has-$(printf '%s\n' "${SETUP_PIP[@]}" | cksum | cut -d' ' -f1)
     if [ ! -e "$mark" ]; then
         rm -rf "$venv"
-        python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check "${SETUP_PIP[@]}" || return 1
+        python3 -m venv "$venv" && setup_again "$venv/bin/pip" install --quiet --disable-pip-version-check "${SETUP_PIP[@]}" || {
+            setup_say "the clients' Python packages (${SETUP_PIP[*]}) could not be installed: is PyPI, or a mirror of it, within reach?"
+            return 1
+        }
         touch "$mark"
     fi
     printf '%s\n' "$venv/bin/python"

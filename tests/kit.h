@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* kit_seed: AFT_SEED, or the default; printed, so that a failure can be run again. */
 static inline uint64_t
@@ -28,6 +29,23 @@ kit_rounds(long otherwise)
 {
     const char *s = getenv("AFT_ROUNDS");
     return s ? strtol(s, NULL, 0) : otherwise;
+}
+
+/* kit_folder makes an empty folder of this run's own for the test `name`, and writes its path; kit_remove takes it and all in it away. */
+static inline void
+kit_folder(char path[64], const char *name)
+{
+    snprintf(path, 64, "/tmp/aft-test-%s-XXXXXX", name);
+    assert_non_null(mkdtemp(path));
+}
+
+static inline void
+kit_remove(const char *path)
+{
+    char command[256];
+    assert_true(strncmp(path, "/tmp/aft-test-", 14) == 0 && strlen(path) < 200);
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    assert_int_equal(system(command), 0);
 }
 
 #endif

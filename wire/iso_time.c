@@ -25,6 +25,16 @@ days(int64_t year, int64_t month, int64_t day)
 }
 
 static bool
+is_day(int64_t year, int64_t month, int64_t day)
+{
+    static const int8_t length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    if (month < 1 || month > 12 || day < 1)
+        return false;
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return day <= length[month - 1] + (leap && month == 2);
+}
+
+static bool
 zone(struct aft_reader *r, int64_t *minutes)
 {
     int64_t h, m;
@@ -37,7 +47,7 @@ zone(struct aft_reader *r, int64_t *minutes)
     if (!field(r, 2, *r->p == '-' ? '-' : '+', &h) || !field(r, 2, ':', &m))
         return false;
     *minutes = sign * (60 * h + m);
-    return r->p == r->end;
+    return r->p == r->end && h < 24 && m < 60;
 }
 
 bool
@@ -47,8 +57,8 @@ afti_iso_time(struct aft_bytes text, int64_t *ms)
     int64_t year, month, day, h, m, s, offset, part = 0, scale = 100;
     if (!field(&r, 4, 0, &year) || !field(&r, 2, '-', &month) || !field(&r, 2, '-', &day) ||
         r.p == r.end || !field(&r, 2, *r.p == ' ' ? ' ' : 'T', &h) || !field(&r, 2, ':', &m) ||
-        !field(&r, 2, ':', &s) || month < 1 || month > 12 || day < 1 || day > 31)
-        return false;
+        !field(&r, 2, ':', &s) || !is_day(year, month, day) || h > 23 || m > 59 || s > 60)
+        return false; /* 60: a leap second */
     if (r.p != r.end && *r.p == '.')
         for (r.p++; r.p != r.end && *r.p >= '0' && *r.p <= '9'; r.p++, scale /= 10)
             part += scale * (*r.p - '0');

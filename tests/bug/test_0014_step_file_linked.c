@@ -7,7 +7,7 @@
 
 #include "state/state.h"
 
-static char dir[200];
+static char dir[64];
 
 static struct aft_store *
 opened(void)
@@ -82,14 +82,25 @@ a_left_name_is_taken_away_first(void **state)
     s->ops->close(s);
 }
 
+static int
+made(void **state)
+{
+    (void)state;
+    kit_folder(dir, "bug-0014");
+    return 0;
+}
+
+static int
+removed(void **state)
+{
+    (void)state;
+    kit_remove(dir);
+    return 0;
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_left_name_is_taken_away_first)};
-    char command[300];
-    snprintf(dir, sizeof dir, "/tmp/aft-bug-0030-%ld", (long)getpid());
-    int failed =
-        cmocka_run_group_tests_name("a step's file that is still linked", tests, NULL, NULL);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command) != 0 || failed;
+    return cmocka_run_group_tests_name("a step's file that is still linked", tests, made, removed);
 }

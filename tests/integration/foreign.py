@@ -29,7 +29,7 @@ class Schema:
         """Registers the schema; from then on values carry the registry's id."""
         request = urllib.request.Request(f"{url}/subjects/{subject}/versions", json.dumps({"schema": self.text}).encode(),
                                          {"Content-Type": "application/vnd.schemaregistry.v1+json"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             self.head = b"\0" + json.load(answer)["id"].to_bytes(4, "big")
 
     def body(self, value):
@@ -90,7 +90,7 @@ class Producer:
         self.producer.poll(0)
 
     def flush(self):
-        left = self.producer.flush(60)
+        left = self.producer.flush(180)
         assert not left and not self.failures, f"{left} records not sent; {self.failures[:3]}"
 
 
@@ -100,7 +100,7 @@ class Reader:
     def __init__(self, bootstrap, topic):
         self.consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "foreign-reader", "enable.auto.commit": False,
                                                   "auto.offset.reset": "earliest", "check.crcs": True})
-        partitions = self.consumer.list_topics(topic, 20).topics[topic].partitions
+        partitions = self.consumer.list_topics(topic, 60).topics[topic].partitions
         self.consumer.assign([confluent_kafka.TopicPartition(topic, p, confluent_kafka.OFFSET_BEGINNING) for p in partitions])
         self.partitions = sorted(partitions)
 
@@ -123,7 +123,7 @@ class Reader:
         return out
 
     def ends(self, topic, partition):
-        return self.consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, partition), 20)
+        return self.consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, partition), 60)
 
     def position(self, topic, partition):
         return self.consumer.position([confluent_kafka.TopicPartition(topic, partition)])[0].offset

@@ -14,7 +14,6 @@ import os
 import pathlib
 import random
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import time
 import fastavro
 
 from foreign import Producer, Reader, Schema
+from waiting import PATIENCE_S, until, until_none
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "oracle"))
 from as_avro import impression, millis, outcome, plain, properties  # noqa: E402  (a folder beside this one)
@@ -126,7 +126,7 @@ class Stream(threading.Thread):
     def stop(self):
         """Ends it; what was still to happen happens at once."""
         self.ending.set()
-        self.join(60)
+        self.join(PATIENCE_S)
         assert not self.is_alive() and not self.failed, self.failed
         for _, record in self.due:
             self.send("outcomes", outcome(record), record["user_id"])
@@ -144,12 +144,6 @@ def case(**changes):
              "qualified_view_benefit": {"weight_micro": 200_000, "rule": "time_decay", "half_life_ms": 900}}
     return dict({"window_ms": 4000, "grace_ms": 500, "open_after_ms": 700, "orphan_after_ms": 1000, "disorder_ms": 200,
                  "max_future_ms": FUTURE_MS, "kinds": kinds}, **changes)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class App:
@@ -179,7 +173,7 @@ class App:
         return self.where / f"{self.prefix}{name}"
 
 
-def run(app, *words, name="verb", code=0, seconds=120):
+def run(app, *words, name="verb", code=0, seconds=PATIENCE_S):
     """A verb of the program, to its end."""
     done = subprocess.run([AFT, *words, "--config", str(app.configuration(name))], capture_output=True, text=True, timeout=seconds)
     assert done.returncode == code, f"{words}: {done.returncode}, not {code}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
@@ -218,16 +212,17 @@ class Service:
     def alive(self):
         assert self.process.poll() is None, f"{self.name} ended by itself with {self.process.returncode}:\n{self.tail()}"
 
-    def wait_for(self, words, seconds=60):
-        end = time.monotonic() + seconds
-        while words not in self.said():
-            assert time.monotonic() < end, f"{self.name} does not say '{words}' within {seconds} s:\n{self.tail()}"
+    def wait_for(self, words, times=1):
+        """Until it has said it so many times since it was started."""
+        def there():
+            if (said := self.said().count(words) >= times):
+                return said
             self.alive()
-            time.sleep(0.02)
+        until(there, lambda _: f"{self.name} does not say '{words}' ({times}):\n{self.tail()}", every=0.02)
         return self
 
-    def ready(self, seconds=60):
-        return self.wait_for('msg="ready"', seconds)
+    def ready(self):
+        return self.wait_for('msg="ready"')
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -240,16 +235,19 @@ class Service:
     def stop(self):
         self.alive()
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
+        code = self.ended()
         early = code == 130 and 'msg="ready"' not in self.said()  # so it is documented
         assert code == 0 or early, f"{self.name}: {code} after SIGTERM:\n{self.tail()}"
 
-    def ends_with(self, code, *words, seconds=60):
-        """It ends by itself with this exit code, and its last words hold these."""
+    def ended(self):
         try:
-            got = self.process.wait(seconds)
+            return self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} does not end within {seconds} s:\n{self.tail()}") from None
+            raise AssertionError(f"{self.name} does not end within {PATIENCE_S} s:\n{self.tail()}") from None
+
+    def ends_with(self, code, *words):
+        """It ends by itself with this exit code, and its last words hold these."""
+        got = self.ended()
         assert got == code, f"{self.name}: exit {got}, not {code}:\n{self.tail()}"
         missing = [w for w in words if w not in self.said()]
         assert not missing, f"{self.name} does not say {missing}:\n{self.tail()}"
@@ -412,24 +410,33 @@ def expected(app):
     return examples, dead, {"open": left, "epochs": epochs, "ticks": sum(map(len, ticks.values())), "stale ticks": stale}
 
 
-def wait_settled(app, services, seconds=90):
-    """Until ticks have carried both watermarks of every partition past all that may still happen."""
+def wait_settled(app, services):
+    """Until ticks have carried both watermarks of every partition past all that may still happen, and what they brought is written."""
     after = app.case["window_ms"] + app.case["grace_ms"] + app.case["open_after_ms"] + app.case["orphan_after_ms"] + 1000
     last = collections.defaultdict(int)
     for log in ("impressions", "outcomes"):
         for p, records in inputs_of(app, log).items():
             last[p] = max([last[p]] + [r["ts"] for r in records if r["ts"] <= r["log_ts"] + app.case["max_future_ms"]])
-    end = time.monotonic() + seconds
-    while True:
-        ticks, _, _ = ticks_of(app)
-        reached = {(p, log): max([t["watermark"] for t in ticks[p] if t["log"] == log], default=0) for p in last for log in ("impressions", "outcomes")}
-        if all(at > last[p] + after for (p, _), at in reached.items()):
-            break
+
+    def waits():
         for s in services:
             s.alive()
-        assert time.monotonic() < end, f"not settled within {seconds} s: {reached} of {dict(last)} + {after}\n" + "\n".join(s.tail() for s in services)
-        time.sleep(0.5)
-    time.sleep(1.0)  # what the last tick brought is written, learned and committed
+        ticks, _, _ = ticks_of(app)
+        reached = {(p, log): max([t["watermark"] for t in ticks[p] if t["log"] == log], default=0) for p in last for log in ("impressions", "outcomes")}
+        return [(p, log, last[p] + after - at) for (p, log), at in reached.items() if at <= last[p] + after]
+
+    tails = lambda: "\n".join(s.tail() for s in services)
+    until_none(waits, lambda: f"{tails()}\n(partition, log, ms that its watermark lacks)")
+    want = {p: len(examples) for p, examples in expected(app)[0].items()}
+
+    def lacks():
+        for s in services:
+            s.alive()
+        there = {p: len(c.examples) for p, c in chains_of(app).items()}
+        return [(p, there[p], want[p]) for p in want if there[p] < want[p]]
+
+    until_none(lacks, lambda: f"{tails()}\n(partition, examples written, examples that the oracle has)")
+    time.sleep(1.0)  # for what is learned of them; who asks for more waits for it
 
 
 def judge(app):

@@ -32,17 +32,19 @@ import threading
 import time
 
 import live
+from waiting import PATIENCE_S, free_port, until
 
 ROOT, BUILD, KAFKA = pathlib.Path(__file__).resolve().parents[2], pathlib.Path(os.environ["AFT_BUILD"]), os.environ["AFT_KAFKA"]
 MESSAGES = {m["arm"]: m for m in json.loads((ROOT / "client/examples/messages.json").read_text(encoding="utf-8"))["messages"]}
 BROWSERS, PAGES_A_SECOND, CAP, PARTITIONS = 10, 8, 4, 3
+SLATES = 500  # at least, for the audit to see every mask and to tell shown from claimed
 
 
 class Engine:
     """The engine as a process; port: it listens there again after a restart."""
 
     def __init__(self, app, where):
-        self.where, self.port, self.process = where, live.free_port(), None
+        self.where, self.port, self.process = where, free_port(), None
         self.log = where / "engine.log"
         (where / "user.key").write_bytes(b"a key of the test's own, 32 byte")
         self.command = [BUILD / "examples/engine", "--catalogue", ROOT / "client/examples/messages.json", "--user-key", where / "user.key",
@@ -54,16 +56,18 @@ class Engine:
     def start(self):
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen([str(w) for w in self.command], stdout=out, stderr=out)
-        end = time.monotonic() + 20
-        while True:
+
+        def healthy():
+            assert self.process.poll() is None, self.log.read_text()
             try:
                 return self.health()
             except OSError:
-                assert self.process.poll() is None and time.monotonic() < end, self.log.read_text()
-                time.sleep(0.05)
+                return None
+
+        return until(healthy, lambda _: self.log.read_text())
 
     def health(self):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         c.request("GET", "/healthz")
         try:
             return json.loads(c.getresponse().read())
@@ -72,7 +76,7 @@ class Engine:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(40)
+        code = self.process.wait(PATIENCE_S)
         assert code == 0, f"the engine ended with {code}:\n{self.log.read_text()[-2000:]}"
 
     def kill(self):
@@ -102,11 +106,11 @@ class Browser(threading.Thread):
 
     def ask(self, method, path, body=None):
         """Again and again until it is answered with 200: 503, and no answer at all, mean that it is not done."""
-        end = time.monotonic() + 45
+        end = time.monotonic() + PATIENCE_S
         while True:
             try:
                 if not self.connection:
-                    self.connection = http.client.HTTPConnection("127.0.0.1", self.engine.port, timeout=10)
+                    self.connection = http.client.HTTPConnection("127.0.0.1", self.engine.port, timeout=30)
                 self.connection.request(method, path, json.dumps(body) if body else None)
                 answer = self.connection.getresponse()
                 text, status = answer.read(), answer.status
@@ -160,7 +164,7 @@ class Browser(threading.Thread):
 
     def stop(self):
         self.ending.set()
-        self.join(60)
+        self.join(2 * PATIENCE_S)
         assert not self.is_alive() and not self.failed, self.failed
 
 
@@ -168,6 +172,7 @@ def disturbed(app, where, seed):
     """Returns the browsers, when all is settled and stopped."""
     service, engine = live.Service(app, "one"), Engine(app, where)
     browsers = [Browser(engine, seed, k) for k in range(BROWSERS)]
+    met = lambda status: sum(b.answers[status] for b in browsers)
     try:
         service.start().ready()
         engine.start()
@@ -181,13 +186,18 @@ def disturbed(app, where, seed):
         service.start().ready()
         time.sleep(1.5)
         subprocess.run(os.environ["AFT_KAFKA_PAUSE"], shell=True, check=True)  # the broker is away: queues fill
-        time.sleep(2)
-        subprocess.run(os.environ["AFT_KAFKA_CONT"], shell=True, check=True)
+        until(lambda: met(503), "no queue is full, and the broker is away")
         time.sleep(1)
+        subprocess.run(os.environ["AFT_KAFKA_CONT"], shell=True, check=True)
+        until(lambda: engine.health()["round"] > 0, lambda _: f"the engine has no snapshot: {engine.health()}\n{service.tail()}", every=0.2)
+        time.sleep(1)
+        before = met("none")
         engine.stop()
+        until(lambda: met("none") > before, "no browser finds the engine away")
         health = engine.start()
         assert health["round"] > 0, f"it did not start from its file: {health}"
         time.sleep(3)
+        until(lambda: sum(len(b.slates) for b in browsers) >= SLATES or any(b.failed for b in browsers), "too few slates", every=0.2)
         for b in browsers:
             b.stop()
         engine.stop()
@@ -234,7 +244,7 @@ def check_again(where, records):
             for m in records[topic]:
                 if m.value():
                     f.write(struct.pack("<I", len(m.value())) + m.value())
-    done = subprocess.run([BUILD / "bin/golden_decide", where / "snapshots", where / "impressions"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([BUILD / "bin/golden_decide", where / "snapshots", where / "impressions"], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     figures = json.loads(done.stdout)
     assert figures["agree"] > figures["uniform"] > 0, figures

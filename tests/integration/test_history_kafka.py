@@ -20,6 +20,7 @@ import time
 
 import live
 from foreign import Schema
+from waiting import PATIENCE_S
 
 ROOT, BUILD = pathlib.Path(__file__).resolve().parents[2], pathlib.Path(os.environ["AFT_BUILD"])
 USERS, ARMS, CAP, PARTITIONS, ROUNDS = 12, 6, 4, 2, 9
@@ -109,7 +110,7 @@ def engine_of(app, where, name):
     from aftertouch import Client
     return Client(live.KAFKA, snapshots_topic=None, impressions_topic=app.topic("impressions"), outcomes_topic=app.topic("outcomes"),
                   history_bytes=4 << 20, history_topic=app.settings["topics.history"], spill_file=str(where / f"{name}.spill"), queue_ms=100,
-                  wait_ms=10_000, properties={"queue.buffering.max.messages": str(QUEUE), "linger.ms": "5", "reconnect.backoff.max.ms": "300"})
+                  wait_ms=60_000, properties={"queue.buffering.max.messages": str(QUEUE), "linger.ms": "5", "reconnect.backoff.max.ms": "300"})
 
 
 def as_logged(app, log, world):
@@ -178,9 +179,9 @@ def story(where, seed):
                 subprocess.run(os.environ["AFT_KAFKA_CONT"], shell=True, check=True)
             if turn == KILLED:
                 service.start().ready()
-            took[turn] = world.level(30 if turn in (0, KILLED, AWAY) else DELAY_S)
+            took[turn] = world.level(PATIENCE_S if turn in (0, KILLED, AWAY) else DELAY_S)
         for e in engines:
-            e.flush(10_000)
+            e.flush(60_000)
             assert e.info().spill_waiting == 0
         shown = features_are_right(as_logged(app, "impressions", world), world)
         as_logged(app, "outcomes", world)
@@ -189,7 +190,7 @@ def story(where, seed):
         topic_is_right(app, world, shown)
     finally:
         for e in engines:
-            e.close(1000)
+            e.close(5000)
         service.kill()
     usual = sorted(s for t, s in took.items() if t not in (0, KILLED, AWAY))
     print(f"{sum(shown.values())} exposures of {USERS} users, {world.seq} outcomes; {spilled} records spilled")

@@ -235,8 +235,14 @@ static void
 fatal_producer(void **state)
 {
     (void)state;
+    static const struct aft_property lingering = {"linger.ms", "60000"};
     struct aft_error e;
-    struct aft_log *l = log_handle();
+    struct aft_log *l;
+    struct aft_kafka_options o = *(const struct aft_kafka_options *)log_under_test.ctx;
+    o.producer =
+        &lingering; /* nothing is on its way to the broker, who would write it later, until it is flushed */
+    o.producer_n = 1;
+    LOG_OK(aft_log_kafka_open(&o, &l, &e));
     const char *topic = log_topic(l, "fatal", 1);
     struct log_ack before = {0}, queued[3] = {{0}};
     assert_int_equal(put_sized(l, topic, 10, &before), AFT_OK);

@@ -30,12 +30,13 @@ import time
 import zipfile
 
 from foreign import ROOT, Producer, Reader, Schema, latest_full_set, partition_of, set_digest
+from waiting import PATIENCE_S, free_port
 
 LOGS = {  # name: (clicks, first bytes of the csv's sha256)
     "random/all": (38, "7168295b6e0a9eab"), "random/men": (46, "ede6d08c6877f99c"), "random/women": (46, "e65f3bd3beb17664"),
     "bts/all": (42, "0ad874e4dbf6902f"), "bts/men": (69, "db6d1f7ed2d591ba"), "bts/women": (46, "e5d1b49a39b60858"),
 }
-ROWS, PARTITIONS, PORT = 10_000, 6, 19392
+ROWS, PARTITIONS = 10_000, 6
 MINUTE = 60_000
 WINDOW, GRACE, OPEN_AFTER, DISORDER = 60 * MINUTE, 5 * MINUTE, 10 * MINUTE, MINUTE
 CONFIG = f"""app.id=open-bandit
@@ -60,9 +61,13 @@ def package():
     """The wheel of obp, from the cache or from PyPI; nothing of it is installed or run."""
     cache = ROOT / ".cache" / "obp"
     wheel = cache / "obp-0.4.1-py3-none-any.whl"
-    if not wheel.exists():
-        subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
-                        "--dest", str(cache), "obp==0.4.1"], check=True, timeout=300)
+    for pause in (5, 20, None):
+        if wheel.exists():
+            break
+        done = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
+                               "--dest", str(cache), "obp==0.4.1"], check=pause is None, timeout=300)
+        if done.returncode:
+            time.sleep(pause)
     return zipfile.ZipFile(wheel)
 
 
@@ -156,7 +161,7 @@ class Service:
     def stop(self):
         self.alive()
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
+        code = self.process.wait(PATIENCE_S)
         assert code == 0, f"after SIGTERM the service ended with {code}:\n{self.tail()}"
 
     def kill(self):
@@ -256,12 +261,12 @@ def run(program, bootstrap, names, registry, where):
     if registry:
         schemas["impression"].register(registry, "impressions-value")
         schemas["outcome"].register(registry, "outcomes-value")
-    subprocess.run([program, "topics", "create", "--config", str(config)], check=True, timeout=60)
+    subprocess.run([program, "topics", "create", "--config", str(config)], check=True, timeout=PATIENCE_S)
     impressions, clicks = events(names)
     service = Service(program, config, where / "service.log")
     try:
         sent = feed(bootstrap, schemas, impressions, clicks)
-        examples = settled(bootstrap, "aftertouch.examples", schemas["example_block"], len(impressions), service, 240)
+        examples = settled(bootstrap, "aftertouch.examples", schemas["example_block"], len(impressions), service, 600)
         service.stop()
     finally:
         service.kill()
@@ -285,15 +290,16 @@ def main():
     started = lambda tool, port: subprocess.run([tool, "start", "--port", str(port)], check=True, stdout=subprocess.PIPE, text=True,
                                                 timeout=600).stdout.split()[-1]
     url = None
+    port, registry_port = int(subprocess.run([kafka, "port"], check=True, stdout=subprocess.PIPE, text=True).stdout), free_port()
     try:
-        bootstrap = started(kafka, PORT)
-        url = started(registry, PORT + 1000) if args.registry else None
+        bootstrap = started(kafka, port)
+        url = started(registry, registry_port) if args.registry else None
         with tempfile.TemporaryDirectory(prefix="aftertouch-bandit-") as where:
             run(program, bootstrap, args.logs.split(","), url, pathlib.Path(where))
     finally:
-        subprocess.run([kafka, "stop", "--port", str(PORT)], check=False, timeout=120)
+        subprocess.run([kafka, "stop", "--port", str(port)], check=False, timeout=120)
         if args.registry:
-            subprocess.run([registry, "stop", "--port", str(PORT + 1000)], check=False, timeout=60)
+            subprocess.run([registry, "stop", "--port", str(registry_port)], check=False, timeout=60)
     return 0
 
 

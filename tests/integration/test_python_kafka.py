@@ -20,16 +20,10 @@ sys.path.insert(0, str(pathlib.Path(os.environ["AFT_BUILD"]) / "python/site"))
 import live  # noqa: E402
 from aftertouch import Candidate, Catalogue, Client  # noqa: E402  (the wheel)
 from foreign import Schema, partition_of  # noqa: E402
+from waiting import until  # noqa: E402
 
 PARTITIONS, USERS = 3, 60
 ARMS = Catalogue(Candidate(f"a{i}", {"topic": "xy"[i % 2], "minutes": float(i)}) for i in range(8))
-
-
-def wait_for(what, seconds=30):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.05)
 
 
 def keyed(app, topic):
@@ -92,7 +86,7 @@ def story(where):
             shown = engine(client)
             as_decided(app, shown)
             print("P1", len(shown), "decisions", flush=True)
-            wait_for(lambda: client.info().snapshot_id)
+            until(lambda: client.info().snapshot_id, lambda _: f"no snapshot reaches the client:\n{service.tail()}")
             info = client.info()
             live_user = next(f"user-{i}" for i in range(USERS) if not client.is_baseline(f"user-{i}"))
             with client.decide(live_user, ARMS, context={"days": 1.0}) as d:

@@ -17,23 +17,24 @@ import tempfile
 import urllib.request
 
 from foreign import Producer, Schema
+from waiting import PATIENCE_S, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 AFT, KAFKA = os.environ["AFT_BIN"], os.environ["AFT_KAFKA"]
-REGISTRY, PORT = str(ROOT / "tests" / "kafka" / "schema-registry"), "18391"
+REGISTRY, PORT = str(ROOT / "tests" / "kafka" / "schema-registry"), str(free_port())
 CONTENT = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 TOPICS = 7
 
 
 def run(config, *words, code=0):
-    done = subprocess.run([AFT, *words, "--config", str(config)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([AFT, *words, "--config", str(config)], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == code, f"{words}: {done.returncode}, not {code}: {done.stdout} {done.stderr}"
     return done
 
 
 def asked(url, path, body, method="POST"):
     request = urllib.request.Request(url + path, json.dumps(body).encode(), CONTENT, method=method)
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -75,7 +76,7 @@ def story(where, url):
 
 if __name__ == "__main__":
     try:
-        address = subprocess.run([REGISTRY, "start", "--port", PORT], check=True, stdout=subprocess.PIPE, text=True, timeout=400).stdout.split()[-1]
+        address = subprocess.run([REGISTRY, "start", "--port", PORT], check=True, stdout=subprocess.PIPE, text=True, timeout=600).stdout.split()[-1]
         with tempfile.TemporaryDirectory(prefix="aftertouch-registry-") as directory:
             story(pathlib.Path(directory), address)
     finally:

@@ -2,17 +2,17 @@
 
 S1  list shows fulls and deltas, each whole; show, diff and export answer; what is wrong is said with exit code 1 or 2
 S2  pin, rollback and unpin: what list marks as pinned; the learner goes on; a pin of an exported file
-S3  snapshot.keep: older ones are deleted with tombstones; every round that is listed whole can be exported
+S3  snapshot.keep, low from a second start on: older ones are deleted with tombstones; every round that is listed whole can be exported
 """
 import json
 import os
 import pathlib
 import tempfile
-import time
 
 import fastavro
 
 import live
+from waiting import until
 
 PARTITIONS = 2
 
@@ -21,12 +21,8 @@ def listed(app):
     return [json.loads(line) for line in live.run(app, "snapshot", "list", "--json").stdout.splitlines()]
 
 
-def wait_for(app, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not what(rows := listed(app)):
-        assert time.monotonic() < end, f"not after {seconds} s: {rows[-3:]}"
-        time.sleep(0.5)
-    return rows
+def wait_for(app, what):
+    return until(lambda: (rows := listed(app)) and what(rows) and rows, lambda _: f"of {listed(app)[-3:]}", every=0.5)
 
 
 def kinds(rows):
@@ -35,7 +31,7 @@ def kinds(rows):
 
 def story(where):
     app = live.App(where, f"snap-{os.getpid()}.", live.case(), PARTITIONS, learner__model="flow", snapshot__full__interval="4s",
-                   snapshot__delta__from="0", snapshot__keep="2")
+                   snapshot__delta__from="0", snapshot__keep="1000")
     live.run(app, "topics", "create")
     service, stream = live.Service(app, "one"), live.Stream(app, 7, 40)
     stream.start()
@@ -61,10 +57,11 @@ def story(where):
         rows = wait_for(app, lambda rows: rows[-1]["round"] > last["round"])
         assert [r["round"] for r in rows if r["pinned"]] in ([first["round"]], []), rows
         live.run(app, "snapshot", "rollback", str(rows[-1]["round"]), code=1)
-        rows = wait_for(app, lambda rows: rows[0]["round"] > first["round"])  # S3: the pinned one is gone from the list, not from the pin
+        service.stop()
+        app.settings["snapshot.keep"] = "2"
+        service.start()
+        wait_for(app, lambda rows: rows[0]["round"] > first["round"])  # S3: the pinned one is gone from the list, not from the pin
         assert json.loads(live.run(app, "snapshot", "pin", "--file", str(file), "--json").stdout)["pinned"]["round"] == first["round"]
-        for row in [r for r in listed(app) if r["whole"]][-2:]:
-            live.run(app, "snapshot", "export", str(row["round"]), str(where / "another.avro"))
         assert "nothing is pinned" in live.run(app, "snapshot", "unpin").stdout
         assert "nothing is pinned" in live.run(app, "snapshot", "unpin").stdout
         stream.stop()
@@ -73,6 +70,8 @@ def story(where):
     finally:
         service.kill()
     rows = listed(app)
+    for row in [r for r in rows if r["whole"]][-4:]:
+        live.run(app, "snapshot", "export", str(row["round"]), str(where / "another.avro"))
     assert rows[-1]["whole"] and not any(r["pinned"] for r in rows)
     assert len([r for r in rows if r["kind"] == "full"]) == 2, rows
     print(f"{len(rows)} snapshots listed, rounds {rows[0]['round']} to {rows[-1]['round']}")

@@ -2,8 +2,8 @@
 """`run --standby` on a real broker: followed, killed, taken over, judged by the oracle.
 
 S1  A standby follows everything that the owner committed, writes to no topic, and has compared every example.
-S2  The owner is killed with -9 while events flow: within a few seconds the standby owns every partition; a process that starts cold and waits
-    for the group takes longer. Several times over, the dead one coming back as the next standby.
+S2  The owner is killed with -9 while events flow: the standby owns every partition long before the group knows that the owner is dead; a process
+    that starts cold and waits for the group takes longer. Several times over, the dead one coming back as the next standby.
 S3  In the end the examples are the oracle's, no gap, and `replay --verify` agrees.
 S4  A standby whose chain is not the published one ends with 7 and the place, one with the state of other topics with 6 or 7; the owner goes on.
 """
@@ -11,7 +11,6 @@ import os
 import pathlib
 import random
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,10 +19,10 @@ import urllib.request
 import confluent_kafka
 
 import live
-from test_run_kafka import free_port
+from waiting import PATIENCE_S, free_port, until
 
 PARTITIONS = 2
-SESSION_S = 6
+SESSION_S = 10
 AFTER_S = 1.5
 
 
@@ -40,7 +39,7 @@ class Watched(live.Service):
         super().__init__(app, name, *words, http__listen=f"127.0.0.1:{self.port}", **settings)
 
     def metrics(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
             return {m[1]: float(m[2]) for m in re.finditer(r"^(\S+) (\S+)$", answer.read().decode(), re.M)}
 
     def all(self, name):
@@ -53,24 +52,25 @@ class Watched(live.Service):
         except OSError:
             return False
 
-    def owns_within(self, seconds):
+    def owned_after(self):
+        """Seconds until it owns everything."""
         begin = time.monotonic()
-        while not self.owns():
+
+        def owns():
             self.alive()
-            assert time.monotonic() - begin < seconds, f"{self.name} does not own everything after {seconds} s:\n{self.tail()}"
-            time.sleep(0.02)
+            return self.owns()
+
+        until(owns, lambda _: f"{self.name} does not own everything:\n{self.tail()}", every=0.02)
         return time.monotonic() - begin
 
 
-def follows(standby, owner, seconds=30):
+def follows(standby, owner):
     """S1."""
-    end = time.monotonic() + seconds
-    while True:
-        time.sleep(2.2)  # a status is as old as that
+    def level():
         checked, there = standby.all("standby_checked_examples_total"), owner.all("examples_published_total")
-        if all(c > 50 and c >= t - 200 for c, t in zip(checked, there)) and sum(standby.all("standby")) == PARTITIONS:
-            break
-        assert time.monotonic() < end, f"checked {checked} of {there}\n{standby.tail()}"
+        return all(c > 50 and c >= t - 200 for c, t in zip(checked, there)) and sum(standby.all("standby")) == PARTITIONS
+
+    until(level, lambda _: f"checked {standby.all('standby_checked_examples_total')} of {owner.all('examples_published_total')}\n{standby.tail()}", every=0.5)
     assert sum(standby.all("owned")) == 0
 
 
@@ -88,7 +88,7 @@ def story(where, seed):
             time.sleep(3)
             follows(standby, owner)
             owner.kill()
-            warm.append(standby.owns_within(AFTER_S + 4))
+            warm.append(standby.owned_after())
             owner, standby = standby, Watched(app, owner.name, "--standby")
             services.append(standby)
             standby.start().ready()
@@ -98,10 +98,10 @@ def story(where, seed):
         owner.kill()
         member, cold = Watched(app, "three"), Watched(app, "four")
         services += [member, cold]
-        member.start().owns_within(60)
+        member.start().owned_after()
         begin = time.monotonic()
         member.kill()
-        cold.start().owns_within(60)
+        cold.start().owned_after()
         cold_s = time.monotonic() - begin
         stream.stop()
         live.wait_settled(app, [cold])
@@ -115,7 +115,7 @@ def story(where, seed):
     print(f"{told}")
     print(f"from kill -9 to owning everything: warm {['%.2f' % s for s in warm]} s (of them {AFTER_S} s of silence; the takeovers themselves {said} ms), "
           f"cold {cold_s:.2f} s (session {SESSION_S} s)")
-    assert max(warm) < AFTER_S + 3 and max(said) < 2000, "no warm takeover"
+    assert max(warm) < min(cold_s, 0.8 * SESSION_S) and max(said) < 1000 * SESSION_S / 3, "no warm takeover"
 
 
 def diverges(where, app, seed, owner):
@@ -133,14 +133,11 @@ def diverges(where, app, seed, owner):
         owner.words = [*owner.words, "--role", "join"]  # the learner would stop at the forged block too
         owner.start().ready()
         liar = live.Service(app, "liar", "--standby").start()
-        try:
-            code = liar.process.wait(30)  # at once: by what is published already, no further event needed
-        except subprocess.TimeoutExpired:
-            code = None
+        code = liar.ended()  # by what is published already, no further event needed
         assert code in (6, 7) and "partition" in liar.said(), f"{code}: {liar.tail()}"
         honest = live.Service(app, "two", "--standby", "--role", "join").start().ready()
         forge(app)
-        honest.ends_with(7, "partition 0", "the first that differs is one of", seconds=60)
+        honest.ends_with(7, "partition 0", "the first that differs is one of")
         owner.alive()
     finally:
         other.kill()
@@ -156,7 +153,7 @@ def forge(app):
     forged = dict(block, first_seq=seq, hash=bytes(16), examples=[example])
     producer = confluent_kafka.Producer({"bootstrap.servers": live.KAFKA})
     producer.produce(app.topic("examples"), live.SCHEMAS["example_block"].encode(forged), partition=0)
-    producer.flush(30)
+    assert producer.flush(60) == 0
     stream = live.Stream(app, 5, 60)
     stream.impressions = 1_000_000  # decisions that nobody has seen yet
     stream.start()

@@ -20,8 +20,7 @@ static int
 root_make(void **state)
 {
     (void)state;
-    strcpy(root, "/tmp/aft-test-checkpoint-XXXXXX");
-    assert_non_null(mkdtemp(root));
+    kit_folder(root, "checkpoint");
     return 0;
 }
 
@@ -29,9 +28,8 @@ static int
 root_remove(void **state)
 {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
+    kit_remove(root);
+    return 0;
 }
 
 static void
@@ -241,7 +239,7 @@ from_one_that_runs(void **state)
     snprintf(path, sizeof path, "%s/state", root);
     set(&d.w, "state.dir", path);
     set(&d.w, "app.id", "app");
-    for (int i = 0; i < 1000 && !exists(ready); i++)
+    for (int i = 0; i < 12000 && !exists(ready); i++)
         nap(10);
     told[0] = '\0';
     enum aft_err err = aft_checkpoint_create(d.w.config, directory, &lines, &world_error);
@@ -282,7 +280,7 @@ from_one_that_ends(void **state)
     snprintf(path, sizeof path, "%s/state", root);
     set(&d.w, "state.dir", path);
     set(&d.w, "app.id", "app");
-    for (int i = 0; i < 1000 && !exists(ready); i++)
+    for (int i = 0; i < 12000 && !exists(ready); i++)
         nap(10);
     told[0] = '\0';
     clock_gettime(CLOCK_MONOTONIC, &begun);

@@ -182,11 +182,11 @@ static void
 this_machine(void **state)
 {
     (void)state;
-    char root[] = "/tmp/aft-test-doctor-XXXXXX", path[80], command[80];
+    char root[64], path[80];
     struct world w;
     struct found *x = calloc(1, sizeof *x);
     const struct aft_findings to = {x, find};
-    assert_non_null(mkdtemp(root));
+    kit_folder(root, "doctor");
     world_open(&w, kit_seed(73), 1);
     world_set(&w, "state.dir", root);
     world_set(&w, "app.id", "app");
@@ -220,8 +220,7 @@ this_machine(void **state)
     says(x, "signing", AFT_FINDING_OK, "for its owner alone");
     world_close(&w);
     free(x);
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    assert_int_equal(system(command), 0);
+    kit_remove(root);
 }
 
 int

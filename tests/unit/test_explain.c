@@ -170,11 +170,11 @@ static void
 beside_the_task(void **state)
 {
     (void)state;
-    char root[] = "/tmp/aft-test-explain-XXXXXX", path[64], command[80];
+    char root[64], path[80];
     struct run x = {0};
     struct aft_store *store;
     struct aft_joiner *joiner;
-    assert_non_null(mkdtemp(root));
+    kit_folder(root, "explain");
     snprintf(path, sizeof path, "%s/0", root);
     WORLD_OK(aft_store_rocksdb_open(path, &store, &world_error));
     run_live(&x, kit_seed(13), store);
@@ -190,8 +190,7 @@ beside_the_task(void **state)
     assert_int_not_equal(store->ops->commit(store, &put, 1, &e), AFT_OK);
     store->ops->close(store);
     run_close(&x);
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    assert_int_equal(system(command), 0);
+    kit_remove(root);
 }
 
 /* What is called a rule here, the configuration takes for it. */

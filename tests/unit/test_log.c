@@ -32,14 +32,6 @@ open_embedded(void *ctx)
 
 static char directory[64];
 
-static int
-directory_remove(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command);
-}
-
 static struct aft_embedded *
 embedded(void)
 {
@@ -54,8 +46,7 @@ static int
 embedded_setup(void **state)
 {
     (void)state;
-    snprintf(directory, sizeof directory, "/tmp/aft-test-log-XXXXXX");
-    assert_non_null(mkdtemp(directory));
+    kit_folder(directory, "log");
     return 0;
 }
 
@@ -63,7 +54,8 @@ static int
 embedded_teardown(void **state)
 {
     (void)state;
-    return directory_remove();
+    kit_remove(directory);
+    return 0;
 }
 
 static void
@@ -245,6 +237,6 @@ main(void)
     log_under_test.ctx = b;
     failed += cmocka_run_group_tests_name("embedded", both, NULL, NULL);
     aft_embedded_close(b);
-    failed += directory_remove();
+    kit_remove(directory);
     return failed != 0;
 }

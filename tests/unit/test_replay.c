@@ -411,8 +411,7 @@ static int
 root_make(void **state)
 {
     (void)state;
-    strcpy(root, "/tmp/aft-test-replay-XXXXXX");
-    assert_non_null(mkdtemp(root));
+    kit_folder(root, "replay");
     return 0;
 }
 
@@ -420,9 +419,8 @@ static int
 root_remove(void **state)
 {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
+    kit_remove(root);
+    return 0;
 }
 
 /* The tasks' own states are lost in the middle of their life; those that a replay left take their place. */

@@ -12,8 +12,7 @@ static int
 root_make(void **state)
 {
     (void)state;
-    strcpy(root, "/tmp/aft-test-replay-state-XXXXXX");
-    assert_non_null(mkdtemp(root));
+    kit_folder(root, "replay-state");
     return 0;
 }
 
@@ -21,9 +20,8 @@ static int
 root_remove(void **state)
 {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
+    kit_remove(root);
+    return 0;
 }
 
 /* ---- copies of states, in which something is changed */

@@ -116,8 +116,17 @@ test_time(void **state)
         becomes(line, true, ">shared |\n>|\n");
         assert_true(json.has_time && json.timestamp_ms == times[i].ms);
     }
+    char line[160];
     refused("{\"Timestamp\":\"yesterday\",\"a\":[1],\"c\":{}}", true, "is no time like");
-    refused("{\"Timestamp\":\"2021-13-01T00:00:00Z\",\"a\":[1],\"c\":{}}", true, "is no time like");
+    static const char *const never[] = {
+        "2021-13-01T00:00:00Z", "2021-02-31T00:00:00Z",      "2021-02-29T00:00:00Z",
+        "1900-02-29T00:00:00Z", "2021-04-31T00:00:00Z",      "2021-01-00T00:00:00Z",
+        "2021-01-01T24:00:00Z", "2021-01-01T00:60:00Z",      "2021-01-01T00:00:61Z",
+        "2021-01-01T00:00:00Q", "2021-01-01T00:00:00+24:00", "2021-01-01T00:00:00+01:60"};
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
+        snprintf(line, sizeof line, "{\"Timestamp\":\"%s\",\"a\":[1],\"c\":{}}", never[i]);
+        refused(line, true, "is no time like");
+    }
 }
 
 static void
