@@ -2,6 +2,7 @@
 #include "base/hash.h"
 
 #include "base/check.h"
+#include "base/hash_wide.h"
 
 #define XXH_INLINE_ALL
 #pragma GCC diagnostic push
@@ -15,13 +16,21 @@ aft_hash64(struct aft_bytes b, uint64_t seed)
     return XXH3_64bits_withSeed(b.p, b.n, seed);
 }
 
+static struct aft_hash128
+narrow(struct aft_bytes b, uint64_t seed)
+{
+    XXH128_hash_t h = XXH3_128bits_withSeed(b.p, b.n, seed);
+    return (struct aft_hash128){h.low64, h.high64};
+}
+
 struct aft_hash128
 aft_hash128(struct aft_bytes b, struct aft_hash128 seed)
 {
-    XXH128_hash_t h =
-        XXH3_128bits_withSeed(b.p, b.n, seed.low ^ (seed.high * 0x9e3779b97f4a7c15ull));
+    uint64_t folded = seed.low ^ (seed.high * 0x9e3779b97f4a7c15ull);
+    struct aft_hash128 h = b.n > XXH3_MIDSIZE_MAX && afti_hash_wide() ? afti_hash128_wide(b, folded)
+                                                                      : narrow(b, folded);
     /* the 64-bit seed alone would halve the chain: fold the whole previous value in again */
-    return (struct aft_hash128){h.low64 ^ seed.high, h.high64 ^ (seed.low << 1 | seed.low >> 63)};
+    return (struct aft_hash128){h.low ^ seed.high, h.high ^ (seed.low << 1 | seed.low >> 63)};
 }
 
 uint32_t

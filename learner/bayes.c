@@ -83,7 +83,7 @@ steps(struct afti_table *t, const struct afti_member *m, float prior, double phi
 void
 afti_bayes_learn(struct afti_table *t, struct afti_member *m, double weight, double label)
 {
-    double score = afti_grid_score(t, m), p = aft_logistic(score);
+    double score = afti_score_now(t, m), p = aft_logistic(score);
     m->t += 1;
     m->q += spread(t);
     double q = steps(t, m, prior_of(t, m), weight * p * (1 - p));

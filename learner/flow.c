@@ -152,7 +152,7 @@ afti_flow_information(const struct afti_table *t, double score, double label)
 {
     double off = (label - score) * (label - score);
     if (t->weights.kind == AFT_MODEL_FLOW) {
-        double p = aft_logistic(score);
+        double p = score == t->judged.logit ? t->judged.chance : aft_logistic(score);
         return p * (1 - p);
     }
     return phi_squared * (off > 1 ? off : 1);
@@ -173,7 +173,7 @@ afti_flow_learn(struct afti_table *t, struct afti_member *m, double weight, doub
         afti_batch_learn(t, m, weight, label);
         return;
     }
-    double score = afti_grid_score(t, m);
+    double score = afti_score_now(t, m);
     float q = steps(t, m, (float)(weight * afti_flow_information(t, score, label)), &used);
     m->t += 1;
     m->q += (double)used;

@@ -242,26 +242,134 @@ row_apart(const struct folds *f, const struct afti_entry *e, const float *x, siz
     *rest = none + out;
 }
 
+/* sum + rest in eight lanes, the last four values beside the low ones of rest (or NULL), then lanes 0-3 plus lanes 4-7. */
+static inline __attribute__((always_inline)) aft_floats
+four_of(const aft_wide_floats *sum, const aft_wide_floats *rest, const float *v,
+        const aft_floats *w)
+{
+    aft_floats low, high, a, b;
+    memcpy(&low, rest, sizeof low);
+    memcpy(&high, (const uint8_t *)rest + sizeof low, sizeof high);
+    if (v) {
+        memcpy(&a, v, sizeof a);
+        low += a * *w;
+    }
+    memcpy(&a, sum, sizeof a);
+    memcpy(&b, (const uint8_t *)sum + sizeof a, sizeof b);
+    return (a + low) + (b + high);
+}
+
 /* sum + (rest + v[] w[]) in eight lanes, n a multiple of four, then lanes 0-3 plus lanes 4-7. */
 static inline __attribute__((always_inline)) aft_floats
 four_lanes(const aft_wide_floats *sum, const aft_wide_floats *apart, const float *v, const float *w,
            size_t n)
 {
     aft_wide_floats rest = *apart;
-    aft_floats low, high, a, b;
+    aft_floats last = {0};
     size_t j = 0;
     for (; j + 8 <= n; j += 8)
         add_product(&rest, v + j, w + j);
-    memcpy(&low, &rest, sizeof low);
-    memcpy(&high, (const uint8_t *)&rest + sizeof low, sizeof high);
-    if (j < n) {
-        memcpy(&a, v + j, sizeof a);
-        memcpy(&b, w + j, sizeof b);
-        low += a * b;
+    if (j < n)
+        memcpy(&last, w + j, sizeof last);
+    return four_of(sum, &rest, j < n ? v + j : NULL, &last);
+}
+
+/* Up to NARROW floats in registers: loaded as they are used, not through memory of one's own. */
+struct held {
+    aft_wide_floats v[NARROW / 8];
+};
+
+static inline __attribute__((always_inline)) struct held
+hold(const float *p, size_t n)
+{
+    struct held h;
+    if (n >= 8)
+        memcpy(&h.v[0], p, sizeof h.v[0]);
+    if (n >= 16)
+        memcpy(&h.v[1], p + 8, sizeof h.v[1]);
+    if (n >= 24)
+        memcpy(&h.v[2], p + 16, sizeof h.v[2]);
+    if (n >= 32)
+        memcpy(&h.v[3], p + 24, sizeof h.v[3]);
+    return h;
+}
+
+/* As add_products; n: a constant multiple of 8 up to NARROW. */
+static inline __attribute__((always_inline)) void
+add_held(aft_wide_floats *sum, const struct held *h, const float *w, size_t n)
+{
+    aft_wide_floats a;
+    if (n >= 8) {
+        memcpy(&a, w, sizeof a);
+        *sum += a * h->v[0];
     }
-    memcpy(&a, sum, sizeof a);
-    memcpy(&b, (const uint8_t *)sum + sizeof a, sizeof b);
-    return (a + low) + (b + high);
+    if (n >= 16) {
+        memcpy(&a, w + 8, sizeof a);
+        *sum += a * h->v[1];
+    }
+    if (n >= 24) {
+        memcpy(&a, w + 16, sizeof a);
+        *sum += a * h->v[2];
+    }
+    if (n >= 32) {
+        memcpy(&a, w + 24, sizeof a);
+        *sum += a * h->v[3];
+    }
+}
+
+/* What an entry begins with: shape, place and marks as one word. */
+static inline __attribute__((always_inline)) uint32_t
+word_of(const struct afti_entry *e)
+{
+    uint32_t word;
+    memcpy(&word, e, sizeof word);
+    return word;
+}
+
+/* The four lanes of candidates i to end, while their entries are all of one word, none of it missing, with n values each: as lanes_of,
+ * and half its instructions, so that more candidates are on their way at a time. Returns where it stopped. */
+static inline __attribute__((always_inline)) uint32_t
+alike(const struct sums *all, uint32_t i, uint32_t end, const struct afti_entry *first,
+      aft_floats *lanes, size_t stride, size_t n)
+{
+    const struct sums s = *all;
+    const uint32_t word = word_of(first);
+    const bool apart = first->apart;
+    const float *shared = s.shapes[first->shape].by;
+    struct held x = hold(s.folds.x, stride), by = hold(shared, n);
+    aft_floats last = {0};
+    if (n % 8)
+        memcpy(&last, shared + n - 4, sizeof last);
+    for (; i < end; i++) {
+        uint32_t known = s.candidate[i].known;
+        const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
+        aft_wide_floats own = {0}, rest = {0};
+        if (!e || word_of(e) != word)
+            break;
+        add_held(&own, &x, s.folds.w + e->identity * s.folds.row, stride);
+        if (apart)
+            row_apart(&s.folds, e, s.folds.x, stride, &rest);
+        add_held(&rest, &by, e->value, n / 8 * 8);
+        *lanes++ = four_of(&own, &rest, n % 8 ? e->value + n - 4 : NULL, &last);
+    }
+    return i;
+}
+
+/* By the usual numbers of values; of others none. */
+static inline __attribute__((always_inline)) uint32_t
+alike_by(const struct sums *s, uint32_t i, uint32_t end, const struct afti_entry *first,
+         aft_floats *lanes, size_t stride)
+{
+    switch (stride ? s->shapes[first->shape].n : 0) {
+    case 8:
+        return alike(s, i, end, first, lanes, stride, 8);
+    case 12:
+        return alike(s, i, end, first, lanes, stride, 12);
+    case 16:
+        return alike(s, i, end, first, lanes, stride, 16);
+    default:
+        return i;
+    }
 }
 
 /* The four lanes of candidates i to end, as far as their entries are at hand; returns where it stopped. */
@@ -271,9 +379,6 @@ lanes_of(const struct sums *all, uint32_t i, uint32_t end, aft_floats *lanes, si
     const struct sums s = *all;
     const float *by = NULL;
     uint32_t last = AFT_NOWHERE, n = 0;
-    aft_wide_floats near[NARROW / 8];
-    if (stride) /* 0: nothing was learned yet */
-        memcpy(near, s.folds.x, (stride < NARROW ? stride : NARROW) * sizeof(float));
     for (; i < end; i++) {
         uint32_t known = s.candidate[i].known;
         const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
@@ -290,12 +395,16 @@ lanes_of(const struct sums *all, uint32_t i, uint32_t end, aft_floats *lanes, si
             by = shape->by;
             n = shape->n;
         }
-        const float *x = stride <= NARROW ? (const float *)near : s.folds.x;
         if (!e->missing || e->identity != AFT_NOWHERE)
-            add_products(&own, s.folds.w + e->identity * s.folds.row, x, stride);
+            add_products(&own, s.folds.w + e->identity * s.folds.row, s.folds.x, stride);
         if (e->apart)
-            row_apart(&s.folds, e, x, stride, &rest);
+            row_apart(&s.folds, e, s.folds.x, stride, &rest);
         *lanes++ = four_lanes(&own, &rest, e->value, by, n);
+        if (stride <= NARROW && !e->missing && i + 1 < end) {
+            uint32_t to = alike_by(all, i + 1, end, e, lanes, stride);
+            lanes += to - (i + 1);
+            i = to - 1;
+        }
     }
     return i;
 }

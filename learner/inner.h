@@ -200,6 +200,12 @@ struct afti_place { /* for linear kinds; linear.c: the item at hand */
     double prior[AFT_LINEAR_COLUMNS];
     uint32_t known; /* columns that have a prior */
 };
+struct
+    afti_judged { /* what progressive.c made of the item that is learned first, by the models as they stand */
+    bool there;
+    double score[2];      /* of member 0, 1 */
+    double logit, chance; /* a score, and its logistic; NaN: none */
+};
 struct afti_table {
     const struct afti_kind *kind;
     struct afti_terms terms;
@@ -212,6 +218,7 @@ struct afti_table {
     double calm;   /* flow-squared: the rate's factor for the labels at hand, 1 or less */
     struct afti_catalogue catalogue;
     const struct afti_entry_terms *known; /* whose terms stand for terms.own[], or NULL */
+    struct afti_judged judged;
     int64_t overflowed; /* terms beyond the dictionaries' room, since the learner asked */
 };
 
@@ -365,6 +372,7 @@ struct aft_learner {
     uint32_t greedy;
     double stands;                 /* of a judged one: for so many decisions */
     uint32_t shown[AFT_SHOWN_MAX]; /* the candidate of each item, or AFT_NOWHERE */
+    uint32_t eligible;             /* candidates without a mask */
     double score[2][AFT_CANDIDATES_MAX],
         spare[AFT_CANDIDATES_MAX]; /* of each side, summed over its voters */
     bool scored[AFT_CANDIDATES_MAX];
@@ -438,7 +446,12 @@ void afti_grid_item(struct afti_table *t, bool grow);
 double afti_grid_score(struct afti_table *t, const struct afti_member *m);
 void afti_grid_candidates(struct afti_table *t, const struct afti_member *m,
                           const struct aft_candidate *c, uint32_t n, double *score, bool *scored);
-/* afti_grid_score, _candidates and _move: fold.c. */
+/* afti_grid_score, _candidates and _move: fold.c. afti_score_now: the item's, by a member that is about to learn it. */
+static inline double
+afti_score_now(struct afti_table *t, const struct afti_member *m)
+{
+    return t->judged.there ? t->judged.score[m->index] : afti_grid_score(t, m);
+}
 /* afti_grid_identity: whether the item's row number i is the arm's identity. afti_grid_norm: N of a cross, as far as it is known. */
 static inline bool
 afti_grid_identity(const struct afti_table *t, uint32_t i)

@@ -178,7 +178,7 @@ settle(struct aft_learner *l, const struct aft_example *x)
     }
 }
 
-/* The context of the example, encoded; without it no item can be learned. And which candidate each item is. */
+/* The context of the example, encoded; without it no item can be learned. And which candidate each item is, how many are eligible. */
 static bool
 context(struct aft_learner *l, const struct aft_example *x)
 {
@@ -186,6 +186,9 @@ context(struct aft_learner *l, const struct aft_example *x)
     afti_catalogue_ahead(&l->table.catalogue, x->candidates, x->candidates_n);
     for (uint32_t i = 0; i < x->items_n; i++)
         l->shown[i] = afti_item_candidate(x, &x->items[i]);
+    l->eligible = 0;
+    for (uint32_t i = 0; i < x->candidates_n; i++)
+        l->eligible += !x->candidates[i].mask.p;
     if (afti_take_context(&l->table, x->context))
         return true;
     afti_refuse(l, x, NULL, AFTI_REFUSED_FEATURE);
@@ -212,8 +215,10 @@ aft_learner_learn(struct aft_learner *l, const struct aft_example *x, struct aft
             return AFT_OK;
         if (!l->part)
             afti_progressive(l, x);
-        for (uint32_t i = 0; i < x->items_n; i++)
+        for (uint32_t i = 0; i < x->items_n; i++) {
             open_item(l, x, &x->items[i]);
+            l->table.judged.there = false;
+        }
         return AFT_OK;
     case AFT_REVISE:
         if (!context(l, x))

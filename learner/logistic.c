@@ -3,7 +3,8 @@
  * t = 1 (t = 0 by mirror), m = f: m' + e^m' = m + e^m + a. Five steps: 7e-16.
  * 0 < t < 1, z = f - logit(t) < 0 (else mirror): (1 - t) z - ln(1 - e^z) grows by a t (1 - t). Ten steps: 1.1e-13 over t 0.001
  * .. 0.999,
- * |f| <= 30, a 1e-6 .. 1e6. Never passes logit(t), where a mix of the two signed steps would.
+ * |f| <= 30, a 1e-6 .. 1e6. Never passes logit(t), where a mix of the two signed steps would. A step that moves nothing is the last:
+ * those after it would be the same.
  */
 #include "learner/inner.h"
 
@@ -17,8 +18,10 @@ flow_one(double m, double a)
         return m + a / (1 + aft_exp(m));
     double e = aft_exp(m), c = m + e + a, x = c > 1 ? aft_log(c) : m + a / (1 + e);
     for (int i = 0; i < 5; i++) {
-        double g = aft_exp(x);
+        double g = aft_exp(x), before = x;
         x -= (x + g - c) / (1 + g);
+        if (x == before)
+            break;
     }
     return x;
 }
@@ -29,8 +32,10 @@ newton_z(double c, double t)
 {
     double z = c / (1 - t);
     for (int i = 0; i < 10; i++) {
-        double g = aft_exp(z);
+        double g = aft_exp(z), before = z;
         z -= ((1 - t) * z - aft_log(1 - g) - c) / ((1 - t) + g / (1 - g));
+        if (z == before)
+            break;
     }
     return z;
 }
@@ -44,8 +49,10 @@ newton_y(double c, double t, double e)
     b = b < d ? b : d;
     y = y > b ? y : b;
     for (int i = 0; i < 10; i++) {
-        double g = aft_exp(-y), q = 1 - g;
+        double g = aft_exp(-y), q = 1 - g, before = y;
         y -= ((1 - t) * aft_log(q) + y - c) / (1 + (1 - t) * g / q);
+        if (y == before)
+            break;
     }
     double g = aft_exp(-y);
     if (y > 12)

@@ -30,6 +30,8 @@ afti_unit(const struct aft_learner *l)
     return l->settings.policy.model == AFT_MODEL_RIDGE ? 1 : l->settings.reward_scale;
 }
 
+typedef long long masks __attribute__((vector_size(32)));
+
 static double
 reward_of(const struct aft_learner *l, double score)
 {
@@ -83,6 +85,31 @@ score_terms(struct aft_learner *l, const struct aft_candidate *c, uint32_t at)
     return true;
 }
 
+/* The first of the best of n > 0 scores: what is best first, four at a time, then where. */
+AFT_WIDE static uint32_t
+first_best(const double *score, uint32_t n)
+{
+    double best = score[0];
+    aft_wide top = {best, best, best, best}, v;
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        memcpy(&v, score + i, sizeof v);
+        masks more = v > top, bits, had;
+        memcpy(&bits, &v, sizeof bits);
+        memcpy(&had, &top, sizeof had);
+        had = (bits & more) | (had & ~more);
+        memcpy(&top, &had, sizeof top);
+    }
+    for (int k = 0; k < 4; k++)
+        best = top[k] > best ? top[k] : best;
+    for (; i < n; i++)
+        best = score[i] > best ? score[i] : best;
+    for (i = 0; i < n; i++)
+        if (score[i] == best)
+            return i;
+    return 0; /* the first is no number: nothing is above it */
+}
+
 /* The first of the best that are eligible and scored. */
 static uint32_t
 best_of(const struct aft_learner *l, uint32_t side, const struct aft_example *x)
@@ -90,6 +117,8 @@ best_of(const struct aft_learner *l, uint32_t side, const struct aft_example *x)
     const double *score = l->score[side];
     const struct aft_candidate *c = x->candidates;
     uint32_t top = AFT_NOWHERE, n = x->candidates_n, i = 0;
+    if (n && l->eligible == n && !memchr(l->scored, false, n))
+        return first_best(score, n);
     while (i < n && (c[i].mask.p || !l->scored[i]))
         i++;
     for (double best = i < n ? score[top = i] : 0; i < n; i++)
@@ -178,6 +207,25 @@ judged(struct aft_learner *l, const struct aft_example *x, uint32_t at)
            x->candidates_n <= AFT_CANDIDATES_MAX && afti_take_slot(&l->table, 0) && greedy(l, x);
 }
 
+/* What was shown has a score: who learns it first, with the same terms, need not make it again, nor its logistic. */
+static void
+judge(struct aft_learner *l, const struct aft_example *x, uint32_t at, double guess)
+{
+    const struct afti_design *d = &l->design;
+    struct afti_judged *j = &l->table.judged;
+    uint32_t shown = l->shown[at];
+    if (d->voters != 1 || d->everything || at != 0 ||
+        !(x->candidates[shown].features.n || !x->items[at].features.n))
+        return;
+    j->there = true;
+    for (uint32_t side = 0; side < d->sides; side++)
+        j->score[side] = l->score[side][shown];
+    if (afti_logistic(l) && afti_unit(l) == 1) {
+        j->logit = l->score[afti_serving(l)][shown];
+        j->chance = guess;
+    }
+}
+
 void
 afti_progressive(struct aft_learner *l, const struct aft_example *x)
 {
@@ -190,6 +238,8 @@ afti_progressive(struct aft_learner *l, const struct aft_example *x)
     bool has_shown = shown != AFT_NOWHERE && l->scored[shown] && !x->candidates[shown].mask.p;
     double best = predicted(l, serving, l->greedy);
     double guess = has_shown ? predicted(l, serving, shown) : 0;
+    if (has_shown)
+        judge(l, x, at, guess);
     double w = l->greedy == shown ? 1 / p : 0;
     int64_t whole = afti_whole(x);
     double by = (double)whole;

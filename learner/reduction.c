@@ -47,9 +47,7 @@ static double
 arms_left(const struct aft_learner *l, const struct aft_example *x,
           const struct aft_example_item *item)
 {
-    uint32_t eligible = 0, above = 0;
-    for (uint32_t i = 0; i < x->candidates_n; i++)
-        eligible += !x->candidates[i].mask.p;
+    uint32_t eligible = l->eligible, above = 0;
     for (uint32_t i = 0; i < x->items_n; i++)
         above += x->items[i].slot < item->slot;
     if (x->candidates_n == 0)

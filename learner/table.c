@@ -16,6 +16,7 @@ afti_table_init(struct afti_table *t, const struct aft_learner_settings *s, uint
     t->rate = s->rate;
     t->memory = s->memory;
     t->calm = 1;
+    t->judged.logit = (double)NAN;
     aft_features_plan_init(&t->terms.plan, &s->policy);
     t->terms.plain = aft_features_plain(&t->terms.plan, !bilinear);
     t->terms.crosses = !bilinear;

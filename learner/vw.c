@@ -99,7 +99,7 @@ afti_vw_learn(struct afti_table *t, struct afti_member *m, double weight, double
 {
     double used, eta = t->rate;
     see(m, label);
-    double f = clipped(m, afti_grid_score(t, m));
+    double f = clipped(m, afti_score_now(t, m));
     if (f == label)
         return;
     double q = steps(t, m, 4 * weight * (f - label) * (f - label), &used);

@@ -47,7 +47,7 @@ LIBRARIES = [  # header, which files may include it, in words
     (r"(curl/|microhttpd\.h)", r"_http\.[ch]$", "*_http.c"),
     (r"sodium", r"_sodium\.[ch]$", "*_sodium.c"),
     (r"sys/mman\.h", r"_linux\.[ch]$", "*_linux.c"),
-    (r"xxhash\.h", r"^base/hash\.c$", "base/hash.c"),
+    (r"xxhash\.h", r"^base/hash(_wide)?\.c$", "base/hash.c, base/hash_wide.c"),
 ]
 CORE = ("base", "wire", "state", "attribution", "policy", "learner")
 EDGE = re.compile(r"_(kafka|rocksdb|avro|http|sodium|linux)\.[ch]$")  # files that are named for a library, or for the system

@@ -158,6 +158,30 @@ hash_chain_depends_on_everything_before(void **state)
     }
 }
 
+/* By whatever vectors this machine hashes: the bits of before. */
+static void
+hash_of_long_bytes_is_what_it_was(void **state)
+{
+    static const struct {
+        size_t n;
+        struct aft_hash128 hash;
+    } golden[] = {{240, {0x86fa4c23422a9dd6ull, 0xcf26e34cd326b56cull}},
+                  {241, {0x5bc52d1f08b0c0c4ull, 0xa71d1b8803896454ull}},
+                  {1000, {0xcc3c3a93416148ebull, 0xc14e92058f36652dull}},
+                  {1024, {0x2e2bdf64fc471ba5ull, 0xd0602f8613991424ull}},
+                  {5000, {0x9f109d727db24df0ull, 0x587c7a62e8606b56ull}}};
+    static uint8_t b[5001];
+    const struct aft_hash128 seed = {0x123456789abcdefull, 0xfedcba9876543210ull};
+    (void)state;
+    for (size_t at = 0; at < 2; at++) /* lined up, and not */
+        for (size_t k = 0; k < sizeof golden / sizeof *golden; k++) {
+            for (size_t i = 0; i < golden[k].n; i++)
+                b[at + i] = (uint8_t)(i * i + 7 * i);
+            struct aft_hash128 h = aft_hash128((struct aft_bytes){b + at, golden[k].n}, seed);
+            assert_true(h.low == golden[k].hash.low && h.high == golden[k].hash.high);
+        }
+}
+
 static void
 digest_in_pieces_is_the_digest_and_a_signature_holds(void **state)
 {
@@ -257,6 +281,7 @@ main(void)
         cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(random_laws_have_their_moments),
         cmocka_unit_test(hash_chain_depends_on_everything_before),
+        cmocka_unit_test(hash_of_long_bytes_is_what_it_was),
         cmocka_unit_test(digest_in_pieces_is_the_digest_and_a_signature_holds),
         cmocka_unit_test(numbers_are_written_as_one_would),
         cmocka_unit_test(numbers_do_not_depend_on_the_locale),
