@@ -36,6 +36,9 @@ int64_t
 afti_scale(int64_t value, uint32_t ppm, uint64_t decay, const int64_t *weight)
 {
     bool negative = (value < 0) != (weight && *weight < 0);
+    if (ppm == AFT_PPM && decay == UINT64_C(1) << 32 && (!weight || *weight == AFT_MICRO) &&
+        value != INT64_MIN)
+        return value; /* all of it, undelayed and unweighed */
     uint64_t v[LIMBS] = {value < 0 ? 0 - (uint64_t)value : (uint64_t)value};
     times(v, ppm);
     times(v, decay);

@@ -105,7 +105,8 @@ enum aft_err
 afti_impression(struct aft_joiner *j, const struct afti_event *v, struct aft_error *e)
 {
     uint64_t n;
-    if (aft_index_find(&j->index, v->id, &n)) {
+    struct aft_ids_probe ended;
+    if (aft_index_find_end(&j->index, v->id, &n, &ended)) {
         j->counts.counts.duplicate_impression++;
         return AFT_OK;
     }
@@ -119,7 +120,7 @@ afti_impression(struct aft_joiner *j, const struct afti_event *v, struct aft_err
         aft_touch_make(v->id, v->ts, v->e,
                        AFT_TOUCH_LIVE | (v->deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE), at);
     t.items = v->items;
-    n = aft_index_add(&j->index, &t, &v->user);
+    n = aft_index_add_at(&j->index, &t, &v->user, &ended);
     if (v->e != v->ts)
         afti_timers_late(j, n);
     return resolve_all(j, v, e);

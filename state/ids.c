@@ -167,6 +167,20 @@ aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor, u
     ids_insert(s, (uint64_t)aft_ids_tag(hash) << 32 | (uint32_t)number);
 }
 
+void
+aft_ids_put_at(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor, uint64_t most,
+               const struct aft_ids_probe *ended)
+{
+    struct aft_ids_shard *s = &t->shard[hash >> AFT_IDS_SHIFT];
+    if (full(s->used, s->cap)) {
+        aft_ids_put(t, hash, number, floor, most);
+        return;
+    }
+    AFT_ASSERT(number <= most && ended->slots == s->slots && s->slots[ended->at] == 0);
+    s->slots[ended->at] = (uint64_t)aft_ids_tag(hash) << 32 | (uint32_t)number;
+    s->used++;
+}
+
 /* ---- users */
 void
 aft_users_deinit(struct aft_users *t)

@@ -47,6 +47,10 @@ void aft_ids_deinit(struct aft_ids *t);
 void aft_ids_room(struct aft_ids *t, uint64_t n);
 /* aft_ids_put: numbers below floor are gone; none in the table, this one included, is above `most`. */
 void aft_ids_put(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor, uint64_t most);
+/* aft_ids_put_at: likewise, behind a look-up of this hash that went through all it found, if nothing was put since. */
+struct aft_ids_probe;
+void aft_ids_put_at(struct aft_ids *t, uint64_t hash, uint64_t number, uint64_t floor,
+                    uint64_t most, const struct aft_ids_probe *ended);
 static inline size_t
 aft_ids_memory(const struct aft_ids *t)
 {
@@ -64,7 +68,8 @@ aft_ids_home(uint32_t tag, uint32_t cap)
     return (uint32_t)((uint64_t)(uint32_t)(tag << 1) * (cap / AFT_IDS_LINE) >> 32) * AFT_IDS_LINE;
 }
 
-/* All numbers whose hash agrees in the bits kept, gone or not: for (p = aft_ids_probe(t, h); aft_ids_next(&p, &low);) compare. */
+/* All numbers whose hash agrees in the bits kept, gone or not: for (p = aft_ids_probe(t, h); aft_ids_next(&p, &low);) compare.
+ * After the last of them `at` is the empty slot where the next of this hash goes. */
 struct aft_ids_probe {
     const uint64_t *slots;
     uint32_t cap, at, tag;

@@ -116,6 +116,13 @@ let_go(struct aft_index *x, uint64_t chunk)
 uint64_t
 aft_index_add(struct aft_index *x, const struct aft_touch *t, const struct aft_hash128 *user)
 {
+    return aft_index_add_at(x, t, user, NULL);
+}
+
+uint64_t
+aft_index_add_at(struct aft_index *x, const struct aft_touch *t, const struct aft_hash128 *user,
+                 const struct aft_ids_probe *ended)
+{
     uint64_t n = x->tail, before;
     if (x->chunks == 0 || (n & (CHUNK - 1)) == 0)
         make_room(x);
@@ -130,6 +137,8 @@ aft_index_add(struct aft_index *x, const struct aft_touch *t, const struct aft_h
     if (t->flags & AFT_TOUCH_LIVE) {
         if (x->gather)
             afti_gather(x, aft_touch_id(t), n);
+        else if (ended)
+            aft_ids_put_at(&x->ids, t->id_low, n, x->gone, n, ended);
         else
             aft_ids_put(&x->ids, t->id_low, n, x->gone, n);
         x->live++;
@@ -142,8 +151,16 @@ aft_index_add(struct aft_index *x, const struct aft_touch *t, const struct aft_h
 bool
 aft_index_find(const struct aft_index *x, struct aft_hash128 id, uint64_t *n)
 {
+    struct aft_ids_probe ended;
+    return aft_index_find_end(x, id, n, &ended);
+}
+
+bool
+aft_index_find_end(const struct aft_index *x, struct aft_hash128 id, uint64_t *n,
+                   struct aft_ids_probe *ended)
+{
     uint32_t low;
-    for (struct aft_ids_probe p = aft_ids_probe(&x->ids, id.low); aft_ids_next(&p, &low);) {
+    for (*ended = aft_ids_probe(&x->ids, id.low); aft_ids_next(ended, &low);) {
         *n = aft_widen(low, x->tail);
         if (*n < x->gone || *n >= x->tail)
             continue;

@@ -165,7 +165,12 @@ aft_index_waiting(const struct aft_index *x, uint64_t n)
 /* ---- touches. add: `before` and `cells` are set here; a touch without LIVE is only kept for its timers and its user (NULL: nobody). */
 uint64_t aft_index_add(struct aft_index *x, const struct aft_touch *t,
                        const struct aft_hash128 *user);
-/* aft_index_find: the live touch of a decision. */
+/* aft_index_add_at: likewise, of an id that aft_index_find_end did not find, if no touch was added since. */
+uint64_t aft_index_add_at(struct aft_index *x, const struct aft_touch *t,
+                          const struct aft_hash128 *user, const struct aft_ids_probe *ended);
+/* aft_index_find: the live touch of a decision. aft_index_find_end: *ended is where the look-up ended that found none. */
+bool aft_index_find_end(const struct aft_index *x, struct aft_hash128 id, uint64_t *n,
+                        struct aft_ids_probe *ended);
 bool aft_index_find(const struct aft_index *x, struct aft_hash128 id, uint64_t *n);
 /* aft_index_newest: the user's newest touch that is still in the ring, live or not. */
 bool aft_index_newest(const struct aft_index *x, struct aft_hash128 user, uint64_t *n);

@@ -1,8 +1,8 @@
 /* splice.c - an impression's body and its credit -> an example's body, without decoding what is only carried on.
  * In: a canonical body that aft_decode_impression accepted. Out: the very bytes that aft_encode_example makes of the decoded one.
  *
- * Context, candidates, items' features and the design are copied as they stand, the rest is read and written again. A list that stands
- * in several blocks, or with its size, is not what an encoder writes: then nothing is written, and the caller decodes.
+ * What follows one another in both is copied as it stands, in one piece. What is not what an encoder writes (a list in several blocks, or
+ * with its size; a number with more bytes than it needs) is not copied: then nothing is written, and the caller decodes.
  * Invariants: I1 the reader never passes its end; I2 nothing is written past what was reserved at the start. Any thread.
  */
 #include "wire/wire.h"
@@ -19,7 +19,7 @@ walk_long(struct aft_reader *r, int64_t *out)
         return true;
     }
     *out = 0;
-    return aft_get_long(r, out);
+    return aft_get_long(r, out) && r->p[-1] != 0;
 }
 
 static inline bool
@@ -46,16 +46,23 @@ walk_maybe(struct aft_reader *r, struct aft_bytes *out)
     return walk_long(r, &branch) && (branch == 0 || walk_text(r, out));
 }
 
+/* walk_none: a list without items, which most are. */
+static inline bool
+walk_none(struct aft_reader *r)
+{
+    bool none = r->p != r->end && *r->p == 0;
+    r->p += none;
+    return none;
+}
+
 /* walk_features: a map of features, ended by 0 after at most one block. */
 static bool
-walk_features(struct aft_reader *r)
+walk_some_features(struct aft_reader *r)
 {
     int64_t n, type, end;
     struct aft_bytes text;
     if (!walk_long(r, &n) || n < 0)
         return false;
-    if (n == 0)
-        return true;
     for (; n > 0; n--) {
         if (!walk_text(r, &text) || !walk_long(r, &type))
             return false;
@@ -68,20 +75,30 @@ walk_features(struct aft_reader *r)
     return walk_long(r, &end) && end == 0;
 }
 
+static inline bool
+walk_features(struct aft_reader *r)
+{
+    return walk_none(r) || walk_some_features(r);
+}
+
 static bool
-walk_candidates(struct aft_reader *r)
+walk_some_candidates(struct aft_reader *r)
 {
     int64_t n, branch, end;
     struct aft_bytes text;
     if (!walk_long(r, &n) || n < 0)
         return false;
-    if (n == 0)
-        return true;
     for (; n > 0; n--)
         if (!walk_text(r, &text) || !walk_features(r) || !walk_long(r, &branch) ||
             (branch != 0 && !walk_raw(r, 4)) || !walk_maybe(r, &text))
             return false;
     return walk_long(r, &end) && end == 0;
+}
+
+static inline bool
+walk_candidates(struct aft_reader *r)
+{
+    return walk_none(r) || walk_some_candidates(r);
 }
 
 static bool
@@ -150,50 +167,47 @@ write_credit(uint8_t *p, const struct aft_item_credit *c)
 }
 
 /* ---- parts */
+/* head: decision, user and time stand together in both, policy to kind too, context and candidates too. */
 static uint8_t *
 head(struct aft_reader *r, const struct aft_splice *s, uint8_t *p)
 {
-    struct aft_bytes decision, user, session, policy, snapshot;
-    int64_t when, kind;
-    if (!walk_text(r, &decision) || !walk_text(r, &user) || !walk_long(r, &when) ||
-        !walk_maybe(r, &session) || !walk_text(r, &policy) || !walk_maybe(r, &snapshot) ||
-        !walk_long(r, &kind) || !walk_raw(r, 1))
-        return NULL;
+    struct aft_bytes text;
+    int64_t number;
+    const uint8_t *from = r->p;
     p = write_long(p, (int64_t)s->seq);
     p = write_long(p, (int64_t)s->phase);
     p = write_long(p, s->fire_ms);
-    p = write_text(p, decision);
-    p = write_text(p, user);
-    p = write_long(p, when);
-    p = write_text(p, policy);
-    p = write_maybe(p, snapshot);
-    p = write_long(p, kind);
-    p = write_maybe(p, s->cause);
-    const uint8_t *from = r->p;
+    if (!walk_text(r, &text) || !walk_text(r, &text) || !walk_long(r, &number))
+        return NULL;
+    p = write_raw(p, from, r->p);
+    if (!walk_maybe(r, &text)) /* the session */
+        return NULL;
+    from = r->p;
+    if (!walk_text(r, &text) || !walk_maybe(r, &text) || !walk_long(r, &number))
+        return NULL;
+    p = write_maybe(write_raw(p, from, r->p), s->cause);
+    if (!walk_raw(r, 1)) /* deferred */
+        return NULL;
+    from = r->p;
     if (!walk_features(r) || !walk_candidates(r))
         return NULL;
     return write_raw(p, from, r->p);
 }
 
+/* item: arm, slot and chances stand together in both; between them and the features, the subject stays behind. */
 static uint8_t *
 item(struct aft_reader *r, const struct aft_item_credit *c, uint8_t *p)
 {
-    struct aft_bytes arm, subject;
+    struct aft_bytes text;
     int64_t slot, marginal;
-    if (!walk_text(r, &arm) || !walk_long(r, &slot))
-        return NULL;
-    const uint8_t *chances = r->p;
-    if (!walk_raw(r, 8) || !walk_long(r, &marginal) || !walk_raw(r, marginal ? 8 : 0))
-        return NULL;
-    p = write_text(p, arm);
-    p = write_long(p, slot);
-    p = write_raw(p, chances, chances + 8);
-    *p++ = marginal ? 2 : 0;
-    if (marginal)
-        p = write_raw(p, r->p - 8, r->p);
-    if (!walk_maybe(r, &subject))
-        return NULL;
     const uint8_t *from = r->p;
+    if (!walk_text(r, &text) || !walk_long(r, &slot) || !walk_raw(r, 8) ||
+        !walk_long(r, &marginal) || !walk_raw(r, marginal ? 8 : 0))
+        return NULL;
+    p = write_raw(p, from, r->p);
+    if (!walk_maybe(r, &text))
+        return NULL;
+    from = r->p;
     if (!walk_features(r))
         return NULL;
     return write_credit(write_raw(p, from, r->p), c);
@@ -219,8 +233,9 @@ bool
 aft_glance_impression(struct aft_bytes impression, struct aft_glance *out)
 {
     struct aft_reader r = aft_reader(impression);
-    return walk_text(&r, &out->decision_id) && walk_text(&r, &out->user_id) &&
-           walk_long(&r, &out->timestamp_ms);
+    return aft_get_bytes(&r, AFT_ID_BYTES_MAX, &out->decision_id) &&
+           aft_get_bytes(&r, AFT_ID_BYTES_MAX, &out->user_id) &&
+           aft_get_long(&r, &out->timestamp_ms);
 }
 
 static size_t

@@ -2,7 +2,7 @@
  *
  *   bench_join [IMPRESSIONS [OUTCOMES [USERS [DAYS [ONLY [DIR]]]]]]
  *       default 400000 40000 40000 30: last touch in 14 days + 1 h, 30 % of the records up to 5 s out of order, disorder 10 s, a commit
- *       each 4 MB; ONLY one run, for a profile: rewarded, all, rocksdb (all, in DIR, if given, which is left
+ *       each 16 MB; ONLY one run, for a profile: rewarded, all, rocksdb (all, in DIR, if given, which is left
  *       there), rewarded-rocksdb
  *   bench_join recover DIR [TIMES [ONLY]]
  *       coming back alone, from what ONLY (rocksdb) left in DIR
@@ -18,7 +18,7 @@
 
 #include "attribution/attribution.h"
 
-enum { BATCH = 256, COMMIT_BYTES = 4 << 20, BLOCK = 16 * BATCH };
+enum { BATCH = 256, COMMIT_BYTES = 16 << 20, BLOCK = 16 * BATCH };
 static const int64_t day_ms = 86400000;
 
 struct events { /* of one log, BLOCK of them at a time */

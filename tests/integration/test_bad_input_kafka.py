@@ -526,6 +526,7 @@ def away(where):
     one, two = Service(app, "one").start().ready(), Service(app, "two").start()
     stream = Stream(app, 18, 40)
     stream.start()
+    two.ready()  # who looks at the broker for the first time ends when it is away
     time.sleep(3)
     subprocess.run(os.environ["AFT_KAFKA_PAUSE"], shell=True, check=True)
     time.sleep(60 if os.environ.get("AFT_LONG") else 15)

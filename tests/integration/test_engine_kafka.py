@@ -227,14 +227,17 @@ def check_taken(browsers, impressions, outcomes):
     return answers
 
 
-def check_credit(app, browsers):
-    """E2, and: each click of a decision that settled is in its reward."""
-    figures = live.judge(app)
-    clicks = set().union(*({d for d in b.outcomes.values() if d} for b in browsers))
+def check_credit(app, outcomes):
+    """E2, and: each click of a decision that settled is in its reward, if it did not wait for its place in the topic (the broker was away)."""
+    figures, clicks = live.judge(app), set()
+    for m in outcomes:
+        v = live.SCHEMAS["outcome"].decode(m.value())
+        if v["kind"] == "click" and m.timestamp()[1] - live.millis(v["timestamp"]) < 1000:
+            clicks.add(v["decision_id"])
     credited = {e["decision_id"] for c in live.chains_of(app).values() for e in c.examples
                 if e["phase"] == "SETTLE" and any("click" in i["components"] for i in e["items"])}
-    assert len(clicks - credited) <= len(clicks) // 20, f"{len(clicks - credited)} of {len(clicks)} clicked decisions have no click's credit"
-    return figures
+    assert clicks and len(clicks - credited) <= len(clicks) // 20, f"{len(clicks - credited)} of {len(clicks)} clicked decisions have no click's credit"
+    return dict(figures, prompt_clicks=len(clicks), without_credit=len(clicks - credited))
 
 
 def check_again(where, records):
@@ -385,7 +388,7 @@ def story(where, seed):
     print("history", check_history(values["impressions"]), flush=True)
     print("decided again", check_again(where, records), flush=True)
     print("shown as claimed", check_claims(values["impressions"]), flush=True)
-    print("joined", check_credit(app, browsers), flush=True)
+    print("joined", check_credit(app, records["outcomes"]), flush=True)
     print(f"{time.monotonic() - start:.0f} s of audit", flush=True)
 
 

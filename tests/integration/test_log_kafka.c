@@ -86,6 +86,7 @@ group_of_two(void **state)
         member_step(&one);
     assert_int_equal(one.n, 4);
     member_open(&two, id, topics);
+    until = time(NULL) + LOG_PATIENCE_S;
     while ((one.n != 2 || two.n != 2) && time(NULL) < until) {
         member_step(&one);
         member_step(&two);
@@ -97,6 +98,7 @@ group_of_two(void **state)
         assert_true(one.has[p] != two.has[p]); /* each partition has one owner */
     assert_true(one.has[0] == one.has[1] && two.has[0] == two.has[1]); /* ranges */
     member_close(&two);
+    until = time(NULL) + LOG_PATIENCE_S;
     while (one.n != 4 && time(NULL) < until)
         member_step(&one);
     assert_int_equal(one.n, 4);
@@ -331,7 +333,7 @@ slow_reader_small_queue(void **state)
     struct log_expect x = {0};
     time_t from = time(NULL);
     assert_int_equal(log_read(l, topic, 0, 0, log_expect_numbered, &x), 50000);
-    assert_in_range(time(NULL) - from, 0, 10);
+    assert_in_range(time(NULL) - from, 0, 25);
     l->ops->close(l);
 }
 

@@ -70,7 +70,7 @@ defaults_hold(void **state)
     assert_int_equal(aft_config_check(c, &err), AFT_OK);
     assert_int_equal(aft_config_int(c, "join.window"), INT64_C(14) * 86400000);
     assert_int_equal(aft_config_int(c, "join.open.after"), 600000);
-    assert_int_equal(aft_config_int(c, "commit.bytes"), 4 << 20);
+    assert_int_equal(aft_config_int(c, "commit.bytes"), 16 << 20);
     assert_string_equal(aft_config_text(c, "topics.dead.letters"), "aftertouch.dead-letters");
     assert_string_equal(aft_config_text(c, "http.listen"), "127.0.0.1:9464");
     const struct aft_join_config *j = aft_config_join(c);

@@ -104,6 +104,46 @@ segments(void **state)
     store->ops->close(store);
 }
 
+/* Segments read in turn come many at once: not as they were, while one of them is being rewritten. */
+static void
+read_in_turn_beside_a_wipe(void **state)
+{
+    (void)state;
+    enum { MOST = 2000 };
+    struct aft_segments s;
+    struct aft_random r;
+    struct aft_error e;
+    struct aft_store *store = aft_store_mem_new();
+    struct written *w = calloc(MOST, sizeof *w), *wiped = NULL;
+    uint8_t payload[AFT_ERASED_BYTES] = {1, 2, 3};
+    aft_random_init(&r, kit_seed(11), 0);
+    aft_segments_init(&s, store, 1, 0);
+    for (size_t i = 0; i < MOST; i++)
+        append_random(&s, &r, &w[i]);
+    commit_segments(&s, store, &r, w, 0);
+    uint64_t next = s.next;
+    aft_segments_deinit(&s);
+    aft_segments_init(&s, store, next, 0);
+    for (size_t i = 0; i < MOST && !wiped; i++)
+        if (w[i].at.segment == 5 && w[i].kind == AFT_REDO_IMPRESSION)
+            wiped = &w[i];
+    assert_non_null(wiped);
+    struct aft_bytes to = {payload, sizeof payload};
+    assert_int_equal(aft_segments_wipe(&s, wiped->at, AFT_REDO_ERASED, to, &e), AFT_OK);
+    wiped->kind = AFT_REDO_ERASED;
+    wiped->note = 0;
+    wiped->n = sizeof payload;
+    memcpy(wiped->bytes, payload, sizeof payload);
+    for (size_t i = 0; w[i].at.segment < 8; i++)
+        expect_record(&s, &w[i]);
+    commit_segments(&s, store, &r, w, 0);
+    for (size_t i = 0; i < MOST; i++)
+        expect_record(&s, &w[i]);
+    aft_segments_deinit(&s);
+    free(w);
+    store->ops->close(store);
+}
+
 static void
 damaged_segments(void **state)
 {
@@ -350,10 +390,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(segments),       cmocka_unit_test(damaged_segments),
-        cmocka_unit_test(commit_records), cmocka_unit_test(tables),
-        cmocka_unit_test(chains),         cmocka_unit_test(filled_by_parts),
-        cmocka_unit_test(an_id_twice),
+        cmocka_unit_test(segments),         cmocka_unit_test(read_in_turn_beside_a_wipe),
+        cmocka_unit_test(damaged_segments), cmocka_unit_test(commit_records),
+        cmocka_unit_test(tables),           cmocka_unit_test(chains),
+        cmocka_unit_test(filled_by_parts),  cmocka_unit_test(an_id_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -714,6 +714,42 @@ a_split_shadow_is_written_anew(void **state)
     aft_buffer_deinit(&spliced_into);
 }
 
+/* A number with more bytes than it needs, before a place of the body: read as the same, but what stands in an example is one form alone. */
+static void
+a_long_written_number_is_not_carried_on(void **state)
+{
+    (void)state;
+    aft_arena_reset(&arena);
+    struct aft_impression v = impression(), decoded;
+    struct aft_buffer one = {0}, wide = {0}, out = {0};
+    v.decision_id = AFT_LITERAL("d");
+    v.user_id = AFT_LITERAL("u");
+    v.timestamp_ms = 5;
+    v.session_id = AFT_ABSENT;
+    v.policy = AFT_LITERAL("p");
+    v.snapshot = AFT_ABSENT;
+    aft_encode_impression(&one, &v);
+    const size_t numbers[] = {0, 2, 4, 6, 9}; /* two lengths, the time, a length, the kind */
+    struct aft_item_credit credit[32] = {{0}};
+    struct aft_splice s = {1, AFT_OPEN, 2, AFT_ABSENT, credit, v.slate_n};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        size_t at = numbers[i];
+        aft_buffer_reset(&wide);
+        aft_put_raw(&wide, (struct aft_bytes){one.p, at});
+        aft_put_u8(&wide, one.p[at] | 128);
+        aft_put_u8(&wide, 0);
+        aft_put_raw(&wide, (struct aft_bytes){one.p + at + 1, one.n - at - 1});
+        assert_int_equal(aft_decode_impression(aft_buffer_bytes(&wide), &arena, &decoded, &error),
+                         AFT_OK);
+        assert_int_equal(decoded.timestamp_ms, v.timestamp_ms);
+        assert_int_equal(decoded.slate_n, v.slate_n);
+        assert_false(aft_splice_example(&out, aft_buffer_bytes(&wide), &s));
+    }
+    aft_buffer_deinit(&one);
+    aft_buffer_deinit(&wide);
+    aft_buffer_deinit(&out);
+}
+
 static void
 examples_are_spliced(void **state)
 {
@@ -753,6 +789,7 @@ main(void)
         cmocka_unit_test(surveys_are_sound),
         cmocka_unit_test(raw_parts_are_carried_on),
         cmocka_unit_test(examples_are_spliced),
+        cmocka_unit_test(a_long_written_number_is_not_carried_on),
         cmocka_unit_test(a_split_shadow_is_written_anew),
         cmocka_unit_test(seals_see_everything_but_themselves),
     };
