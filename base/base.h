@@ -14,5 +14,6 @@
 #include "base/hash.h"
 #include "base/number.h"
 #include "base/random.h"
+#include "base/wide.h"
 
 #endif

@@ -7,10 +7,8 @@
  */
 #include "base/fmath.h"
 
-#include <stdint.h>
-#include <string.h>
-
 #include "base/fmath_tables.h"
+#include "base/wide.h"
 
 static inline uint64_t
 bits(double x)
@@ -41,6 +39,42 @@ aft_exp(double x)
     double r2 = r * r, p = r + r2 * (.5 + r * (1. / 6 + r * (1. / 24 + r * (1. / 120))));
     double y = t[0] + (t[1] + t[0] * p);
     return from_bits(bits(y) + ((uint64_t)((int64_t)(ki - 0x4338000000000000ull) >> 7) << 52));
+}
+
+/* The operations of aft_exp, in its order. The exponent's eleven bits are all that is left of k after the shift. */
+static inline __attribute__((always_inline)) void
+exp4(const double *from, double *to)
+{
+    aft_wide x;
+    memcpy(&x, from, sizeof x);
+    x = AFT_CHOOSE(x > AFT_ALL(709), AFT_ALL(709), x);
+    x = AFT_CHOOSE(x < AFT_ALL(-708), AFT_ALL(-708), x);
+    aft_wide z = x * AFT_ALL(128 / 0.693147180559945309417232) + AFT_ALL(0x1.8p52);
+    aft_wide_bits ki = (aft_wide_bits)z;
+    aft_wide k = z - AFT_ALL(0x1.8p52);
+    aft_wide r = (x - k * AFT_ALL(X_L2_128_HI)) - k * AFT_ALL(X_L2_128_LO);
+    const double *a = x_exp_t[ki[0] & 127], *b = x_exp_t[ki[1] & 127];
+    const double *c = x_exp_t[ki[2] & 127], *d = x_exp_t[ki[3] & 127];
+    aft_wide high = {a[0], b[0], c[0], d[0]}, low = {a[1], b[1], c[1], d[1]};
+    aft_wide r2 = r * r, q = AFT_ALL(1. / 24) + r * AFT_ALL(1. / 120);
+    aft_wide p = r + r2 * (AFT_ALL(.5) + r * (AFT_ALL(1. / 6) + r * q));
+    aft_wide y = high + (low + high * p);
+    y = (aft_wide)((aft_wide_bits)y + (ki >> 7 << 52));
+    memcpy(to, &y, sizeof y);
+}
+
+AFT_WIDE void
+aft_exps(const double *x, uint32_t n, double *y)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        exp4(x + i, y + i);
+    if (i < n) {
+        double rest[4] = {0};
+        memcpy(rest, x + i, (n - i) * sizeof *rest);
+        exp4(rest, rest);
+        memcpy(y + i, rest, (n - i) * sizeof *rest);
+    }
 }
 
 double

@@ -12,8 +12,12 @@
 #error "aftertouch promises identical bits: build without -ffast-math"
 #endif
 
-double aft_exp(double x);             /* saturates outside [-708, 709]; NaN stays NaN */
-double aft_log(double x);             /* x a normal positive number */
+#include <stdint.h>
+
+double aft_exp(double x); /* saturates outside [-708, 709]; NaN stays NaN */
+double aft_log(double x); /* x a normal positive number */
+/* aft_exps: y[i] = aft_exp(x[i]), bit for bit, of n numbers four at a time; y may be x. */
+void aft_exps(const double *x, uint32_t n, double *y);
 double aft_logistic(double x);        /* 1 / (1 + exp(-x)) */
 double aft_normal_quantile(double u); /* u in [2^-54, 1 - 2^-53] */
 

@@ -15,7 +15,7 @@ SETUP_PYTHON=(python3 python3-venv)
 SETUP_CHECK=(clang clang-tidy clang-format git)
 SETUP_SANITIZE=(libclang-rt-14-dev)
 SETUP_KAFKA=(maven curl)
-SETUP_PIP=(fastavro==1.13.1 confluent-kafka==2.16.1 numpy==2.2.6 pytest==8.4.2 setuptools==80.9.0 wheel==0.45.1)
+SETUP_PIP=(fastavro==1.13.1 confluent-kafka==2.16.1 mypy==1.18.2 numpy==2.2.6 pytest==8.4.2 setuptools==80.9.0 wheel==0.45.1)
 
 # setup_again COMMAND... : three tries, with growing pauses, for what is fetched from elsewhere; the last one's exit code.
 setup_again() {

@@ -53,11 +53,14 @@ eligible(struct aft_scratch *s, const struct aft_request *r, uint32_t *n, struct
                         r->candidates_n, AFT_CANDIDATES_MAX);
     if (r->k < 1 || r->k > AFT_SLATE_MAX)
         return AFT_FAIL(e, AFT_E_VALUE, "%u slots wanted: must be 1 to %u", r->k, AFT_SLATE_MAX);
-    for (uint32_t i = 0; i < r->candidates_n; i++)
-        if (!r->candidates[i].mask.p)
-            s->index[(*n)++] = i;
-    if (*n == 0)
+    uint32_t have = 0;
+    for (uint32_t i = 0; i < r->candidates_n; i++) { /* without a jump that depends on the masks */
+        s->index[have] = i;
+        have += !r->candidates[i].mask.p;
+    }
+    if (have == 0)
         return AFT_FAIL(e, AFT_E_VALUE, "none of %u candidates is eligible", r->candidates_n);
+    *n = have;
     return AFT_OK;
 }
 
@@ -116,6 +119,16 @@ report(const struct aft_scratch *s, const struct drawn *d, struct aft_decision *
     out->n = d->k;
 }
 
+/* s->out of the eligible, in their order, to their places among all. Backwards: they move up. */
+static void
+spread_out(struct aft_scratch *s, uint32_t all, uint32_t n)
+{
+    if (n == all)
+        return;
+    for (uint32_t i = all; i-- > 0;)
+        s->out[i] = n > 0 && s->index[n - 1] == i ? s->out[--n] : -INFINITY;
+}
+
 /* s->log_w of the eligible, as float32, and out->log_weights of all. */
 static enum aft_err
 weigh(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r, uint32_t n,
@@ -127,15 +140,13 @@ weigh(const struct aft_model *m, struct aft_scratch *s, const struct aft_request
         AFT_TRY(afti_log_weights(m, s, r, n, k, e));
         AFT_TRY(afti_raise(m, s, r, n, e));
     }
-    for (uint32_t i = 0; i < r->candidates_n; i++)
-        s->out[i] = -INFINITY;
-    for (uint32_t i = 0; i < n; i++) {
+    bool sane = afti_span_within(s->log_w, n, 1e30);
+    for (uint32_t i = 0; !sane && i < n; i++)
         if (!(fabs(s->log_w[i]) < 1e30))
             return AFT_FAIL(e, AFT_E_VALUE, "candidate %u scores %g: a feature is far too large",
                             s->index[i], s->log_w[i]);
-        s->out[s->index[i]] = (float)s->log_w[i];
-        s->log_w[i] = (double)s->out[s->index[i]];
-    }
+    afti_span_narrow(s->log_w, n, s->out);
+    spread_out(s, r->candidates_n, n);
     return AFT_OK;
 }
 

@@ -10,17 +10,16 @@
 /* aft_pl_weights: w = (1 - epsilon) softmax(log_w) + epsilon / n: every slot keeps at least epsilon / n, after any masking
  * too. */
 void aft_pl_weights(const double *log_w, uint32_t n, double epsilon, double *w);
-/* aft_pl_draw: the k (<= n, <= AFT_SLATE_MAX) winners of the race E_i / w_i, E_i exponential and keyed by (key, index[i]): the
- * same law
- * as drawing slot by slot. Taking away candidates before or after leaves it exact for those that stay. */
+/* aft_pl_draw: the k (<= n, <= AFT_SLATE_MAX) winners of the race E_i / w_i, E_i exponential and keyed by (key, index[i]), which
+ * ascend: the same law as drawing slot by slot. Taking away candidates before or after leaves it exact for those that stay. */
 void aft_pl_draw(const double *w, const uint32_t *index, uint32_t n, uint64_t key, uint32_t k,
                  uint32_t *slate);
 /* aft_pl_conditionals: p[l] of slate[l] given what stands above it; sums over those that are left, so no cancellation. */
 void aft_pl_conditionals(const double *w, uint32_t n, const uint32_t *slate, uint32_t k, double *p);
 /* aft_pl_rests: rest[i] = the sum of all weights but i's, by prefix and suffix sums. */
 void aft_pl_rests(const double *w, uint32_t n, double *rest);
-/* aft_pl_marginal: probability that item i is shown in slot l (0, 1 or 2) at all; closed form, O(n) for slot 1, O(n^2) for
- * slot 2. */
+/* aft_pl_marginal: probability that item i is shown in slot l (0, 1 or 2) at all; closed form, O(n);
+ * to 1e-12 of itself, however small. 0 where nobody is left who weighs anything. */
 double aft_pl_marginal(const double *w, const double *rest, uint32_t n, uint32_t i, uint32_t l);
 
 /* ---- one slot: scores (higher is better) -> a pmf. Ties: epsilon-greedy splits over all best; SquareCB takes the first best. */

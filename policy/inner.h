@@ -1,9 +1,10 @@
 /* inner.h - what the files of policy/ share. Not for other folders.
  *
  *   settings.c, settings_lists.c  text <-> settings               features.c  nouns -> terms (hash, value)
- *   slate.c     log-weights -> slate (race.c draws it)         explore.c   scores -> pmf
+ *   slate.c     log-weights -> slate (race.c draws it, marginals.c: of each slot)   explore.c   scores -> pmf
  *   dict.c      hash -> index                linear.c, bilinear.c, format.c   the weights of a model and their bytes
  *   delta.c     images and what changed      snapshot_*.c   snapshot_inner.h     model.c   a whole set -> a model
+ *   spans.c     loops over all candidates, four at a time
  *   plain.c, directions.c, quadratic.c  fast ways to the same scores
  *   score.c     a model's view of a request -> means, variances   law.c   those -> log-weights, by the policy
  *   tally.c     values -> shares, Thompson    inside.c, sequence.c   what is done inside the draw
@@ -76,8 +77,24 @@ void afti_forms_make(struct aft_model *m);
 double afti_form_scaled(const double *x, uint32_t d, float *out);
 double afti_form_square(const float *form, const float *x, uint32_t d);
 double afti_form_dot(const double *a, const double *b, size_t n);
-/* slate.c's and plain.c's kernels */
-double afti_pl_pairs(const double *w, const double *rest, const double *inverse, uint32_t n);
+/* spans.c, each over x[0 .. n): x = more + x; out = x / by; whether all are between -limit and limit (NaN is not); x as floats, and as what
+ * those are; under = x - the largest, which is returned (n > 0); x = 0 where under < least; x = x scale + floor. */
+void afti_span_add(double *x, uint32_t n, double more);
+void afti_span_divide(const double *x, uint32_t n, double by, double *out);
+bool afti_span_within(const double *x, uint32_t n, double limit);
+void afti_span_narrow(double *x, uint32_t n, float *narrow);
+double afti_span_under(const double *x, uint32_t n, double *under);
+void afti_span_cut(double *x, uint32_t n, const double *under, double least);
+void afti_span_floor(double *x, uint32_t n, double scale, double floor);
+
+/* the kernels of marginals.c and plain.c */
+double afti_pl_less(const double *w, uint32_t n, double *rest);
+double afti_pl_firsts(const double *w, const double *rest, uint32_t n);
+double afti_pl_beside(const double *w, const double *inverse, uint32_t n, double v, double rest);
+void afti_pl_powers(const double *w, const double *rest, double *inverse, uint32_t n,
+                    double *power);
+double afti_pl_light(const double *w, const double *rest, const double *inverse, uint32_t n,
+                     const double *power);
 void afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t stride,
                      double *sum);
 
@@ -92,6 +109,8 @@ struct afti_catalogue {
     uint64_t revision; /* 0: none */
     uint32_t n, stride, rows;
     bool usable;
+    uint32_t
+        summed; /* sum[] is a linear model's, of that member (index + 1); 0: not yet. Its `start` is always zero */
     uint32_t identity[AFT_CANDIDATES_MAX], place[2 * AFT_FEATURES_MAX];
     double by[2 * AFT_FEATURES_MAX], sum[AFT_CANDIDATES_MAX + 8];
     double *value, *square; /* rows x stride, of each */

@@ -1,22 +1,10 @@
 /* lanes.h - kernels over eight fixed lanes; part of policy/policy.h. A lane's order of additions and the tree that ends it are
  * written out, so the bits are the same for every compiler, -O and vector width.
- *
- * AFT_WIDE marks a function that is compiled twice, for plain x86-64 and for AVX2, and chosen when the program is loaded. Neither
- * has FMA (-ffp-contract=off): both give the same bits. There is one version under a sanitizer, on
- * other machines, and with clang (whose version 14 gives clones names that other files do not find).
  */
 #ifndef AFT_POLICY_LANES_H
 #define AFT_POLICY_LANES_H
 
-#include <stdint.h>
-#include <string.h>
-
-#if defined(__x86_64__) && defined(__linux__) && defined(__OPTIMIZE__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define AFT_WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define AFT_WIDE
-#endif
+#include "base/base.h"
 
 typedef float aft_floats __attribute__((vector_size(16)));
 typedef double aft_doubles __attribute__((vector_size(16)));
@@ -62,8 +50,6 @@ aft_add8(float *restrict y, const float *restrict x, float f, uint32_t n)
         memcpy(y + i, &a, sizeof a);
     }
 }
-
-typedef double aft_wide __attribute__((vector_size(32)));
 
 /* y += f x over eight doubles, each by itself: any width gives the same bits. */
 static inline void

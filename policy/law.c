@@ -183,8 +183,7 @@ afti_log_weights(const struct aft_model *m, struct aft_scratch *s, const struct 
     if (!votes)
         AFT_TRY(afti_moments(m, s, r, n, afti_wants(set), e));
     if (set->explore == AFT_EXPLORE_SOFTMAX) {
-        for (uint32_t i = 0; i < n; i++)
-            s->log_w[i] = s->mean[i] / set->temperature;
+        afti_span_divide(s->mean, n, set->temperature, s->log_w);
         return AFT_OK;
     }
     memset(s->tally, 0, n * sizeof *s->tally);

@@ -68,6 +68,24 @@ aft_linear_resolve(const struct aft_linear *m, const struct aft_term *t, uint32_
         resolve_one(m, &t[i], x);
 }
 
+/* A model that is full finds places by hash alone; else they are those that the names' entries know. */
+void
+aft_linear_resolve_known(const struct aft_linear *m, const struct aft_term *t, uint32_t n,
+                         struct aft_known names[AFT_NAMES], struct aft_sparse *x)
+{
+    if (m->columns.n >= LIMIT) {
+        aft_linear_resolve(m, t, n, x);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t c = aft_term_place(&t[i], names, &m->columns);
+        if (c == AFT_NOWHERE)
+            x->unknown += t[i].value * t[i].value;
+        else
+            put(x, c, t[i].value);
+    }
+}
+
 uint32_t
 aft_linear_sparse(struct aft_linear *m, const struct aft_term *t, uint32_t n, bool grow,
                   struct aft_sparse *x)

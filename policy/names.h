@@ -104,6 +104,10 @@ aft_term_place(const struct aft_term *t, struct aft_known *names, const struct a
     return k && k->term == t->hash ? aft_known_place(k, d) : aft_dict_find(d, t->hash);
 }
 
+/* aft_linear_resolve_known: as aft_linear_resolve, of terms that were made with these names. */
+void aft_linear_resolve_known(const struct aft_linear *m, const struct aft_term *t, uint32_t n,
+                              struct aft_known names[AFT_NAMES], struct aft_sparse *x);
+
 /* aft_name_known, aft_arm_known: found or made; NULL: too long, take the long way. */
 struct aft_known *aft_name_known(const struct aft_features_plan *p,
                                  struct aft_known names[AFT_NAMES], struct aft_bytes name,

@@ -3,8 +3,9 @@
  * zero), so the same bits. One thread a scratch.
  *
  *   by revision   the caller says that the candidates have not changed: they were resolved once into a table, a row for each
- *                 place in an order that suits all of them; a decision costs a product for each candidate and place, and a term for
- *                 each feature that is the request's own (they stand behind the others, so the order of the sums is kept)
+ *                 place in an order that suits all of them; a decision costs a product for each candidate and place (bilinear;
+ *                 a linear model's sums are made once a snapshot), and a term for each feature that is the request's own (they
+ *                 stand behind the others, so the order of the sums is kept)
  *   else          a walk over the features, as names.h says
  * Invariants: I1 a catalogue's table has its rows in an order of which every candidate's terms are a part.
  */
@@ -198,53 +199,72 @@ resolve(const struct aft_model *m, struct aft_scratch *s, const struct aft_reque
     c->n = r->candidates_n;
     c->stride = c->n + (8 - c->n % 8) % 8;
     c->rows = 0;
+    c->summed = 0;
     c->usable = lay_rows(m, s, r);
     if (c->usable)
         lay_values(m, s, r);
 }
 
 /* sum[i] += by[0] value[0][i] + by[1] value[1][i] ..., each i by itself and in that order. stride: a multiple of 8. */
+#define LOAD(t, at) memcpy(&t, (at), sizeof t)
+#define KEEP(at, t) memcpy((at), &t, sizeof t)
+#define STEP(t, at)                 \
+    do {                            \
+        memcpy(&v, (at), sizeof v); \
+        t += f * v;                 \
+    } while (0)
+
+/* Twenty-four of them, in registers. */
+static inline __attribute__((always_inline)) void
+rows24(const double *value, const double *by, uint32_t rows, uint32_t stride, double *sum)
+{
+    aft_wide t0, t1, t2, t3, t4, t5, v;
+    LOAD(t0, sum);
+    LOAD(t1, sum + 4);
+    LOAD(t2, sum + 8);
+    LOAD(t3, sum + 12);
+    LOAD(t4, sum + 16);
+    LOAD(t5, sum + 20);
+    for (uint32_t j = 0; j < rows; j++, value += stride) {
+        aft_wide f = AFT_ALL(by[j]);
+        STEP(t0, value);
+        STEP(t1, value + 4);
+        STEP(t2, value + 8);
+        STEP(t3, value + 12);
+        STEP(t4, value + 16);
+        STEP(t5, value + 20);
+    }
+    KEEP(sum, t0);
+    KEEP(sum + 4, t1);
+    KEEP(sum + 8, t2);
+    KEEP(sum + 12, t3);
+    KEEP(sum + 16, t4);
+    KEEP(sum + 20, t5);
+}
+
+static inline __attribute__((always_inline)) void
+rows8(const double *value, const double *by, uint32_t rows, uint32_t stride, double *sum)
+{
+    aft_wide t0, t1, v;
+    LOAD(t0, sum);
+    LOAD(t1, sum + 4);
+    for (uint32_t j = 0; j < rows; j++, value += stride) {
+        aft_wide f = AFT_ALL(by[j]);
+        STEP(t0, value);
+        STEP(t1, value + 4);
+    }
+    KEEP(sum, t0);
+    KEEP(sum + 4, t1);
+}
+
 AFT_WIDE void
 afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t stride, double *sum)
 {
-    aft_wide t0, t1, t2, t3, v;
     uint32_t i = 0;
-    for (; i + 16 <= stride; i += 16) {
-        memcpy(&t0, sum + i + 0, sizeof t0);
-        memcpy(&t1, sum + i + 4, sizeof t1);
-        memcpy(&t2, sum + i + 8, sizeof t2);
-        memcpy(&t3, sum + i + 12, sizeof t3);
-        for (uint32_t j = 0; j < rows; j++) {
-            const double *row = value + (size_t)j * stride + i;
-            aft_wide f = {by[j], by[j], by[j], by[j]};
-            memcpy(&v, row + 0, sizeof v);
-            t0 += f * v;
-            memcpy(&v, row + 4, sizeof v);
-            t1 += f * v;
-            memcpy(&v, row + 8, sizeof v);
-            t2 += f * v;
-            memcpy(&v, row + 12, sizeof v);
-            t3 += f * v;
-        }
-        memcpy(sum + i + 0, &t0, sizeof t0);
-        memcpy(sum + i + 4, &t1, sizeof t1);
-        memcpy(sum + i + 8, &t2, sizeof t2);
-        memcpy(sum + i + 12, &t3, sizeof t3);
-    }
-    if (i < stride) {
-        memcpy(&t0, sum + i + 0, sizeof t0);
-        memcpy(&t1, sum + i + 4, sizeof t1);
-        for (uint32_t j = 0; j < rows; j++) {
-            const double *row = value + (size_t)j * stride + i;
-            aft_wide f = {by[j], by[j], by[j], by[j]};
-            memcpy(&v, row + 0, sizeof v);
-            t0 += f * v;
-            memcpy(&v, row + 4, sizeof v);
-            t1 += f * v;
-        }
-        memcpy(sum + i + 0, &t0, sizeof t0);
-        memcpy(sum + i + 4, &t1, sizeof t1);
-    }
+    for (; i + 24 <= stride; i += 24)
+        rows24(value + i, by, rows, stride, sum + i);
+    for (; i < stride; i += 8)
+        rows8(value + i, by, rows, stride, sum + i);
 }
 
 static bool
@@ -322,6 +342,19 @@ afti_plain_fresh(const struct aft_model *m, struct aft_scratch *s, const struct 
     return rows;
 }
 
+/* c->sum: of each candidate, start and what its features add. A linear model's do not depend on the context. */
+static void
+sum_rows(const struct aft_model *m, struct aft_scratch *s, double start)
+{
+    struct afti_catalogue *c = &s->catalogue;
+    worths(m, s, c->place, c->rows, c->by);
+    worths(m, s, c->identity, c->n, c->sum);
+    for (uint32_t i = 0; i < c->stride; i++)
+        c->sum[i] = start + (i < c->n ? c->sum[i] : 0);
+    afti_plain_rows(c->value, c->by, c->rows, c->stride, c->sum);
+    c->summed = s->member + 1;
+}
+
 static bool
 by_revision(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
             uint32_t n, double start)
@@ -329,11 +362,8 @@ by_revision(const struct aft_model *m, struct aft_scratch *s, const struct aft_r
     struct afti_catalogue *c = &s->catalogue;
     if (!resolved(m, s, r))
         return false;
-    worths(m, s, c->place, c->rows, c->by);
-    worths(m, s, c->identity, c->n, c->sum);
-    for (uint32_t i = 0; i < c->stride; i++)
-        c->sum[i] = start + (i < c->n ? c->sum[i] : 0);
-    afti_plain_rows(c->value, c->by, c->rows, c->stride, c->sum);
+    if (bilinear(m) || c->summed != s->member + 1)
+        sum_rows(m, s, start);
     for (uint32_t i = 0; i < n; i++)
         s->mean[i] = c->sum[s->index[i]];
     return fresh_means(m, s, r, n);

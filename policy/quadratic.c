@@ -100,15 +100,15 @@ afti_form_square(const float *form, const float *x, uint32_t d)
     eight sum = {0};
     for (uint32_t b = 0; b < d; b += 8) {
         eight y0 = {0}, y1 = {0}, y2 = {0}, y3 = {0};
-        uint32_t i = b;
-        for (; i + 4 <= d; i += 4, form += 32) {
-            ADD(y0, x[i], form);
-            ADD(y1, x[i + 1], form + 8);
-            ADD(y2, x[i + 2], form + 16);
-            ADD(y3, x[i + 3], form + 24);
+        const float *at = x + b, *end = x + d;
+        for (; end - at >= 4; at += 4, form += 32) {
+            ADD(y0, at[0], form);
+            ADD(y1, at[1], form + 8);
+            ADD(y2, at[2], form + 16);
+            ADD(y3, at[3], form + 24);
         }
-        for (; i < d; i++, form += 8)
-            ADD(y0, x[i], form);
+        for (; at < end; at++, form += 8)
+            ADD(y0, at[0], form);
         y0 = (y0 + y2) + (y1 + y3);
         sum += y0 * y0;
     }

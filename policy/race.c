@@ -10,9 +10,24 @@
 #include "policy/inner.h"
 
 /* ---- bits */
-enum { RACES = 8 };
+enum { RACES = 16 };
+#define MULTIPLIER_0 0xd2511f53u
+#define MULTIPLIER_1 0xcd9e8d57u
+#define WEYL_0 0x9e3779b9u
+#define WEYL_1 0xbb67ae85u
+#define ROUNDS 10
+
+/* One round of Philox over four words of as many blocks as a vector has lanes, a word in the lower half of each; p0 and p1 are c0 and c2
+ * times their multipliers. */
+#define MIX(c0, c1, c2, c3, p0, p1, k0, k1, low) \
+    do {                                         \
+        c0 = (p1) >> 32 ^ c1 ^ (k0);             \
+        c2 = (p0) >> 32 ^ c3 ^ (k1);             \
+        c1 = (p1) & (low);                       \
+        c3 = (p0) & (low);                       \
+    } while (0)
+
 typedef uint64_t two __attribute__((vector_size(16)));
-#define LOW ((two){0xffffffff, 0xffffffff})
 #define BOTH(x) ((two){(x), (x)})
 
 /* a x k, both below 2^32: one instruction, which gcc does not find by itself. */
@@ -23,59 +38,95 @@ times(two a, uint32_t k)
     typedef int ints __attribute__((vector_size(16)));
     return (two)__builtin_ia32_pmuludq128((ints)a, (ints)BOTH(k));
 #else
-    return (a & LOW) * BOTH(k);
+    return (a & BOTH(0xffffffff)) * BOTH(k);
 #endif
-}
-
-struct blocks { /* two, side by side */
-    two c0, c1, c2, c3;
-};
-
-static inline void
-mix(struct blocks *b, uint32_t k0, uint32_t k1)
-{
-    two p0 = times(b->c0, 0xd2511f53u), p1 = times(b->c2, 0xcd9e8d57u);
-    b->c0 = (p1 >> 32) ^ b->c1 ^ BOTH(k0);
-    b->c2 = (p0 >> 32) ^ b->c3 ^ BOTH(k1);
-    b->c1 = p1 & LOW;
-    b->c3 = p0 & LOW;
 }
 
 /* Of candidates 2 pair .. 2 pair + 7: four blocks, the words of aft_philox. */
 static void
-races(uint64_t key, uint32_t pair, uint64_t out[RACES])
+races8(uint64_t key, uint32_t pair, uint64_t out[8])
 {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    struct blocks b[2] = {{.c0 = {pair, pair + 1}, .c2 = {1, 1}},
-                          {.c0 = {pair + 2, pair + 3}, .c2 = {1, 1}}};
-    for (int round = 0; round < 10; round++) {
-        mix(&b[0], k0, k1);
-        mix(&b[1], k0, k1);
-        k0 += 0x9e3779b9u;
-        k1 += 0xbb67ae85u;
+    two a0 = {pair, pair + 1}, a1 = {0}, a2 = {1, 1}, a3 = {0};
+    two b0 = {pair + 2, pair + 3}, b1 = {0}, b2 = {1, 1}, b3 = {0};
+    for (int round = 0; round < ROUNDS; round++) {
+        two p0 = times(a0, MULTIPLIER_0), p1 = times(a2, MULTIPLIER_1);
+        two q0 = times(b0, MULTIPLIER_0), q1 = times(b2, MULTIPLIER_1);
+        MIX(a0, a1, a2, a3, p0, p1, BOTH(k0), BOTH(k1), BOTH(0xffffffff));
+        MIX(b0, b1, b2, b3, q0, q1, BOTH(k0), BOTH(k1), BOTH(0xffffffff));
+        k0 += WEYL_0;
+        k1 += WEYL_1;
     }
-    for (int h = 0; h < 2; h++) {
-        two even = (b[h].c0 << 32 | b[h].c1) >> 12, odd = (b[h].c2 << 32 | b[h].c3) >> 12;
-        out[4 * h] = even[0];
-        out[4 * h + 1] = odd[0];
-        out[4 * h + 2] = even[1];
-        out[4 * h + 3] = odd[1];
-    }
+    two even = (a0 << 32 | a1) >> 12, odd = (a2 << 32 | a3) >> 12;
+    out[0] = even[0], out[1] = odd[0], out[2] = even[1], out[3] = odd[1];
+    even = (b0 << 32 | b1) >> 12, odd = (b2 << 32 | b3) >> 12;
+    out[4] = even[0], out[5] = odd[0], out[6] = even[1], out[7] = odd[1];
 }
 
-/* Of each of the candidates, which are mostly in a row. */
+#if AFT_WIDE_TWICE
+#define FOUR(x) ((aft_wide_bits){(x), (x), (x), (x)})
+typedef int ints __attribute__((vector_size(32)));
+#define TIMES(a, k) ((aft_wide_bits)__builtin_ia32_pmuludq256((ints)(a), (ints)FOUR(k)))
+
+/* Twice as many, four blocks side by side. */
+__attribute__((target("avx2"))) static void
+races_avx2(uint64_t key, uint32_t pair, uint64_t out[RACES])
+{
+    const aft_wide_bits low = FOUR(0xffffffff), lane = {0, 1, 2, 3};
+    aft_wide_bits k0 = FOUR((uint32_t)key), k1 = FOUR((uint32_t)(key >> 32)), a1 = {0}, a3 = {0};
+    aft_wide_bits b1 = {0}, b3 = {0}, a0 = lane + FOUR(pair), b0 = a0 + FOUR(4), a2 = FOUR(1),
+                  b2 = a2;
+    for (int round = 0; round < ROUNDS; round++) {
+        aft_wide_bits p0 = TIMES(a0, MULTIPLIER_0), p1 = TIMES(a2, MULTIPLIER_1);
+        aft_wide_bits q0 = TIMES(b0, MULTIPLIER_0), q1 = TIMES(b2, MULTIPLIER_1);
+        MIX(a0, a1, a2, a3, p0, p1, k0, k1, low);
+        MIX(b0, b1, b2, b3, q0, q1, k0, k1, low);
+        k0 = (k0 + FOUR(WEYL_0)) & low;
+        k1 = (k1 + FOUR(WEYL_1)) & low;
+    }
+    aft_wide_bits even[2] = {(a0 << 32 | a1) >> 12, (b0 << 32 | b1) >> 12};
+    aft_wide_bits odd[2] = {(a2 << 32 | a3) >> 12, (b2 << 32 | b3) >> 12};
+    for (int h = 0; h < 2; h++) {
+        aft_wide_bits first = __builtin_shuffle(even[h], odd[h], (aft_wide_bits){0, 4, 1, 5});
+        aft_wide_bits last = __builtin_shuffle(even[h], odd[h], (aft_wide_bits){2, 6, 3, 7});
+        memcpy(out + 8 * h, &first, sizeof first);
+        memcpy(out + 8 * h + 4, &last, sizeof last);
+    }
+}
+#endif
+
+static void
+races(uint64_t key, uint32_t pair, uint64_t out[RACES])
+{
+#if AFT_WIDE_TWICE
+    if (__builtin_cpu_supports("avx2")) {
+        races_avx2(key, pair, out);
+        return;
+    }
+#endif
+    races8(key, pair, out);
+    races8(key, pair + 4, out + 8);
+}
+
+/* Of each of the candidates, which ascend and are mostly in a row. */
 static void
 bits_of(const uint32_t *index, uint32_t n, uint64_t key, uint64_t *bits)
 {
     uint64_t found[RACES];
     uint32_t from = 0, known = 0; /* found is of candidates from .. from + known - 1 */
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n;) {
+        if (index[i] % 2 == 0 && i + RACES <= n && index[i + RACES - 1] - index[i] == RACES - 1) {
+            races(key, index[i] / 2, bits + i);
+            i += RACES;
+            continue;
+        }
         if (index[i] - from >= known) {
             from = index[i] & ~1u;
             known = RACES;
             races(key, from / 2, found);
         }
         bits[i] = found[index[i] - from];
+        i++;
     }
 }
 
@@ -96,33 +147,31 @@ afti_race(const uint32_t *index, uint32_t n, uint64_t key, double *e)
 }
 
 /* ---- bounds */
-typedef uint64_t four __attribute__((vector_size(32)));
-typedef int64_t choice __attribute__((vector_size(32)));
-#define ALL(x) ((aft_wide){(x), (x), (x), (x)})
-#define SMALLER(a, b) ((aft_wide)(((choice)(a) & ((a) < (b))) | ((choice)(b) & ~((a) < (b)))))
-
-/* low[i] and, by lane, the least upper bound of those in it; the margins are far above all rounding. n: a multiple of 8. A weight of
+/* low[i] and, by lane, the least upper bound of those in it; the margins are far above all rounding. n > 0: a multiple of 8. A weight of
  * zero has bounds without end. */
 AFT_WIDE void
 afti_race_bounds(const double *w, const uint64_t *bits, uint32_t n, double *low, double least[8])
 {
-    aft_wide even = ALL((double)INFINITY), odd = even;
-    for (uint32_t i = 0; i < n; i += 4) {
-        four b;
+    aft_wide even = AFT_ALL((double)INFINITY), odd = even;
+    uint32_t i = 0;
+    do {
+        aft_wide_bits b;
         aft_wide weight;
         memcpy(&b, bits + i, sizeof b);
         memcpy(&weight, w + i, sizeof weight);
-        b |= (four){0x4330000000000000u, 0x4330000000000000u, 0x4330000000000000u,
-                    0x4330000000000000u};
-        aft_wide u = ((aft_wide)b - ALL(0x1p52) + ALL(0.5)) * ALL(0x1p-52); /* b as a number */
-        aft_wide time = (ALL(1) - u) / weight, most = time * ALL(1.000001) / u;
-        time *= ALL(0.999999);
+        b |= (aft_wide_bits){0x4330000000000000u, 0x4330000000000000u, 0x4330000000000000u,
+                             0x4330000000000000u};
+        aft_wide u =
+            ((aft_wide)b - AFT_ALL(0x1p52) + AFT_ALL(0.5)) * AFT_ALL(0x1p-52); /* b as a number */
+        aft_wide time = (AFT_ALL(1) - u) / weight, most = time * AFT_ALL(1.000001) / u;
+        time *= AFT_ALL(0.999999);
         memcpy(low + i, &time, sizeof time);
         if (i & 4)
-            odd = SMALLER(most, odd);
+            odd = AFT_SMALLER(most, odd);
         else
-            even = SMALLER(most, even);
-    }
+            even = AFT_SMALLER(most, even);
+        i += 4;
+    } while (i < n);
     memcpy(least, &even, sizeof even);
     memcpy(least + 4, &odd, sizeof odd);
 }

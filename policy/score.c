@@ -76,8 +76,7 @@ linear_shared(const struct aft_model *m, struct aft_scratch *s, const struct aft
         common += dot_sparse(&s->shared, s->shared_apply, b->d);
     }
     if (!want.variance && afti_plain_means(m, s, r, n, 0)) {
-        for (uint32_t a = 0; a < n; a++)
-            s->mean[a] = base + s->mean[a];
+        afti_span_add(s->mean, n, base);
         return AFT_OK;
     }
     for (uint32_t a = 0; a < n; a++) {
@@ -204,7 +203,7 @@ linear_context(const struct aft_model *m, struct aft_scratch *s)
     uint32_t t = aft_terms_shared(&m->plan, &s->context, 0, s->terms);
     s->shared.n = 0;
     s->shared.unknown = 0;
-    aft_linear_resolve(&m->weights.linear, s->terms, t, &s->shared);
+    aft_linear_resolve_known(&m->weights.linear, s->terms, t, s->context_names, &s->shared);
 }
 
 static enum aft_err
@@ -433,6 +432,9 @@ afti_moments_again(const struct aft_model *m, struct aft_scratch *s, const struc
     s->directions = 0;
     s->joint = want.gram && !flow;
     AFT_TRY(flow ? bilinear_moments(m, s, r, n, want, e) : linear_moments(m, s, r, n, want, e));
+    if (afti_span_within(s->mean, n, 1e30) &&
+        (!want.variance || afti_span_within(s->variance, n, 1e60)))
+        return AFT_OK;
     for (uint32_t i = 0; i < n; i++)
         if (!(fabs(s->mean[i]) < 1e30) || (want.variance && !(s->variance[i] < 1e60)))
             return AFT_FAIL(e, AFT_E_VALUE, "candidate %u scores %g: a feature is far too large",

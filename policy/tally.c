@@ -11,7 +11,6 @@
 
 #include "policy/inner.h"
 
-typedef int64_t choice __attribute__((vector_size(32)));
 static const double rank_ratio = 0.2;
 
 /* Rounding may leave a variance of nothing below zero. */
@@ -60,9 +59,6 @@ spread_ties(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, 
     }
 }
 
-/* The larger of each lane. */
-#define LARGER(a, b) ((aft_wide)(((choice)(a) & ((a) > (b))) | ((choice)(b) & ~((a) > (b)))))
-
 /* A value that at least `room` reach: of four (eight) groups each has one that reaches its best, so all of them reach the least of
  * these. */
 static inline double
@@ -78,12 +74,18 @@ reached(const double lane[8], uint32_t room)
     return room <= 8 ? bar : -(double)INFINITY;
 }
 
-/* Kept where it reaches the bar. */
-#define TRY(i)                     \
-    do {                           \
-        hit[hits] = (i);           \
-        hits += value[(i)] >= bar; \
-    } while (0)
+/* Which of up to 64 values, from a multiple of 4 on, reach the bar: bit i for the i-th. */
+static inline uint64_t
+reach(const double *value, uint32_t n, double bar)
+{
+    aft_wide_bits found = {0}, bit = {1, 2, 4, 8};
+    for (uint32_t i = 0; i < n; i += 4, bit <<= 4) {
+        aft_wide x;
+        memcpy(&x, value + i, sizeof x);
+        found |= bit & (aft_wide_bits)(x >= AFT_ALL(bar));
+    }
+    return (found[0] | found[2]) | (found[1] | found[3]);
+}
 
 /* The best `room` in order; false where two of them are alike. value[n ..] up to a multiple of 8: minus infinity. Few jumps that
  * depend on the values: they are random, and a jump that is guessed wrong costs more than all the rest. */
@@ -97,19 +99,16 @@ afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
     memcpy(&odd, value + 4, sizeof odd);
     for (uint32_t i = 8; i < n; i += 8) {
         memcpy(&x, value + i, sizeof x);
-        even = LARGER(x, even);
+        even = AFT_LARGER(x, even);
         memcpy(&x, value + i + 4, sizeof x);
-        odd = LARGER(x, odd);
+        odd = AFT_LARGER(x, odd);
     }
     memcpy(lane, &even, sizeof even);
     memcpy(lane + 4, &odd, sizeof odd);
     double bar = reached(lane, room);
-    for (uint32_t i = 0; i < n; i += 4) {
-        TRY(i);
-        TRY(i + 1);
-        TRY(i + 2);
-        TRY(i + 3);
-    }
+    for (uint32_t i = 0; i < n; i += 64)
+        for (uint64_t in = reach(value + i, n - i < 64 ? n - i : 64, bar); in; in &= in - 1)
+            hit[hits++] = i + (uint32_t)__builtin_ctzll(in);
     AFT_ASSERT(hits >= room);
     for (uint32_t j = 0; j < room; j++) {
         uint32_t at = 0;

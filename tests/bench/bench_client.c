@@ -5,7 +5,7 @@
  *   `swapped`, each of them again (but with a history): 8 threads decide while another snapshot comes ten times a second, at least
  *   DECISIONS each, of which the last DECISIONS count; and how long from a snapshot's last part until it serves. Threads that wait for
  *   a processor are in the p99 where there are more threads than processors; so is what the applying thread takes from them
- * usage: bench_client [DECISIONS = 20000 [BEGINNING OF A NAME [RUNS = 1]]]
+ * usage: bench_client [DECISIONS = 20000 [NAME, OR THE BEGINNING OF SOME [RUNS = 1]]]
  *   RUNS above 1: the same decisions so many times, by a client each; of every decision the least counts. Its p99 is the code's own: a long
  *   way that some decisions take is in it, a neighbour on the processor's other thread is not. What is swapped is left out
  */
@@ -343,6 +343,16 @@ static const struct setup setups[] = {
     PER_ARM("Thompson, an arm each, d = 50", "thompson"),
 };
 
+/* A whole name asks for that one alone, a beginning for all that have it. */
+static bool
+asked(const char *name, const char *wanted)
+{
+    for (size_t i = 0; wanted && i < sizeof setups / sizeof *setups; i++)
+        if (strcmp(setups[i].name, wanted) == 0)
+            return strcmp(name, wanted) == 0;
+    return !wanted || strncmp(name, wanted, strlen(wanted)) == 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -354,8 +364,7 @@ main(int argc, char **argv)
         const struct setup *s = &setups[i % count];
         char name[80];
         snprintf(name, sizeof name, "%s%s", i < count ? "" : "swapped, ", s->name);
-        if ((i >= count && (s->history || runs > 1)) ||
-            (argc > 2 && strncmp(name, argv[2], strlen(argv[2])) != 0))
+        if ((i >= count && (s->history || runs > 1)) || !asked(name, argc > 2 ? argv[2] : NULL))
             continue;
         if (bench(s, i >= count, n, runs, &e) != AFT_OK) {
             fprintf(stderr, "bench_client: %s\n", e.message);

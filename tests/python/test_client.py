@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import aftertouch
-from aftertouch import Candidate, Catalogue, Client, ConfigurationError, Propensity, SnapshotError, WrongArgument
+from aftertouch import Candidate, Catalogue, Client, ConfigurationError, Propensity, SnapshotError, WrongArgument, _native
 
 ARMS = [Candidate(f"arm-{i}", {"topic": "ab"[i % 2], "minutes": float(i), "video": i % 3 == 0}) for i in range(6)]
 
@@ -148,3 +148,36 @@ def test_history():
         client.history("user")
     with pytest.raises(ConfigurationError, match="history_bytes"):
         Client(history_bytes=1000)
+
+
+def test_a_catalogue_is_made_once_for_each_client(snapshots, monkeypatch):
+    """And serves as a list does: own masks, those of a decision, another client; it outlives the clients, and is freed with the last holder."""
+    calls = collections.Counter()
+    for name in ("aft_client_catalogue_new", "aft_client_catalogue_free"):
+        function = getattr(_native.library, name)
+        monkeypatch.setattr(_native.library, name, lambda *a, f=function, n=name: (calls.update([n]), f(*a))[1])
+    arms = [Candidate("walk", {"minutes": 3.0}), Candidate("run", {"minutes": 9.5}, mask="done"), Candidate("sleep"), Candidate("water")]
+    catalogue = Catalogue(arms)
+    for _ in range(2):
+        with Client(snapshot_file=snapshots["softmax"], baseline_share=0) as client:
+            for i in range(20):
+                mask = {"walk": "cap"} if i % 2 else {}
+                ours = client.decide("u", catalogue, k=2, key=str(i), mask=mask, own={"sleep": {"price": 2.0}}, context={"days": 3.0})
+                listed = client.decide("u", arms, k=2, key=str(i), mask=mask, own={"sleep": {"price": 2.0}}, context={"days": 3.0})
+                assert ours.slots == listed.slots and ours.log_weights == listed.log_weights
+                assert {s.arm_id for s in ours.slots} <= {"sleep", "water", "walk"} - set(mask)
+        with pytest.raises(WrongArgument, match="closed"):
+            client.decide("u", catalogue)
+    assert calls == {"aft_client_catalogue_new": 2} or calls == {"aft_client_catalogue_new": 2, "aft_client_catalogue_free": 1}
+    del client, ours, listed, catalogue
+    gc.collect()
+    assert calls == {"aft_client_catalogue_new": 2, "aft_client_catalogue_free": 2}
+
+
+def test_a_wrong_catalogue_is_refused_by_each_decision():
+    with Client() as client:
+        for wrong, why in (([], "0 candidates"), ([Candidate("a"), Candidate("a")], "twice")):
+            catalogue = Catalogue(wrong)
+            for _ in range(2):
+                with pytest.raises(WrongArgument, match=why):
+                    client.decide("u", catalogue)

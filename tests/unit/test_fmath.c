@@ -44,6 +44,32 @@ test_accuracy(void **state)
 }
 
 static void
+test_many_exps_are_those_of_one(void **state)
+{
+    (void)state;
+    struct aft_random r;
+    aft_random_init(&r, kit_seed(16), 0);
+    for (long round = 0; round < kit_rounds(20000); round++) {
+        double x[11], y[11];
+        uint32_t n = aft_random_below(&r, 12);
+        const double odd[] = {0, -0.0, 709, 710, -708, -709, 1e300, -1e300, 1e-300, -745};
+        for (uint32_t i = 0; i < n; i++)
+            x[i] = aft_random_below(&r, 4) ? (aft_random_unit(&r) - 0.5) * 1500
+                                           : odd[aft_random_below(&r, 10)];
+        aft_exps(x, n, y);
+        for (uint32_t i = 0; i < n; i++) {
+            double one = aft_exp(x[i]);
+            assert_memory_equal(&one, &y[i], sizeof one);
+        }
+        aft_exps(x, n, x);
+        assert_memory_equal(x, y, n * sizeof *x);
+    }
+    double nothing[4] = {1, (double)NAN, 2, 3};
+    aft_exps(nothing, 4, nothing);
+    assert_true(isnan(nothing[1]) && nothing[2] == aft_exp(2));
+}
+
+static void
 test_edges(void **state)
 {
     (void)state;
@@ -89,6 +115,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accuracy),
+        cmocka_unit_test(test_many_exps_are_those_of_one),
         cmocka_unit_test(test_edges),
         cmocka_unit_test(test_the_same_bits_everywhere),
     };

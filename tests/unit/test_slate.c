@@ -79,6 +79,41 @@ test_marginals_keep_their_digits(void **state)
             assert_true(fabs(aft_pl_marginal(w, rest, 5, i, l) / q[l][i] - 1) < 1e-9);
 }
 
+/* As they are, to the last digits, and not to a share of the largest alone: weights of every spread, some alike, some next to nothing. */
+static void
+test_small_marginals_keep_their_digits(void **state)
+{
+    (void)state;
+    struct aft_random r;
+    aft_random_init(&r, kit_seed(7), 0);
+    for (long round = 0; round < kit_rounds(300); round++) {
+        uint32_t n = 3 + aft_random_below(&r, 8), slate[3];
+        double lw[16], w[16], rest[16], q[3][16] = {{0}};
+        double spread = (double[]){0, 0.3, 3, 12, 40}[aft_random_below(&r, 5)];
+        for (uint32_t i = 0; i < n; i++)
+            lw[i] = spread * aft_random_normal(&r) * (aft_random_below(&r, 3) ? 1 : 0.01);
+        aft_pl_weights(lw, n, aft_random_below(&r, 2) ? 0.05 : 1e-9, w);
+        aft_pl_rests(w, n, rest);
+        enumerate(w, n, 3, slate, 0, q);
+        for (uint32_t l = 0; l < 3; l++)
+            for (uint32_t i = 0; i < n; i++)
+                assert_true(fabs(aft_pl_marginal(w, rest, n, i, l) / q[l][i] - 1) < 1e-12);
+    }
+}
+
+/* Where all have gone but one, nobody else stands anywhere: zero, not a number that is none. */
+static void
+test_marginals_of_no_weight(void **state)
+{
+    (void)state;
+    const double w[4] = {0, 1, 0, 0};
+    double rest[4];
+    aft_pl_rests(w, 4, rest);
+    for (uint32_t l = 0; l < 3; l++)
+        for (uint32_t i = 0; i < 4; i++)
+            assert_true(aft_pl_marginal(w, rest, 4, i, l) == (i == 1 && l == 0 ? 1 : 0));
+}
+
 /* Chi-squared of first and second places over many keyed draws; 7 degrees of freedom, 1e-6 quantile 39.9. */
 static void
 test_draws_follow_the_claims(void **state)
@@ -203,6 +238,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marginals_equal_enumeration),
         cmocka_unit_test(test_marginals_keep_their_digits),
+        cmocka_unit_test(test_small_marginals_keep_their_digits),
+        cmocka_unit_test(test_marginals_of_no_weight),
         cmocka_unit_test(test_draws_follow_the_claims),
         cmocka_unit_test(test_masking_after_equals_masking_before),
         cmocka_unit_test(test_bounds_leave_out_losers_alone),

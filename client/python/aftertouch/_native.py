@@ -124,6 +124,8 @@ FUNCTIONS = {
     "aft_client_close": (c.c_int, [_P, c.c_int32, _E]),
     "aft_client_catalogue_new": (c.c_int, [_P, c.POINTER(Candidate), c.c_uint32, c.POINTER(_P), _E]),
     "aft_client_catalogue_free": (None, [_P]),
+    "aft_client_catalogue_new": (c.c_int, [_P, c.POINTER(Candidate), c.c_uint32, c.POINTER(_P), _E]),
+    "aft_client_catalogue_free": (None, [_P]),
     "aft_client_decide": (c.c_int, [_P, c.POINTER(Request), c.POINTER(_P), _E]),
     "aft_client_decision_slate": (c.POINTER(Slate), [_P]),
     "aft_client_decision_mask": (c.c_int, [_P, _P, c.POINTER(c.c_uint32), c.c_uint32, Text, _E]),
