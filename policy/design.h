@@ -16,9 +16,10 @@ void aft_pl_draw(const double *w, const uint32_t *index, uint32_t n, uint64_t ke
                  uint32_t *slate);
 /* aft_pl_conditionals: p[l] of slate[l] given what stands above it; sums over those that are left, so no cancellation. */
 void aft_pl_conditionals(const double *w, uint32_t n, const uint32_t *slate, uint32_t k, double *p);
-/* aft_pl_rests: rest[i] = the sum of all weights but i's, by prefix and suffix sums. */
+/* aft_pl_rests: rest[i] = the sum of all weights but i's; what is less than half of all is added up, not what is left of a
+ * difference. */
 void aft_pl_rests(const double *w, uint32_t n, double *rest);
-/* aft_pl_marginal: probability that item i is shown in slot l (0, 1 or 2) at all; closed form, O(n);
+/* aft_pl_marginal: probability that item i is shown in slot l (0, 1 or 2) at all; closed form, O(n) (marginals.c);
  * to 1e-12 of itself, however small. 0 where nobody is left who weighs anything. */
 double aft_pl_marginal(const double *w, const double *rest, uint32_t n, uint32_t i, uint32_t l);
 

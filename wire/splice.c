@@ -171,13 +171,13 @@ write_credit(uint8_t *p, const struct aft_item_credit *c)
 static uint8_t *
 head(struct aft_reader *r, const struct aft_splice *s, uint8_t *p)
 {
-    struct aft_bytes text;
+    struct aft_bytes decision, text;
     int64_t number;
     const uint8_t *from = r->p;
     p = write_long(p, (int64_t)s->seq);
     p = write_long(p, (int64_t)s->phase);
     p = write_long(p, s->fire_ms);
-    if (!walk_text(r, &text) || !walk_text(r, &text) || !walk_long(r, &number))
+    if (!walk_text(r, &decision) || !walk_text(r, &text) || !walk_long(r, &number))
         return NULL;
     p = write_raw(p, from, r->p);
     if (!walk_maybe(r, &text)) /* the session */
