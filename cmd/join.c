@@ -234,6 +234,10 @@ cmd_join(int argc, char **argv)
     int code = cmd_parse(argc, argv, own, sizeof own / sizeof own[0], &l);
     if (code >= 0)
         return code;
+    if (!cmd_options_alone(argv[0], &l)) {
+        cmd_line_free(&l);
+        return 2;
+    }
     if (!cmd_given(&l, "impressions", 0) || !cmd_given(&l, "outcomes", 0) ||
         !cmd_given(&l, "examples", 0)) {
         fputs("aftertouch join: --impressions, --outcomes and --examples are needed\n", stderr);

@@ -209,8 +209,9 @@ cmd_score(int argc, char **argv)
     if (code >= 0)
         return code;
     bool out = cmd_given(&line, "out", 0) != NULL, topic = cmd_given(&line, "topic", 0) != NULL;
-    if (!cmd_given(&line, "snapshot", 0) || !cmd_given(&line, "in", 0) || out == topic ||
-        line.positional_n) {
+    if (!cmd_options_alone(argv[0], &line)) {
+        code = 2;
+    } else if (!cmd_given(&line, "snapshot", 0) || !cmd_given(&line, "in", 0) || out == topic) {
         fputs("aftertouch score: want --snapshot FILE, --in FILE, and --out FILE or --topic\n",
               stderr);
         code = 2;
