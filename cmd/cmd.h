@@ -55,6 +55,11 @@ struct cmd_either {
     enum aft_err (*work)(const struct cmd_line *l, int which, struct aft_error *e);
 };
 int cmd_either(int argc, char **argv, const struct cmd_either *v);
+/* cmd_apart: is the file that --option names (written) none of those that the rest of the line names? AFT_E_USAGE otherwise. */
+enum aft_err cmd_apart(const struct cmd_line *l, const char *option,
+                       struct aft_error *e) AFT_MUST_CHECK;
+/* cmd_discard takes away what a failure left half written; only a plain file: never a device, a pipe, a link. */
+void cmd_discard(const char *path);
 /* cmd_given: the value of an option (a flag: ""), or NULL. i counts repeats from 0. */
 const char *cmd_given(const struct cmd_line *l, const char *name, int i);
 /* cmd_moment: what --option says: 2024-05-01T00:00:00Z, or ms since 1970. AFT_E_USAGE also where there is no such time. */

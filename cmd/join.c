@@ -244,14 +244,19 @@ cmd_join(int argc, char **argv)
         cmd_line_free(&l);
         return 2;
     }
-    enum aft_err failed = aft_config_check(l.config, &e);
+    enum aft_err failed = cmd_apart(&l, "examples", &e);
+    if (!failed)
+        failed = aft_config_check(l.config, &e);
     if (!failed)
         failed = open_all(&r, &l, &e);
     if (!failed)
         failed = join_all(&r, &e);
     if (!failed)
         aft_joiner_counts(r.joiner, &counts);
+    bool written = r.examples != NULL;
     failed = close_all(&r, failed, &e);
+    if (failed && written)
+        cmd_discard(cmd_given(&l, "examples", 0));
     if (!failed && l.json)
         answer_json(&counts, r.dead);
     else if (!failed)

@@ -29,7 +29,11 @@ publish(struct learn_job *l, const struct aft_config *c, const char *path, struc
     AFT_TRY(aft_file_create(path, AFT_RECORD_SNAPSHOT, false, &out, e));
     enum aft_err err = aft_learner_publish(l->learner, &spec, append, out, e);
     enum aft_err closed = aft_file_finish(out, err == AFT_OK ? e : &second);
-    return err == AFT_OK ? closed : err;
+    if (err == AFT_OK)
+        err = closed;
+    if (err != AFT_OK)
+        cmd_discard(path);
+    return err;
 }
 
 static bool
@@ -122,6 +126,8 @@ static enum aft_err
 run(struct learn_job *l, struct cmd_line *line, struct aft_error *e)
 {
     AFT_TRY(gather(line, l, e));
+    AFT_TRY(cmd_apart(line, "snapshot", e));
+    AFT_TRY(cmd_apart(line, "greedy", e));
     AFT_TRY(aft_config_check(line->config, e));
     l->settings = aft_config_learner(line->config);
     if (cmd_given(line, "share", 0))

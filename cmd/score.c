@@ -155,6 +155,7 @@ run(struct job *j, const struct cmd_line *line, struct aft_error *e)
 {
     const char *catalogue = cmd_given(line, "candidates", 0), *out = cmd_given(line, "out", 0);
     struct aft_error second;
+    AFT_TRY(cmd_apart(line, "out", e));
     AFT_TRY(aft_config_check(line->config, e));
     AFT_TRY(load(j, line->config, cmd_given(line, "snapshot", 0), e));
     AFT_TRY(window(j, line, e));

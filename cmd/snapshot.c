@@ -151,6 +151,8 @@ export_to(struct snapshot_history *h, int64_t round, const char *path, bool json
         err = aft_snapshot_set_each(set, to_file, out, e);
         enum aft_err closed = aft_file_finish(out, err == AFT_OK ? e : &second);
         err = err == AFT_OK ? closed : err;
+        if (err != AFT_OK)
+            cmd_discard(path);
     }
     aft_snapshot_set_free(set);
     AFT_TRY(err);

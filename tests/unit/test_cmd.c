@@ -2,21 +2,28 @@
 #include "tests/kit.h"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
-static char program[512]; /* beside the tests: ../bin/aftertouch */
+static char program[1024]; /* beside the tests: ../bin/aftertouch */
 
 /* run: both outputs; the exit code, -1 for a signal. */
 static int
-run(const char *line, char *out, size_t size)
+run_in(const char *folder, const char *line, char *out, size_t size)
 {
-    char command[4096];
-    snprintf(command, sizeof command, "{ %s %s; } 2>&1 </dev/null", program, line);
+    char command[8192];
+    snprintf(command, sizeof command, "cd %s && { %s %s; } 2>&1 </dev/null", folder, program, line);
     FILE *p = popen(command, "r");
     assert_non_null(p);
     size_t n = fread(out, 1, size - 1, p);
     out[n] = 0;
     int status = pclose(p);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int
+run(const char *line, char *out, size_t size)
+{
+    return run_in(".", line, out, size);
 }
 
 struct line {
@@ -82,13 +89,53 @@ many_options(void **state)
         fail_msg("exit %d: %s", code, out);
 }
 
+/* What is read is never written over; what fails leaves no file behind, and takes no device away. */
+static void
+outputs(void **state)
+{
+    (void)state;
+    static const struct line lines[] = {
+        {"import vw log --examples log", 2, "written over what is read"},
+        {"import vw log --examples ./link", 2, "written over what is read"},
+        {"import vw log --examples out --out-config log", 2, "written over what is read"},
+        {"import vw log --examples out --out-config out", 2, "written over --out-config"},
+        {"import vw log --examples out", 1, "not one of 1 events"},
+        {"join --impressions log --outcomes o --examples log", 2, "written over --impressions"},
+        {"join --impressions log --outcomes log --examples out", 1, "Obj 1"},
+        {"learn --examples log --snapshot log", 2, "written over --examples"},
+        {"learn log --snapshot log", 2, "written over what is read"},
+        {"learn log --snapshot out --greedy out", 2, "written over --greedy"},
+        {"learn log --snapshot out", 1, "log near byte"},
+        {"score --snapshot log --in b --out log", 2, "written over --snapshot"},
+        {"score --snapshot a --in log --out link", 2, "written over --in"},
+        {"config show --config log", 3, "log:1"},
+    };
+    char folder[64], out[4096], command[1024];
+    kit_folder(folder, "cmd");
+    snprintf(command, sizeof command, "cd %s && echo text > log && ln log link", folder);
+    assert_int_equal(system(command), 0);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        int code = run_in(folder, lines[i].words, out, sizeof out);
+        snprintf(command, sizeof command, "cd %s && test \"$(cat log)\" = text && test ! -e out",
+                 folder);
+        if (code != lines[i].code || !strstr(out, lines[i].says) || system(command) != 0)
+            fail_msg("aftertouch %s: exit %d, not %d, \"%s\", or a file is not as it was: %s",
+                     lines[i].words, code, lines[i].code, lines[i].says, out);
+    }
+    kit_remove(folder);
+}
+
 int
 main(int argc, char **argv)
 {
     const char *slash = argc ? strrchr(argv[0], '/') : NULL;
     int n = slash ? (int)(slash - argv[0]) : 0;
-    snprintf(program, sizeof program, "%.*s/../bin/aftertouch", n ? n : 1, n ? argv[0] : ".");
+    char here[500] = "";
+    if (argc && argv[0][0] != '/' && !getcwd(here, sizeof here))
+        return 1;
+    snprintf(program, sizeof program, "%s%s%.*s/../bin/aftertouch", here, here[0] ? "/" : "",
+             n ? n : 1, n ? argv[0] : ".");
     const struct CMUnitTest tests[] = {cmocka_unit_test(wrong_lines),
-                                       cmocka_unit_test(many_options)};
+                                       cmocka_unit_test(many_options), cmocka_unit_test(outputs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
