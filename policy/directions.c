@@ -22,16 +22,20 @@ struct sharing {
 
 /* ---- who has what */
 static void
-count_table(const struct aft_scratch *s, uint32_t n, struct sharing *h)
+count_table(const struct aft_scratch *s, uint32_t n, double unknown, struct sharing *h)
 {
     const struct afti_catalogue *c = &s->catalogue;
+    h->unknown = unknown;
+    h->shared = 0;
     for (uint32_t j = 0; j < c->rows; j++) {
         const double *row = c->value + (size_t)j * c->stride;
         uint8_t by = 0;
+        h->first[j] = 0;
         for (uint32_t a = 0; a < n && by < 2; a++)
             if (row[s->index[a]] != 0 && by++ == 0)
                 h->first[j] = a;
         h->by[j] = by;
+        h->at[j] = 0;
         h->shared += by == 2;
     }
     h->all = c->rows;
@@ -73,8 +77,11 @@ count_own(const struct aft_bilinear *b, struct aft_scratch *s, struct sharing *h
         struct afti_fold *f = afti_fold(b, s, s->places[i].at, h->unknown, true);
         if (f->dense == 0 && h->all == ROWS_MAX)
             return false;
-        if (f->dense == 0)
+        if (f->dense == 0) {
+            h->by[h->all] = 0;
+            h->at[h->all] = 0;
             f->dense = ++h->all;
+        }
         uint32_t row = (uint32_t)f->dense - 1;
         h->shared += h->by[row] == 1;
         h->by[row] = h->by[row] ? 2 : 1;
@@ -93,6 +100,18 @@ clean(struct aft_scratch *s) /* I2 */
 }
 
 /* ---- the directions */
+/* What each of the eligible has of row j of the table, times `by`. */
+static void
+table_row(const struct aft_scratch *s, uint32_t n, uint32_t j, double by, double *out)
+{
+    const struct afti_catalogue *c = &s->catalogue;
+    const double *row = c->value + (size_t)j * c->stride;
+    if (n == c->n)
+        afti_span_times(row, n, by, out);
+    for (uint32_t a = 0; n < c->n && a < n; a++)
+        out[a] = row[s->index[a]] * by;
+}
+
 /* Row j, at this place of the model, as the next direction; false: it has no finite deviation. */
 static bool
 lay(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t n, struct sharing *h, uint32_t j,
@@ -101,10 +120,9 @@ lay(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t n, struct shar
     uint32_t stride = n + (8 - n % 8) % 8;
     double *out = s->direction + (size_t)s->directions++ * stride,
            by = afti_deviation(afti_fold(b, s, place, h->unknown, true)->variance);
-    const struct afti_catalogue *c = &s->catalogue;
     memset(out, 0, stride * sizeof *out);
-    for (uint32_t a = 0; j < c->rows && a < n; a++)
-        out[a] = c->value[(size_t)j * c->stride + s->index[a]] * by;
+    if (j < s->catalogue.rows)
+        table_row(s, n, j, by, out);
     h->at[j] = s->directions;
     h->deviation[j] = by;
     return by < 1e30;
@@ -164,10 +182,10 @@ afti_plain_directions(const struct aft_model *m, struct aft_scratch *s, const st
                       uint32_t n, struct afti_unknown unknown)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
-    struct sharing h = {.unknown = unknown.context};
+    struct sharing h;
     if (!afti_plain_table(m, s, r))
         return false;
-    count_table(s, n, &h);
+    count_table(s, n, unknown.context, &h);
     bool good = gather(m, s, r, n, unknown) && (!s->places_n || count_own(b, s, &h)) &&
                 h.shared <= AFTI_DIRECTIONS;
     if (good) {
