@@ -73,9 +73,11 @@ void afti_print_topics(const struct aft_policy_settings *s, char *out, size_t si
 size_t afti_form_size(uint32_t d);
 /* afti_forms_make: where the model is one and wants variances. */
 void afti_forms_make(struct aft_model *m);
-/* afti_form_scaled: x divided by what it returns. afti_form_square: of such an x; times the square of that it is x' C x. */
+/* afti_form_scaled: x divided by what it returns. afti_form_square: of such an x; times the square of that it is x' C x.
+ * afti_form_squares: by two forms. */
 double afti_form_scaled(const double *x, uint32_t d, float *out);
 double afti_form_square(const float *form, const float *x, uint32_t d);
+void afti_form_squares(const float *const form[2], const float *x, uint32_t d, double out[2]);
 double afti_form_dot(const double *a, const double *b, size_t n);
 /* spans.c, each over x[0 .. n): x = more + x; out = x / by; out = x by; whether all are between -limit and limit (NaN is not); x as floats, and as what
  * those are; under = x - the largest, which is returned (n > 0); x = 0 where under < least; x = x scale + floor. */
