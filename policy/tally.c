@@ -105,10 +105,10 @@ reach(const double *value, uint32_t n, double bar)
     return (even[0] | even[2]) | (even[1] | even[3]);
 }
 
-/* Those that reach the bar: where they stand, and their values; minus infinity behind the last, up to a multiple of 8. */
+/* Those that reach the bar: where they stand, and their values. */
 struct hits {
     double value[AFT_CANDIDATES_MAX + 16];
-    uint32_t at[AFT_CANDIDATES_MAX + 8], n;
+    uint32_t at[AFT_CANDIDATES_MAX + 16], n;
 };
 
 static bool
@@ -133,7 +133,8 @@ best_of_hits(struct hits *h, uint32_t room, uint32_t *best)
     return apart;
 }
 
-/* The same of eight at most: one's rank is how many are better; two that are alike leave the next rank to nobody. */
+/* The same of eight (some of them nobody, at minus infinity): one's rank is how many are better; two that are alike leave the next rank
+ * to nobody. Always eight, so that no jump depends on how many there are. */
 static inline __attribute__((always_inline)) bool
 best_of_eight(const struct hits *h, uint32_t room, uint32_t *best)
 {
@@ -142,17 +143,14 @@ best_of_eight(const struct hits *h, uint32_t room, uint32_t *best)
     aft_wide low, high;
     memcpy(&low, h->value, sizeof low);
     memcpy(&high, h->value + 4, sizeof high);
-    for (uint32_t i = 0; i < h->n; i++) {
-        aft_wide v = AFT_ALL(h->value[i]);
-        low_rank -= v > low; /* true is -1 */
-        high_rank -= v > high;
-    }
+#define AGAINST(i) \
+    low_rank -= AFT_ALL(h->value[i]) > low, high_rank -= AFT_ALL(h->value[i]) > high /* true: -1 */
+    AGAINST(0), AGAINST(1), AGAINST(2), AGAINST(3);
+    AGAINST(4), AGAINST(5), AGAINST(6), AGAINST(7);
     memcpy(rank, &low_rank, sizeof low_rank);
     memcpy(rank + 4, &high_rank, sizeof high_rank);
-    for (uint32_t i = 0; i < h->n; i++) {
-        best[rank[i]] = h->at[i];
-        taken |= (uint64_t)1 << rank[i];
-    }
+#define PUT(i) best[rank[i]] = h->at[i], taken |= (uint64_t)1 << rank[i]
+    PUT(0), PUT(1), PUT(2), PUT(3), PUT(4), PUT(5), PUT(6), PUT(7);
     return (taken & wanted) == wanted;
 }
 
@@ -188,6 +186,7 @@ afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t best[AFTI_
     x = AFT_ALL(-(double)INFINITY);
     memcpy(h.value + hits, &x, sizeof x);
     memcpy(h.value + hits + 4, &x, sizeof x);
+    memset(h.at + hits, 0, 8 * sizeof *h.at);
     return best_of_eight(&h, room, best);
 }
 
