@@ -297,10 +297,16 @@ afti_fold(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t row, dou
     if (f->stamp == s->stamp)
         return f;
     size_t at = aft_bilinear_at(b, row, s->member);
+    float dots[2];
     f->stamp = s->stamp;
     f->dense = 0;
-    f->mean = (double)aft_dot8(b->w + at, s->x, b->stride);
-    f->variance = variance ? unknown + (double)aft_bilinear_dot(b->v + at, s->x2, b->stride) : 0;
+    if (variance)
+        aft_bilinear_dots((const float *const[]){b->w + at, b->v + at},
+                          (const float *const[]){s->x, s->x2}, b->stride, dots);
+    else
+        dots[0] = aft_dot8(b->w + at, s->x, b->stride);
+    f->mean = (double)dots[0];
+    f->variance = variance ? unknown + (double)dots[1] : 0;
     return f;
 }
 
