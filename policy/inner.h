@@ -99,7 +99,7 @@ void afti_pl_powers(const double *w, const double *rest, double *inverse, uint32
 double afti_pl_light(const double *w, const double *rest, const double *inverse, uint32_t n,
                      const double *power);
 void afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t stride,
-                     double *sum);
+                     uint32_t width, double *sum);
 
 /* A term of a candidate, resolved: a column (linear) or a row (bilinear). */
 struct afti_place {

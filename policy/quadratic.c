@@ -19,21 +19,28 @@ afti_form_size(uint32_t d)
     return n;
 }
 
-/* C's lower triangle -> L, in `work` (d rows of `stride`, zero before). A pivot that is nothing gives an empty column. */
+/* C = U' U, row by row: row i of C less what the rows above have of it, divided by the root of its pivot; so U = L'. A pivot that is nothing
+ * gives an empty row. In `work` (rows of `stride`, zero before). */
 static void
 factor(const struct aft_linear_block *c, uint32_t stride, double *work)
 {
+    double by[AFTI_FORM_COLUMNS];
     for (uint32_t i = 0; i < c->d; i++) {
         double *row = work + (size_t)i * stride;
-        const double *from = c->cov + (size_t)i * c->stride;
-        for (uint32_t j = 0; j <= i; j++) {
-            const double *other = work + (size_t)j * stride;
-            double left = from[j] - afti_form_dot(row, other, j + (8 - j % 8) % 8);
-            if (j < i)
-                row[j] = other[j] > 0 ? left / other[j] : 0;
-            else
-                row[j] = left > 1e-13 * from[j] ? sqrt(left) : 0;
-        }
+        uint32_t from = i & ~7u;
+        memcpy(row + from, c->cov + (size_t)i * c->stride + from, (c->d - from) * sizeof *row);
+        for (uint32_t k = 0; k < i; k++)
+            by[k] = -work[(size_t)k * stride + i];
+        afti_plain_rows(work + from, by, i, stride, stride - from, row + from);
+        double pivot = row[i],
+               root = pivot > 1e-13 * c->cov[(size_t)i * c->stride + i] ? sqrt(pivot) : 0;
+        for (uint32_t j = from; j < i; j++)
+            row[j] = 0;
+        if (root > 0)
+            afti_span_divide(row + i, c->d - i, root, row + i);
+        else
+            memset(row + i, 0, (c->d - i) * sizeof *row);
+        row[i] = root;
     }
 }
 
@@ -46,7 +53,7 @@ make(const struct aft_linear_block *c, double *work, float *form)
     for (uint32_t b = 0; b < c->d; b += 8)
         for (uint32_t i = b; i < c->d; i++)
             for (uint32_t j = b; j < b + 8; j++)
-                *form++ = (float)work[(size_t)i * stride + j];
+                *form++ = (float)work[(size_t)j * stride + i];
 }
 
 void
