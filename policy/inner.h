@@ -79,8 +79,8 @@ double afti_form_scaled(const double *x, uint32_t d, float *out);
 double afti_form_square(const float *form, const float *x, uint32_t d);
 void afti_form_squares(const float *const form[2], const float *x, uint32_t d, double out[2]);
 double afti_form_dot(const double *a, const double *b, size_t n);
-/* spans.c, each over x[0 .. n): x = more + x; out = x / by; out = x by; whether all are between -limit and limit (NaN is not); x as floats, and as what
- * those are; under = x - the largest, which is returned (n > 0); x = 0 where under < least; x = x scale + floor. */
+/* spans.c, each over x[0 .. n): x = more + x; out = x / by; out = x by; whether all are between -limit and limit (NaN is not); x as
+ * floats, and as what those are; under = x - the largest, which is returned (n > 0); x = 0 where under < least; x = x scale + floor. */
 void afti_span_add(double *x, uint32_t n, double more);
 void afti_span_divide(const double *x, uint32_t n, double by, double *out);
 void afti_span_times(const double *x, uint32_t n, double by, double *out);

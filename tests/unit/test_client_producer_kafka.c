@@ -129,8 +129,7 @@ what_is_the_producers_is_survived(void **state)
 static void
 spill_ten(struct bed *b, char folder[64], char path[80])
 {
-    kit_folder(folder, "producer");
-    snprintf(path, 80, "%s/spill", folder);
+    kit_file(folder, path, "producer");
     begin(b);
     b->o.spill_file = path;
     open_client(b);

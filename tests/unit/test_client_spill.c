@@ -24,7 +24,7 @@ struct bed {
     struct flaky t;
     struct aft_client *c;
     struct aft_client_options o;
-    char path[40];
+    char folder[64], path[80];
 };
 
 static enum aft_err
@@ -143,10 +143,8 @@ static void
 begin(struct bed *b)
 {
     static const uint64_t seed = 11;
-    *b = (struct bed){.o = AFT_CLIENT_OPTIONS, .path = "/tmp/aft-test-spill-XXXXXX"};
-    int fd = mkstemp(b->path);
-    assert_true(fd >= 0);
-    close(fd);
+    *b = (struct bed){.o = AFT_CLIENT_OPTIONS};
+    kit_file(b->folder, b->path, "spill");
     b->o.seed = &seed;
     b->o.queue_ms = 1;
     b->o.spill_file = b->path;
@@ -223,7 +221,7 @@ arrives_in_order(void **state)
     aft_client_poll(c, 0);
     assert_string_equal(b.t.seen[4], "1:u4");
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 static void
@@ -256,7 +254,7 @@ is_kept_until_it_is_delivered(void **state)
     aft_client_poll(c, 0);
     assert_int_equal(size_of(b.path), 8);
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 /* What is sent again and fails unrefused is in the file alone: it waits, is said to wait, and goes out once nothing else is on its way. */
@@ -294,7 +292,7 @@ what_is_lost_is_sent_once_more(void **state)
     assert_int_equal(size_of(b.path), 8);
     assert_int_equal(info_of(c).undelivered, 0);
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 /* Cut at every byte, or one bit changed: the whole records in front arrive, nothing else does, and the file goes on. */
@@ -344,7 +342,7 @@ a_torn_tail_is_cut_off(void **state)
         assert_string_equal(b.t.seen[good], "1:next");
         assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
     }
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 static void
@@ -364,7 +362,7 @@ the_bound_holds(void **state)
     assert_int_equal(log_one(c, "u"), AFT_CLIENT_OK); /* first what waited, then this one */
     assert_int_equal(b.t.seen_n, taken + 1);
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 static void
@@ -387,7 +385,7 @@ what_waits_at_close_is_kept(void **state)
     assert_int_equal(b.t.seen_n, 1);
     assert_string_equal(b.t.seen[0], "1:u1");
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 static void
@@ -408,7 +406,7 @@ one_client_a_file(void **state)
     assert_int_equal(aft_client_open(&b.o, &second, &why), AFT_CLIENT_CONFIG);
     assert_non_null(strstr(why.message, "another kind"));
     assert_int_equal(size_of(b.path), 23); /* and it is left alone */
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 /* Somebody else cuts the file (or the disk fails): no abort, the loss is counted and said once, and what comes next is kept again. */
@@ -441,7 +439,7 @@ a_file_that_was_cut(void **state)
     assert_int_equal(b.t.seen_n, 1);
     assert_string_equal(b.t.seen[0], "1:u4");
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 int
