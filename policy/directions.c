@@ -11,31 +11,30 @@
 
 enum { ROWS_MAX = 2 * AFT_FEATURES_MAX };
 
-struct sharing {
+struct sharing {              /* small: it is cleared for every decision, but for the deviations */
     uint32_t all, shared;     /* rows; those that two have, or more */
-    uint32_t first[ROWS_MAX]; /* of the table's: the first whose table has it */
-    uint32_t at[ROWS_MAX];    /* its direction + 1, once laid */
+    uint16_t first[ROWS_MAX]; /* of the table's: the first whose table has it */
+    uint8_t at[ROWS_MAX];     /* its direction + 1, once laid */
     uint8_t by[ROWS_MAX];     /* how many have it; two: two or more */
+    double unknown;           /* of the context */
     double deviation[ROWS_MAX];
-    double unknown; /* of the context */
 };
+_Static_assert(AFT_CANDIDATES_MAX <= UINT16_MAX && AFTI_DIRECTIONS < UINT8_MAX, "fit in `sharing`");
 
 /* ---- who has what */
 static void
 count_table(const struct aft_scratch *s, uint32_t n, double unknown, struct sharing *h)
 {
     const struct afti_catalogue *c = &s->catalogue;
+    memset(h, 0, offsetof(struct sharing, deviation));
     h->unknown = unknown;
-    h->shared = 0;
     for (uint32_t j = 0; j < c->rows; j++) {
         const double *row = c->value + (size_t)j * c->stride;
         uint8_t by = 0;
-        h->first[j] = 0;
         for (uint32_t a = 0; a < n && by < 2; a++)
             if (row[s->index[a]] != 0 && by++ == 0)
-                h->first[j] = a;
+                h->first[j] = (uint16_t)a;
         h->by[j] = by;
-        h->at[j] = 0;
         h->shared += by == 2;
     }
     h->all = c->rows;
@@ -77,11 +76,8 @@ count_own(const struct aft_bilinear *b, struct aft_scratch *s, struct sharing *h
         struct afti_fold *f = afti_fold(b, s, s->places[i].at, h->unknown, true);
         if (f->dense == 0 && h->all == ROWS_MAX)
             return false;
-        if (f->dense == 0) {
-            h->by[h->all] = 0;
-            h->at[h->all] = 0;
+        if (f->dense == 0)
             f->dense = ++h->all;
-        }
         uint32_t row = (uint32_t)f->dense - 1;
         h->shared += h->by[row] == 1;
         h->by[row] = h->by[row] ? 2 : 1;
@@ -123,7 +119,7 @@ lay(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t n, struct shar
     memset(out, 0, stride * sizeof *out);
     if (j < s->catalogue.rows)
         table_row(s, n, j, by, out);
-    h->at[j] = s->directions;
+    h->at[j] = (uint8_t)s->directions;
     h->deviation[j] = by;
     return by < 1e30;
 }

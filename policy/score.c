@@ -162,7 +162,7 @@ struct forms {
 static void
 add_squares(struct aft_scratch *s, struct forms *f)
 {
-    double square[2];
+    double square[2] = {0};
     if (f->n == 2)
         afti_form_squares(f->form, s->form_x32, f->d, square);
     else if (f->n == 1)

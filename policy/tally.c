@@ -205,7 +205,7 @@ afti_spread_shares(struct aft_scratch *s, uint32_t n, uint32_t k, const double *
 void
 afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass)
 {
-    double share[AFTI_RANKS];
+    double share[AFTI_RANKS] = {0};
     afti_shares(k, share);
     for (uint32_t i = n; i % 8; i++)
         s->value[i] = -(double)INFINITY;
@@ -226,7 +226,7 @@ void
 afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k)
 {
     bool taken[AFT_CANDIDATES_MAX] = {false};
-    double share[AFTI_RANKS], sums[AFTI_RANKS + 1] = {0}, above = 0;
+    double share[AFTI_RANKS] = {0}, sums[AFTI_RANKS + 1] = {0}, above = 0;
     afti_shares(k, share);
     for (uint32_t l = 1; l < k; l++)
         sums[l] = sums[l - 1] + share[l];
