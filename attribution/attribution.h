@@ -44,7 +44,8 @@ struct aft_join_config {
 /* aft_join_config_digest: over everything whose change would alter past credit. */
 void aft_join_config_digest(const struct aft_join_config *c, struct aft_digest *out);
 
-/* Fates of outcomes (each has exactly one) and other counts, by the oracle's names. */
+/* Fates of outcomes (each has exactly one) and other counts, by the oracle's names. The state has a fate as its number, from 1 in this
+ * order: a new one goes to the end. duplicate and unknown_kind stand in no record: of the first of its id; of nobody. */
 #define AFT_FATES(X)         \
     X(credited)              \
     X(organic)               \
@@ -67,6 +68,13 @@ void aft_join_config_digest(const struct aft_join_config *c, struct aft_digest *
     X(credit_ppm)           \
     X(erased_users)         \
     X(waiting)
+enum aft_fate {
+    AFT_FATE_UNTOLD, /* it still waits, or its state was written when fates were not told */
+#define X(n) AFT_FATE_##n,
+    AFT_FATES(X)
+#undef X
+        AFT_FATES_END
+};
 struct aft_join_counts {
 #define X(n) int64_t n;
     struct {
@@ -200,7 +208,8 @@ struct aft_explained_credit {
     uint32_t item;               /* of the slate, from 0 */
     uint32_t ppm;                /* 0 where it is a sum over outcomes */
     int64_t unit_micro, reward_micro; /* value x share x decay; that x the kind's weight */
-    bool held; /* the impression is still in the state; if not, the rest is not known */
+    bool held;   /* the impression is still in the state; if not, the rest is not known */
+    bool erased; /* not held, for its user was erased; false also where it is settled */
     struct aft_bytes decision_id, arm_id;
     int64_t shown_ms, clicked_ms; /* clicked_ms INT64_MIN: never */
 };
@@ -211,7 +220,12 @@ struct aft_explain_sink {
 struct aft_explained_outcome {
     bool known,
         waiting; /* not known: never seen, or forgotten since; waiting: its impression is not there yet */
+    enum aft_fate fate;    /* UNTOLD while it waits */
+    bool direct;           /* it names its decision; not known while the fate is UNTOLD */
+    bool taken_back;       /* credited, and a retraction took that back */
+    bool waited;           /* its impression came after it, or not at all */
     int64_t e_ms;          /* its effective time */
+    int64_t until_ms;      /* waiting or waited: until when at most, or did; INT64_MIN: not known */
     uint32_t credits, ppm; /* credits and the sum of their shares; 0: none, or taken back */
 };
 struct aft_explained_decision {
@@ -221,6 +235,7 @@ struct aft_explained_decision {
     uint32_t items;
 };
 const char *aft_rule_name(enum aft_rule rule);
+const char *aft_fate_name(enum aft_fate fate); /* UNTOLD: "untold" */
 enum aft_err aft_joiner_explain_outcome(struct aft_joiner *j, struct aft_bytes id,
                                         struct aft_explained_outcome *out,
                                         const struct aft_explain_sink *sink,

@@ -7,13 +7,13 @@
 #include "attribution/inner.h"
 
 void
-afti_wipe_later(struct aft_joiner *j, struct aft_place at, enum aft_redo kind,
+afti_wipe_later(struct aft_joiner *j, struct aft_place at, enum aft_redo kind, uint8_t note,
                 struct aft_bytes payload)
 {
     AFTI_ROOM(j->wipe, j->wipe_n + 1, j->wipe_cap);
     struct afti_wipe *w = &j->wipe[j->wipe_n++];
     AFT_ASSERT(payload.n <= sizeof w->payload);
-    *w = (struct afti_wipe){.at = at, .kind = kind, .n = (uint8_t)payload.n};
+    *w = (struct afti_wipe){.at = at, .kind = kind, .note = note, .n = (uint8_t)payload.n};
     if (payload.n)
         memcpy(w->payload, payload.p, payload.n);
 }
@@ -29,7 +29,7 @@ wipe_all(struct aft_joiner *j, struct aft_error *e)
             AFT_ASSERT(rec.kind == AFT_REDO_WAITING && rec.payload.n >= 16);
             memcpy(w->payload, rec.payload.p, w->n = 16);
         }
-        AFT_TRY(aft_segments_wipe(&j->segments, w->at, w->kind,
+        AFT_TRY(aft_segments_wipe(&j->segments, w->at, w->kind, w->note,
                                   (struct aft_bytes){w->payload, w->n}, e));
     }
     j->wipe_n = 0;

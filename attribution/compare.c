@@ -312,6 +312,7 @@ one_outcome(struct pair *p, const struct aft_seen *a, const struct aft_seen *b, 
     }
     if (numbers_differ(p, "effective time", a->e, b->e) ||
         numbers_differ(p, "waiting", a->waiting, b->waiting) ||
+        (a->note && b->note && numbers_differ(p, "fate", a->note, b->note)) ||
         numbers_differ(p, "has credit", a->ledger.segment != 0, b->ledger.segment != 0))
         return AFT_OK;
     if (a->ledger.segment != 0) {

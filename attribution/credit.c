@@ -95,7 +95,7 @@ share_out(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind, enum 
     for (uint32_t i = 0; i < n; i++)
         if (ppm[i])
             credit_of(j, o, kind, &j->found[i], ppm[i]);
-    j->counts.fates.credited++;
+    AFTI_FATE(j, credited);
     j->counts.counts.credit_ppm += AFT_PPM;
     return AFT_OK;
 }
@@ -123,7 +123,7 @@ static void
 activate(struct aft_joiner *j, uint64_t touch)
 {
     const struct aft_touch *t = aft_index_touch(&j->index, touch);
-    j->counts.fates.activation++;
+    AFTI_FATE(j, activation);
     if (t->flags & AFT_TOUCH_ACTIVE)
         return;
     j->ledger.flags |= AFTI_ACTIVATES;
@@ -142,7 +142,7 @@ direct(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind, struct a
     const struct aft_touch *t = aft_index_touch(&j->index, touch);
     if (o->timestamp_ms < aft_touch_ts(t) ||
         o->timestamp_ms > aft_touch_ts(t) + j->config.window_ms) {
-        j->counts.fates.outside_window++;
+        AFTI_FATE(j, outside_window);
         return AFT_OK;
     }
     struct afti_found base = {.touch = touch,
@@ -152,11 +152,11 @@ direct(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind, struct a
     AFT_TRY(afti_impression_of(j, touch, &v, &base.offset, e));
     named(j, &v, o, &base, kind, &any);
     if (!any) {
-        j->counts.fates.unknown_arm++;
+        AFTI_FATE(j, unknown_arm);
     } else if (rule->activates) {
         activate(j, touch);
     } else if (!j->found_n) {
-        j->counts.fates.repeat++;
+        AFTI_FATE(j, repeat);
     } else {
         if (rule->click) {
             j->ledger.flags |= AFTI_CLICK;
@@ -171,12 +171,13 @@ enum aft_err
 afti_attribute(struct aft_joiner *j, const struct aft_outcome *o, uint8_t kind, struct aft_error *e)
 {
     afti_ledger_reset(&j->ledger);
+    j->ledger.note = o->decision_id.p ? AFTI_DIRECT : 0;
     if (o->decision_id.p)
         return direct(j, o, kind, e);
     AFT_TRY(afti_touches(j, o, kind, e));
     if (j->found_n)
         return share_out(j, o, kind, j->config.kinds[kind].rule, e);
-    j->counts.fates.organic++;
+    AFTI_FATE(j, organic);
     return AFT_OK;
 }
 

@@ -19,6 +19,18 @@ aft_rule_name(enum aft_rule rule)
     return rule_names[rule];
 }
 
+static const char *const fate_names[] = {[AFT_FATE_UNTOLD] = "untold",
+#define X(n) [AFT_FATE_##n] = #n,
+                                         AFT_FATES(X)
+#undef X
+};
+
+const char *
+aft_fate_name(enum aft_fate fate)
+{
+    return fate_names[fate];
+}
+
 /* A touch whose impression can still be read; false: it is settled away, or erased. */
 static bool
 impression_held(struct aft_joiner *j, struct aft_hash128 id, uint64_t *n, struct aft_impression *v)
@@ -40,8 +52,11 @@ explained(struct aft_joiner *j, const struct afti_credit *c)
                                        .ppm = c->ppm,
                                        .unit_micro = c->unit,
                                        .reward_micro = c->micro};
-    if (!impression_held(j, c->decision, &n, &v))
+    if (!impression_held(j, c->decision, &n, &v)) {
+        out.erased = c->touch >= j->index.head && c->touch < j->index.tail &&
+                     (aft_index_touch(&j->index, c->touch)->flags & AFT_TOUCH_WIPED);
         return out;
+    }
     const struct aft_cell *click = aft_index_cell(&j->index, n, c->item, AFT_CELL_CLICK, false);
     out.held = true;
     out.decision_id = v.decision_id;
@@ -90,6 +105,24 @@ passed_over(struct aft_joiner *j, const struct afti_ledger *l, int64_t outcome_e
     }
 }
 
+/* waits: its own record holds a waiting outcome, unless that was erased; what ended the wait with credit says when. */
+static enum aft_err
+waits(struct aft_joiner *j, const struct aft_seen *s, struct aft_explained_outcome *out,
+      struct aft_error *e)
+{
+    struct aft_redo_record r;
+    out->until_ms = INT64_MIN;
+    AFT_TRY(aft_segments_read(&j->segments, s->at, &r, e));
+    out->waited = r.kind == AFT_REDO_WAITING && !s->waiting;
+    if (s->waiting || (out->waited && out->fate == AFT_FATE_orphan))
+        out->until_ms = s->e + j->config.orphan_after_ms;
+    if (!out->waited || s->ledger.segment == 0)
+        return AFT_OK;
+    AFT_TRY(aft_segments_read(&j->segments, s->ledger, &r, e));
+    out->until_ms = r.e;
+    return AFT_OK;
+}
+
 enum aft_err
 aft_joiner_explain_outcome(struct aft_joiner *j, struct aft_bytes id,
                            struct aft_explained_outcome *out, const struct aft_explain_sink *sink,
@@ -104,9 +137,13 @@ aft_joiner_explain_outcome(struct aft_joiner *j, struct aft_bytes id,
     out->known = true;
     out->waiting = s->waiting;
     out->e_ms = s->e;
-    if (s->ledger.segment == 0)
-        return AFT_OK;
-    enum aft_err err = afti_ledger_of(j, s, l, e);
+    out->fate = (enum aft_fate)(s->note & ~AFTI_DIRECT);
+    out->direct = s->waiting || (s->note & AFTI_DIRECT);
+    out->taken_back = out->fate == AFT_FATE_credited && s->ledger.segment == 0;
+    enum aft_err err = waits(j, s, out, e);
+    if (err != AFT_OK || s->ledger.segment == 0)
+        return err;
+    err = afti_ledger_of(j, s, l, e);
     for (uint32_t i = 0; err == AFT_OK && i < l->credit_n; i++) {
         struct aft_explained_credit c = explained(j, &l->credit[i]);
         out->credits++;

@@ -55,6 +55,11 @@ struct afti_credit {
     uint32_t ppm;
     int64_t unit, micro;
 };
+enum { AFTI_DIRECT = 128 }; /* in a note: the outcome names its decision */
+/* AFTI_FATE: the outcome in hand has this fate; counted, and noted in j->ledger. */
+#define AFTI_FATE(j, fate)           \
+    ((void)(j)->counts.fates.fate++, \
+     (j)->ledger.note = AFT_FATE_##fate | ((j)->ledger.note & AFTI_DIRECT))
 enum { AFTI_CLICK = 1, AFTI_ACTIVATES = 2, AFTI_RETRACTS = 4 };
 struct afti_ledger { /* what became of an outcome: ledger.c has the bytes */
     uint8_t flags;
@@ -62,6 +67,7 @@ struct afti_ledger { /* what became of an outcome: ledger.c has the bytes */
     struct aft_hash128 activated; /* AFTI_ACTIVATES */
     uint64_t activated_touch;
     uint64_t retracted; /* AFTI_RETRACTS: outcome number */
+    uint8_t note; /* of the record that it stands in, not among its bytes: fate, AFTI_DIRECT */
     struct afti_credit *credit;
     uint32_t credit_n, credit_cap;
 };
@@ -91,6 +97,7 @@ struct afti_change { /* of one touch by one outcome */
 struct afti_wipe {
     struct aft_place at;
     enum aft_redo kind;
+    uint8_t note;
     uint8_t payload[AFT_ERASED_BYTES];
     uint8_t n;
 };
@@ -232,8 +239,8 @@ enum aft_err afti_ledger_of(struct aft_joiner *j, const struct aft_seen *s, stru
                             struct aft_error *e) AFT_MUST_CHECK;
 
 /* commit.c */
-/* afti_wipe_later: at the next cut the record becomes `kind` with this payload; absent: with the first 16 bytes it has. */
-void afti_wipe_later(struct aft_joiner *j, struct aft_place at, enum aft_redo kind,
+/* afti_wipe_later: at the next cut the record becomes `kind` with this note and payload; absent: with the first 16 bytes it has. */
+void afti_wipe_later(struct aft_joiner *j, struct aft_place at, enum aft_redo kind, uint8_t note,
                      struct aft_bytes payload);
 
 #endif

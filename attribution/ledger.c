@@ -15,7 +15,7 @@
 void
 afti_ledger_reset(struct afti_ledger *l)
 {
-    l->flags = 0;
+    l->flags = l->note = 0;
     l->credit_n = 0;
 }
 

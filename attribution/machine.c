@@ -18,6 +18,8 @@ afti_append(struct aft_joiner *j, enum aft_redo kind, const struct afti_event *v
                                    .first_outcome = j->index.seen_tail};
     if (kind == AFT_REDO_IMPRESSION)
         a.note = (uint8_t)(v->items | (v->deferred ? AFT_NOTE_DEFERRED : 0));
+    else if (kind == AFT_REDO_OUTCOME || kind == AFT_REDO_RESOLVED)
+        a.note = j->ledger.note;
     AFT_ASSERT(!j->replaying);
     return aft_segments_append(&j->segments, &a);
 }
@@ -58,6 +60,7 @@ resolve(struct aft_joiner *j, const struct afti_event *v, uint64_t n, struct aft
         afti_append(j, AFT_REDO_RESOLVED, v, aft_buffer_bytes(&j->bytes), AFT_ABSENT);
     uint64_t outcome = w->outcome;
     aft_index_waited(&j->index, n);
+    aft_index_seen(&j->index, outcome)->note = j->ledger.note;
     if (j->ledger.credit_n)
         aft_index_seen(&j->index, outcome)->ledger = at;
     return afti_apply(j, v->e, at.segment, &j->ledger, o.outcome_id, e);
@@ -135,7 +138,7 @@ see(struct aft_joiner *j, const struct afti_event *v, struct aft_hash128 id)
     uint8_t head[16];
     aft_buffer_reset(&j->bytes);
     afti_ledger_encode(&j->bytes, &j->ledger);
-    struct aft_seen s = {.id = id, .e = v->e};
+    struct aft_seen s = {.id = id, .e = v->e, .note = j->ledger.note};
     s.at = afti_append(j, AFT_REDO_OUTCOME, v, hash_bytes(head, id), aft_buffer_bytes(&j->bytes));
     if (j->ledger.credit_n && !(j->ledger.flags & AFTI_RETRACTS))
         s.ledger = s.at;
@@ -162,13 +165,16 @@ withdraw(struct aft_joiner *j, const struct afti_event *v, uint64_t outcome)
     uint64_t n;
     bool waits = aft_index_waiting_of(&j->index, outcome, &n);
     AFT_ASSERT(waits);
+    j->ledger.note = AFTI_DIRECT;
+    AFTI_FATE(j, withdrawn);
+    aft_index_seen(&j->index, outcome)->note = j->ledger.note;
     aft_buffer_reset(&j->bytes);
     aft_put_long(&j->bytes, (int64_t)outcome);
     afti_ledger_encode(&j->bytes, &j->ledger);
     afti_append(j, AFT_REDO_RESOLVED, v, aft_buffer_bytes(&j->bytes), AFT_ABSENT);
     aft_index_waited(&j->index, n);
-    j->counts.fates.withdrawn++;
-    j->counts.fates.retraction++;
+    afti_ledger_reset(&j->ledger);
+    AFTI_FATE(j, retraction);
 }
 
 /* take_back fills j->ledger with the negated credit of an outcome. */
@@ -187,7 +193,7 @@ take_back(struct aft_joiner *j, uint64_t outcome, struct aft_error *e)
         j->counts.counts.credit_ppm -= c.ppm;
         *afti_ledger_add(&j->ledger) = c;
     }
-    j->counts.fates.retraction++;
+    AFTI_FATE(j, retraction);
     j->counts.counts.retracted++;
     return AFT_OK;
 }
@@ -199,11 +205,11 @@ retract(struct aft_joiner *j, const struct afti_event *v, const struct aft_outco
     uint64_t n;
     afti_ledger_reset(&j->ledger);
     if (!aft_index_seen_before(&j->index, aft_id_of(o->retracts), &n)) {
-        j->counts.fates.retraction_of_unknown++;
+        AFTI_FATE(j, retraction_of_unknown);
     } else if (aft_index_seen(&j->index, n)->waiting) {
         withdraw(j, v, n);
     } else if (aft_index_seen(&j->index, n)->ledger.segment == 0) {
-        j->counts.fates.retraction_of_unknown++;
+        AFTI_FATE(j, retraction_of_unknown);
     } else {
         AFT_TRY(take_back(j, n, e));
     }
@@ -251,7 +257,7 @@ wipe_touch(struct aft_joiner *j, uint64_t n)
     hash_bytes(payload, aft_touch_id(t));
     aft_store_le64(payload + 16, (uint64_t)aft_touch_ts(t));
     payload[24] = (t->flags & AFT_TOUCH_DEFERRED) != 0;
-    afti_wipe_later(j, aft_touch_place(t), AFT_REDO_ERASED,
+    afti_wipe_later(j, aft_touch_place(t), AFT_REDO_ERASED, 0,
                     (struct aft_bytes){payload, sizeof payload});
 }
 
@@ -291,11 +297,13 @@ afti_erase(struct aft_joiner *j, const struct afti_event *v, struct aft_error *e
         if (w->wiped || !aft_same_id(w->user, v->user))
             continue;
         w->wiped = true;
-        afti_wipe_later(j, w->at, AFT_REDO_OUTCOME, AFT_ABSENT);
-        if (!w->live)
-            continue;
-        aft_index_waited(x, n);
-        j->counts.fates.erased++;
+        if (w->live) {
+            aft_index_waited(x, n);
+            aft_index_seen(x, w->outcome)->note = AFT_FATE_erased | AFTI_DIRECT;
+            j->counts.fates.erased++;
+        }
+        uint8_t note = w->outcome >= x->seen_head ? aft_index_seen(x, w->outcome)->note : 0;
+        afti_wipe_later(j, w->at, AFT_REDO_OUTCOME, note, AFT_ABSENT);
     }
     j->counts.counts.erased_users++;
     j->erased = true;

@@ -27,7 +27,14 @@ damaged(uint64_t segment, const char *what, struct aft_error *e)
         (unsigned long long)segment, what);
 }
 
+static const char unknown_fate[] = "holds an outcome of a fate that there is not";
 static const char twice[] = "comes behind two impressions of one decision";
+
+static bool
+fate_there(uint8_t note)
+{
+    return (note & ~AFTI_DIRECT) < AFT_FATES_END;
+}
 
 static struct aft_hash128
 hash_at(const uint8_t *p)
@@ -79,7 +86,9 @@ again_outcome(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_
 {
     if (r->payload.n < 16)
         return damaged(at.segment, "holds an outcome without an id", e);
-    struct aft_seen s = {.id = hash_at(r->payload.p), .e = r->e, .at = at};
+    if (!fate_there(r->note))
+        return damaged(at.segment, unknown_fate, e);
+    struct aft_seen s = {.id = hash_at(r->payload.p), .e = r->e, .at = at, .note = r->note};
     struct aft_reader rest = {r->payload.p + 16, r->payload.p + r->payload.n};
     if (r->kind == AFT_REDO_WAITING) {
         struct aft_outcome o;
@@ -111,12 +120,17 @@ again_resolved(struct aft_joiner *j, const struct aft_redo_record *r, struct aft
     uint64_t n;
     if (!aft_get_long(&in, &outcome))
         return damaged(at.segment, "holds a resolution without an outcome", e);
+    if (!fate_there(r->note))
+        return damaged(at.segment, unknown_fate, e);
     AFT_TRY(afti_ledger_decode(in, &j->ledger, e));
     if (aft_index_waiting_of(&j->index, (uint64_t)outcome, &n))
         aft_index_waited(&j->index, n);
-    if (j->ledger.credit_n && (uint64_t)outcome >= j->index.seen_head &&
-        (uint64_t)outcome < j->index.seen_tail)
-        aft_index_seen(&j->index, (uint64_t)outcome)->ledger = at;
+    if ((uint64_t)outcome >= j->index.seen_head && (uint64_t)outcome < j->index.seen_tail) {
+        struct aft_seen *s = aft_index_seen(&j->index, (uint64_t)outcome);
+        s->note = r->note;
+        if (j->ledger.credit_n)
+            s->ledger = at;
+    }
     return afti_apply(j, r->e, at.segment, &j->ledger, AFT_ABSENT, e);
 }
 

@@ -289,6 +289,8 @@ orphans_and_forgotten(struct aft_joiner *j, int64_t before)
         next = INT64_MAX;
         if (aft_index_waiting(x, t->orphan)->live) {
             aft_index_waited(x, t->orphan);
+            aft_index_seen(x, aft_index_waiting(x, t->orphan)->outcome)->note =
+                AFT_FATE_orphan | AFTI_DIRECT;
             j->counts.fates.orphan++;
         }
     }

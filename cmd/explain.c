@@ -38,6 +38,8 @@ credit(void *ctx, const struct aft_explained_credit *c)
     json_t *o = json_object();
     json_object_set_new(o, "decision_id", c->held ? text(c->decision_id) : json_null());
     json_object_set_new(o, "shown", c->held ? json_integer(c->shown_ms) : json_null());
+    if (!c->held)
+        json_object_set_new(o, "gone", json_string(c->erased ? "erased" : "settled"));
     if (c->kind) {
         bool direct_too = c->kind->rule != AFT_RULE_LINEAR;
         json_object_set_new(o, "item", json_integer(c->item));
@@ -67,12 +69,11 @@ outcome_state(struct why *w, int32_t partition, struct aft_joiner *j, struct aft
     AFT_TRY(aft_joiner_explain_outcome(j, w->id, &x, &sink, e));
     if (!x.known)
         return AFT_OK;
-    w->state = json_pack("{s:i, s:I, s:s, s:i, s:O}", "partition", (int)partition, "effective_time",
-                         (json_int_t)x.e_ms, "ledger",
-                         x.waiting   ? "waits for its impression"
-                         : x.credits ? "credited"
-                                     : "no credit, or taken back",
-                         "shares_ppm", (int)x.ppm, "touches", w->credits);
+    w->state =
+        json_pack("{s:i, s:I}", "partition", (int)partition, "effective_time", (json_int_t)x.e_ms);
+    explain_fate(w->config, &x, w->state);
+    json_object_set_new(w->state, "shares_ppm", json_integer(x.ppm));
+    json_object_set(w->state, "touches", w->credits);
     return AFT_OK;
 }
 

@@ -1,6 +1,7 @@
 /* explain.h - what the files of the verb `explain` share.
  *
  *   explain.c           the verb: the state's part, the examples, how it is printed
+ *   explain_fate.c      an outcome's fate in words
  *   explain_learned.c   what the learner did with each example: weights, round, snapshot
  */
 #ifndef AFT_CMD_EXPLAIN_H
@@ -28,6 +29,10 @@ struct explain_learned {
     struct explain_example *v;
     size_t n, cap;
 };
+
+/* explain_fate puts fate, why, taken_back and until when it waited into an outcome's object. */
+void explain_fate(const struct aft_config *c, const struct aft_explained_outcome *x,
+                  struct json_t *to);
 
 enum aft_err explain_learned_init(struct explain_learned *l, const struct aft_config *c,
                                   struct aft_error *e) AFT_MUST_CHECK;

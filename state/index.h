@@ -105,6 +105,8 @@ struct aft_seen { /* an outcome, until it is forgotten */
     struct aft_place at;     /* its own record */
     struct aft_place ledger; /* the record with its credit; segment 0: no credit to take back */
     bool waiting;
+    uint8_t
+        note; /* its record's: what became of it, attribution's to read; 0: nothing yet, or not told */
 };
 
 struct aft_waiting { /* an outcome that came before its impression; kept as long as its record is */

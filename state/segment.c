@@ -288,7 +288,7 @@ rewrite_of(struct aft_segments *s, uint64_t number, struct aft_bytes bytes)
 }
 
 enum aft_err
-aft_segments_wipe(struct aft_segments *s, struct aft_place at, enum aft_redo kind,
+aft_segments_wipe(struct aft_segments *s, struct aft_place at, enum aft_redo kind, uint8_t note,
                   struct aft_bytes payload, struct aft_error *e)
 {
     struct aft_segment_buffer *seg = NULL;
@@ -307,7 +307,7 @@ aft_segments_wipe(struct aft_segments *s, struct aft_place at, enum aft_redo kin
     uint32_t size = aft_load_le32(p + 2);
     AFT_INVARIANT(I3, payload.n <= size);
     p[0] = (uint8_t)kind;
-    p[1] = 0;
+    p[1] = note;
     memcpy(p + AFT_REDO_HEAD, payload.p, payload.n);
     memset(p + AFT_REDO_HEAD + payload.n, 0, size - payload.n);
     seg->dirty = true;

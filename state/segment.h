@@ -4,7 +4,8 @@
  * Value:   0 "AFS2" | 4 le64 first touch | 12 le64 first outcome | 20 records back to back
  * Record:  0 kind u8 in 3 bits, pad in the 5 above | 1 note u8 | 2 size le32 | 6 e le64 | 14 offset le64 | 22 payload of `size` bytes, the
  *          last `pad` are zero
- * The note of an IMPRESSION: items of its slate, 128 more where it is deferred, so that reading it again need not look so far; else 0.
+ * The note of an IMPRESSION: items of its slate, 128 more where it is deferred, so that reading it again need not look so far; of an
+ * OUTCOME or RESOLVED: the outcome's fate (attribution.h), 128 more where it names its decision, 0 where that was not told; else 0.
  * first touch and first outcome are the numbers that the segment's first IMPRESSION (or ERASED) and first new outcome have.
  *
  * kind         payload
@@ -101,10 +102,11 @@ struct aft_place aft_segments_append(struct aft_segments *s, const struct aft_se
 enum aft_err aft_segments_read(struct aft_segments *s, struct aft_place at,
                                struct aft_redo_record *out, struct aft_error *e) AFT_MUST_CHECK;
 
-/* aft_segments_wipe turns the record at a place into `kind` with this payload, then zeros; its length stays. It reaches the store
+/* aft_segments_wipe turns the record at a place into `kind` with this note and payload, then zeros; its length stays. It reaches the store
  * with the next commit. Only after aft_segments_close, and before the step's puts are made. */
 enum aft_err aft_segments_wipe(struct aft_segments *s, struct aft_place at, enum aft_redo kind,
-                               struct aft_bytes payload, struct aft_error *e) AFT_MUST_CHECK;
+                               uint8_t note, struct aft_bytes payload,
+                               struct aft_error *e) AFT_MUST_CHECK;
 
 /* aft_segments_close ends the open segment, so that all so far can be committed; returns the last segment's number. */
 uint64_t aft_segments_close(struct aft_segments *s);

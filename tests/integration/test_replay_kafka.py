@@ -88,6 +88,7 @@ def explain_live(world, process):
         if state and state["touches"]:
             mine = [t for t in state["touches"] if t["decision_id"] == late]
             assert mine[0]["arm_id"] == world.shown[late] and mine[0]["share_ppm"] == 1000000 == state["shares_ppm"], state
+            assert state["fate"] == "credited" and "names its decision" in state["why"] and not state["taken_back"], state
             return
     raise AssertionError(f"no late click is in the state: {done.stdout} {done.stderr}")
 

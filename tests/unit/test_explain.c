@@ -97,6 +97,7 @@ outcomes_checked(struct run *x, struct aft_joiner *j)
             continue;
         WORLD_OK(aft_joiner_explain_outcome(j, v.cause, &o, &sink, &world_error));
         assert_int_equal(o.credits, h.credits);
+        assert_int_equal(o.fate, o.known ? AFT_FATE_credited : AFT_FATE_UNTOLD);
         if (!o.credits)
             continue; /* forgotten by now, or its user was erased */
         assert_int_equal(h.ppm, AFT_PPM);

@@ -58,11 +58,11 @@ commit_segments(struct aft_segments *s, struct aft_store *store, struct aft_rand
         struct written *v = &w[aft_random_below(r, (uint32_t)n)];
         if (v->kind == AFT_REDO_IMPRESSION) {
             uint8_t payload[AFT_ERASED_BYTES] = {1, 2, 3};
-            assert_int_equal(aft_segments_wipe(s, v->at, AFT_REDO_ERASED,
+            assert_int_equal(aft_segments_wipe(s, v->at, AFT_REDO_ERASED, 17,
                                                (struct aft_bytes){payload, sizeof payload}, &e),
                              AFT_OK);
             v->kind = AFT_REDO_ERASED;
-            v->note = 0;
+            v->note = 17;
             v->n = sizeof payload;
             memcpy(v->bytes, payload, sizeof payload);
         }
@@ -129,9 +129,9 @@ read_in_turn_beside_a_wipe(void **state)
             wiped = &w[i];
     assert_non_null(wiped);
     struct aft_bytes to = {payload, sizeof payload};
-    assert_int_equal(aft_segments_wipe(&s, wiped->at, AFT_REDO_ERASED, to, &e), AFT_OK);
+    assert_int_equal(aft_segments_wipe(&s, wiped->at, AFT_REDO_ERASED, 17, to, &e), AFT_OK);
     wiped->kind = AFT_REDO_ERASED;
-    wiped->note = 0;
+    wiped->note = 17;
     wiped->n = sizeof payload;
     memcpy(wiped->bytes, payload, sizeof payload);
     for (size_t i = 0; w[i].at.segment < 8; i++)

@@ -1,5 +1,5 @@
-/* test_state_bytes.c - what stands in a state directory, byte by byte: whoever changes it raises AFT_COMMIT_FORMAT, and a state of
- * another format is refused in words. */
+/* test_state_bytes.c - what stands in a state directory, byte by byte: whoever changes it so that it would be read otherwise
+ * raises AFT_COMMIT_FORMAT, and a state of another format is refused in words. */
 #include "tests/kit.h"
 
 #include "attribution/attribution.h"
@@ -151,9 +151,9 @@ expect_bytes(struct aft_bytes got, const char *want)
     assert_int_equal(*p, '\0');
 }
 
-/* Head: magic, first touch, first outcome. Records: kind and pad, note, size, e, offset; payload: two impressions (the second is
- * deferred); "seen", which activates the second; its credit: decision, touch 1 as an Avro long of 2, item, kind, ppm, unit, micro;
- * what takes it back; an outcome that waits. */
+/* Head: magic, first touch, first outcome. Records: kind and pad, note (items, 128: deferred; fate, 128: direct), size, e, offset;
+ * payload: two impressions (the second is deferred); "seen", which activates the second; its credit: decision, touch 1 as an Avro
+ * long of 2, item, kind, ppm, unit, micro; what takes it back; an outcome that waits. */
 static void
 a_segment(void **state)
 {
@@ -168,13 +168,13 @@ a_segment(void **state)
                  "3f0000000000 "
                  "01 81 20000000 4c04000000000000 0100000000000000 "
                  "04643202759811000270000001000002026100000000000000e03f0000000000 "
-                 "03 00 23000000 7e04000000000000 0000000000000000 "
+                 "03 8c 23000000 7e04000000000000 0000000000000000 "
                  "e8841d03cec22936deb5116400000000 "
                  "02eb47e5238bb400937cfaaeb3000000000200 "
-                 "03 00 2b000000 b004000000000000 0100000000000000 "
+                 "03 01 2b000000 b004000000000000 0100000000000000 "
                  "cf98106f3e85ce3b12df6ef700000000 "
                  "0002eb47e5238bb400937cfaaeb304000080897a80897a8092f401 "
-                 "03 00 2c000000 1405000000000000 0200000000000000 "
+                 "03 07 2c000000 1405000000000000 0200000000000000 "
                  "8e896eddddb7d5e7a260baf900000000 "
                  "040202eb47e5238bb400937cfaaeb304000080897aff887aff91f401 "
                  "04 00 2b000000 7805000000000000 0300000000000000 "
