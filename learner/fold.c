@@ -8,7 +8,7 @@
  * Kernels are compiled for the usual widths of a row, so that x stays in registers; lanes and their tree are those of lanes.h, so
  * neither that nor the vector's width changes a bit.
  */
-#include "learner/inner.h"
+#include "learner/flow.h"
 
 enum { NARROW = 32 };
 
@@ -320,17 +320,6 @@ add_held(aft_wide_floats *sum, const struct held *h, const float *w, size_t n)
     }
 }
 
-/* Of n floats: sum = x w in eight lanes, without the 0 that add_held adds to. */
-static inline __attribute__((always_inline)) void
-set_held(aft_wide_floats *sum, const struct held *h, const float *w, size_t n)
-{
-    struct held rest = {{h->v[1], h->v[2], h->v[3], h->v[3]}};
-    memcpy(sum, w, sizeof *sum);
-    *sum *= h->v[0];
-    if (n > 8)
-        add_held(sum, &rest, w + 8, n - 8);
-}
-
 /* What an entry begins with: shape, place and marks as one word. */
 static inline __attribute__((always_inline)) uint32_t
 word_of(const struct afti_entry *e)
@@ -362,8 +351,8 @@ at_hand(const struct sums *s, const struct afti_entry *e)
 }
 
 /* The four lanes of candidates i to end whose entries are all of one word, none of it missing, with n values each: as one_of, and half
- * its instructions, so that more candidates are on their way at a time (x w without the 0 that it would be added to: rest has one).
- * Others that are at hand are passed over. Returns where it stopped. */
+ * its instructions, so that more candidates are on their way at a time. Others that are at hand are passed over. Returns where it
+ * stopped. */
 static inline __attribute__((always_inline)) uint32_t
 alike(const struct sums *all, uint32_t i, const struct afti_entry *first, struct block *out,
       size_t stride, size_t n, bool apart)
@@ -379,14 +368,14 @@ alike(const struct sums *all, uint32_t i, const struct afti_entry *first, struct
         memcpy(&last, shared + n - 4, sizeof last);
     for (; c < end; c++, to++) {
         const struct afti_entry *e = c->known < s.cap ? s.entry[c->known] : NULL;
-        aft_wide_floats own, rest = {0};
+        aft_wide_floats own = {0}, rest = {0};
         if (__builtin_expect(!e || word_of(e) != word, 0)) {
             if (!at_hand(&s, e) || out->odd_n == ODD)
                 break;
             out->odd[out->odd_n++] = (uint32_t)(c - s.candidate);
             continue;
         }
-        set_held(&own, &x, w + e->identity * row, stride);
+        add_held(&own, &x, w + e->identity * row, stride);
         if (apart)
             row_apart(&s.folds, e, s.folds.x, stride, &rest);
         add_held(&rest, &by, e->value, n / 8 * 8);

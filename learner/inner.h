@@ -441,25 +441,6 @@ bool afti_ridge_decode(const struct afti_table *t, struct afti_member *m, struct
 void afti_ridge_moments(struct aft_ridge_block *b, const double *dense, uint32_t d, double h);
 void afti_ridge_shrink(double *cov, const double *z, uint32_t d, uint32_t stride);
 
-/* A kernel's body with the stride as a constant where it is a usual one. */
-#define AFTI_BY_STRIDE(stride, body) \
-    switch (stride) {                \
-    case 8:                          \
-        body(8);                     \
-        break;                       \
-    case 16:                         \
-        body(16);                    \
-        break;                       \
-    case 24:                         \
-        body(24);                    \
-        break;                       \
-    case 32:                         \
-        body(32);                    \
-        break;                       \
-    default:                         \
-        body(stride);                \
-    }
-
 /* ---- grid.c. When terms.shared[] is new, grid.ready must be false. */
 void afti_grid_deinit(struct afti_grid *g);
 void afti_grid_room(struct afti_table *t, uint32_t rows, uint32_t stride);
@@ -552,9 +533,9 @@ struct afti_policy *afti_scoreboard_of(struct afti_scoreboard *s, struct aft_byt
 void afti_scoreboard_deinit(struct afti_scoreboard *s);
 const char *afti_cross_name(int i);
 
-/* ---- reduction.c. afti_item_candidates: which candidate each item is (l->shown), and how many are eligible. afti_item_weight: AFTI_COUNTS when it may be learned,
- * else the reason's counter. afti_item_learn: learned or revised, by all members that want it; it is at hand (learner.c's prepare).
- * afti_copies: how often an ensemble's voter learns a decision. */
+/* ---- reduction.c. afti_item_candidates: which candidate each item is (l->shown), and how many are eligible. afti_item_weight:
+ * AFTI_COUNTS when it may be learned, else the reason's counter. afti_item_learn: learned or revised, by all members that want it; it is at
+ * hand (learner.c's prepare). afti_copies: how often an ensemble's voter learns a decision. */
 void afti_item_candidates(struct aft_learner *l, const struct aft_example *x);
 enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
                                  const struct aft_example_item *item, struct afti_weight *w);

@@ -9,7 +9,6 @@
  */
 #include <stdlib.h>
 
-#include "base/wide.h"
 #include "wire/codec.h"
 
 enum { TABLE_FIRST = 512, RENEWALS = 3, PATIENCE = 256, REST = 65536 };
