@@ -1,4 +1,5 @@
-/* cat.c - `cat TOPIC`: the records of a topic as JSON lines. In: a topic of the configuration's Kafka. Out: one object a record:
+/* cat.c - `cat TOPIC`: the records of a topic as JSON lines. In: a topic of the configuration's Kafka, by its name or, where no topic has
+ * that, by the configuration's: `cat examples` is what topics.examples names. Out: one object a record:
  *   {"partition": 0, "offset": 12, "timestamp": 1700000000000, "key": ..., "headers": {...}, "value": ...}
  * A value of a topic of ours is its Avro record; any other, and one that cannot be decoded (then with "error"), is {"base64": "..."}.
  * Keys and headers are strings when they are UTF-8, else {"base64": "..."} too.
@@ -166,21 +167,46 @@ begin_of(struct cat *c, int32_t partition, int64_t *offset, struct aft_error *e)
     return AFT_OK;
 }
 
+/* find: the topic of that name; else the one that the configuration has under topics.NAME. */
 static enum aft_err
-readers_open(struct cat *c, struct aft_error *e)
+find(struct cat *c, struct aft_topic_facts *f, struct aft_error *e)
 {
-    struct aft_topic_facts f;
+    const struct aft_config *config = c->line->config;
+    const char *named = NULL;
+    AFT_TRY(c->log->ops->topic_facts(c->log, c->topic, f, e));
+    for (size_t i = 0; f->partitions == 0 && i < sizeof ours / sizeof ours[0]; i++)
+        if (strcmp(ours[i].key + strlen("topics."), c->topic) == 0)
+            named = aft_config_text(config, ours[i].key);
+    if (f->partitions == 0 && strcmp(c->topic, "dead.letters") == 0)
+        named = aft_config_text(config, "topics.dead.letters");
+    if (named && named[0]) {
+        AFT_TRY(c->log->ops->topic_facts(c->log, named, f, e));
+        if (f->partitions == 0)
+            return AFT_FAIL(
+                e, AFT_E_CONFIG,
+                "topic %s (topics.%s) does not exist; `aftertouch topics create` makes it", named,
+                c->topic);
+        c->topic = named;
+    }
+    return f->partitions ? AFT_OK
+                         : AFT_FAIL(e, AFT_E_CONFIG,
+                                    "topic %s does not exist; give a topic's name, or what the "
+                                    "configuration calls it: impressions, outcomes, examples, "
+                                    "clock, rounds, snapshots, dead.letters ...",
+                                    c->topic);
+}
+
+static enum aft_err
+readers_open(struct cat *c, const struct aft_topic_facts *f, struct aft_error *e)
+{
     const char *one = cmd_given(c->line, "partition", 0);
     long long p = 0;
-    AFT_TRY(c->log->ops->topic_facts(c->log, c->topic, &f, e));
-    if (f.partitions == 0)
-        return AFT_FAIL(e, AFT_E_CONFIG, "topic %s does not exist", c->topic);
     if (one)
-        AFT_TRY(number("partition", one, f.partitions - 1, &p, e));
+        AFT_TRY(number("partition", one, f->partitions - 1, &p, e));
     c->first = (int32_t)p;
-    c->readers = calloc((size_t)f.partitions, sizeof(struct aft_log_reader *));
+    c->readers = calloc((size_t)f->partitions, sizeof(struct aft_log_reader *));
     AFT_ASSERT(c->readers != NULL);
-    for (int32_t n = one ? 1 : f.partitions; c->readers_n < n; c->readers_n++) {
+    for (int32_t n = one ? 1 : f->partitions; c->readers_n < n; c->readers_n++) {
         int64_t offset;
         int32_t partition = c->first + c->readers_n;
         AFT_TRY(begin_of(c, partition, &offset, e));
@@ -219,13 +245,15 @@ static enum aft_err
 cat(struct cat *c, struct aft_error *e)
 {
     const char *max = cmd_given(c->line, "max", 0);
+    struct aft_topic_facts f;
     c->left = INT64_MAX;
     if (max)
         AFT_TRY(number("max", max, INT64_MAX, &c->left, e));
     AFT_TRY(aft_config_check(c->line->config, e));
     AFT_TRY(aft_log_kafka_open(aft_config_kafka(c->line->config), &c->log, e));
+    AFT_TRY(find(c, &f, e));
     AFT_TRY(decoder_open(c, e));
-    AFT_TRY(readers_open(c, e));
+    AFT_TRY(readers_open(c, &f, e));
     for (bool ended = false; c->left > 0 && (c->follow || !ended) && !ferror(stdout);)
         AFT_TRY(turn(c, &ended, e));
     return AFT_OK;
@@ -262,7 +290,7 @@ cmd_cat(int argc, char **argv)
     aft_arena_init(&c.arena, ARENA_BYTES);
     code = 0;
     if (!c.topic) {
-        fputs("aftertouch cat: want one TOPIC\n", stderr);
+        fputs("aftertouch cat: want one TOPIC, such as examples\n", stderr);
         code = 2;
     } else if (cat(&c, &e) != AFT_OK) {
         code = cmd_fail(argv[0], &e);

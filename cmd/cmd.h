@@ -23,10 +23,11 @@
     X("topics.prescored", AFT_RECORD_PRESCORED)    \
     X("topics.history", AFT_RECORD_HISTORY)
 
-/* An option of a verb: `--name VALUE` when value is not NULL (repeatable: see cmd_option_next), `--name` otherwise. */
+/* An option of a verb: `--name VALUE` when value is not NULL, `--name` otherwise. */
 struct cmd_option {
-    const char *name;  /* without the dashes */
-    const char *value; /* name of its value for --help, or NULL for a flag */
+    const char *name; /* without the dashes */
+    const char *
+        value; /* name of its value for --help, NULL for a flag; "FILE...": it may be given again */
     const char *help;
 };
 
@@ -34,16 +35,18 @@ struct cmd_line {
     struct aft_config *config; /* loaded and set, not yet checked; freed by cmd_line_free */
     bool json;
     int positional_n;
-    char *positional[16];
+    char **positional;
     int given_n;
-    struct {
+    struct cmd_value {
         const char *name, *value;
-    } given[64];
+    } * given;
 };
 
 /* cmd_parse: shared and own options. Returns -1 to go on, else the exit code to leave with (0 after --help, 2 usage, 3 configuration). */
 int cmd_parse(int argc, char **argv, const struct cmd_option *own, int own_n, struct cmd_line *out);
 void cmd_line_free(struct cmd_line *l);
+/* cmd_options_alone: did the line name nothing but options? If not, says so on stderr: the verb is to leave with 2. */
+bool cmd_options_alone(const char *verb, const struct cmd_line *l);
 /* cmd_either: the whole of a verb that takes one of two words, and behind it `more` arguments: parses, works, prints what failed. */
 struct cmd_either {
     const char *words[2];
@@ -52,6 +55,11 @@ struct cmd_either {
     enum aft_err (*work)(const struct cmd_line *l, int which, struct aft_error *e);
 };
 int cmd_either(int argc, char **argv, const struct cmd_either *v);
+/* cmd_apart: is the file that --option names (written) none of those that the rest of the line names? AFT_E_USAGE otherwise. */
+enum aft_err cmd_apart(const struct cmd_line *l, const char *option,
+                       struct aft_error *e) AFT_MUST_CHECK;
+/* cmd_discard takes away what a failure left half written; only a plain file: never a device, a pipe, a link. */
+void cmd_discard(const char *path);
 /* cmd_given: the value of an option (a flag: ""), or NULL. i counts repeats from 0. */
 const char *cmd_given(const struct cmd_line *l, const char *name, int i);
 /* cmd_moment: what --option says: 2024-05-01T00:00:00Z, or ms since 1970. AFT_E_USAGE also where there is no such time. */

@@ -126,10 +126,7 @@ cmd_demo(int argc, char **argv)
         return code;
     bool ok = number(&l, "seconds", 1, SECONDS_MAX, &seconds) &&
               number(&l, "port", 0, 65535, &port) && number(&l, "seed", 0, INT64_MAX, &seed);
-    if (ok && l.positional_n > 0) {
-        fprintf(stderr, "aftertouch demo: %s: takes no arguments\n", l.positional[0]);
-        ok = false;
-    }
+    ok = ok && cmd_options_alone(argv[0], &l);
     struct demo_options o = {.seed = (uint64_t)seed,
                              .seconds = (int)seconds,
                              .port = (int)port,

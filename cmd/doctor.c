@@ -155,8 +155,7 @@ cmd_doctor(int argc, char **argv)
     int code = cmd_parse(argc, argv, NULL, 0, &l);
     if (code >= 0)
         return code;
-    if (l.positional_n > 0) {
-        fputs("aftertouch doctor: takes no arguments\n", stderr);
+    if (!cmd_options_alone(argv[0], &l)) {
         cmd_line_free(&l);
         return 2;
     }

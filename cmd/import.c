@@ -172,7 +172,10 @@ cmd_import(int argc, char **argv)
     if (code < 0)
         code = cmd_parse(rest_n, rest, own, (int)(sizeof own / sizeof own[0]), &line);
     if (code < 0) {
+        struct aft_error e;
         code = gather(&line, m);
+        if (code < 0 && (cmd_apart(&line, "examples", &e) || cmd_apart(&line, "out-config", &e)))
+            code = cmd_fail("import", &e);
         if (code < 0)
             code = run(m, o, line.json);
         cmd_line_free(&line);

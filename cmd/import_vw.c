@@ -441,18 +441,19 @@ write_all(struct reading *r, struct aft_error *e)
     AFT_TRY(aft_file_create(r->m->examples, AFT_RECORD_EXAMPLE, false, &r->out, e));
     enum aft_err err = read_events(r, e);
     enum aft_err closed = aft_file_finish(r->out, err == AFT_OK ? e : &second);
-    AFT_TRY(err);
-    AFT_TRY(closed);
-    if (r->m->examples_n == 0)
-        return AFT_FAIL(
-            e, AFT_E_MALFORMED,
-            "%s: not one of %llu events could be imported%s: lines like \"0:-1:0.25 |ns "
-            "feature:1\" are wanted, an empty line between events, or lines of VW's JSON",
-            r->lines.path, (unsigned long long)r->m->events,
-            r->m->counts[IMPORT_SKIPPED] ? "; VW, too, passes over such JSON (it has "
-                                           "_skipLearn, or no \"a\")"
-                                         : "");
-    return AFT_OK;
+    err = err == AFT_OK ? closed : err;
+    if (err == AFT_OK && r->m->examples_n == 0)
+        err =
+            AFT_FAIL(e, AFT_E_MALFORMED,
+                     "%s: not one of %llu events could be imported%s: lines like \"0:-1:0.25 |ns "
+                     "feature:1\" are wanted, an empty line between events, or lines of VW's JSON",
+                     r->lines.path, (unsigned long long)r->m->events,
+                     r->m->counts[IMPORT_SKIPPED] ? "; VW, too, passes over such JSON (it has "
+                                                    "_skipLearn, or no \"a\")"
+                                                  : "");
+    if (err != AFT_OK)
+        cmd_discard(r->m->examples);
+    return err;
 }
 
 enum aft_err

@@ -234,20 +234,29 @@ cmd_join(int argc, char **argv)
     int code = cmd_parse(argc, argv, own, sizeof own / sizeof own[0], &l);
     if (code >= 0)
         return code;
+    if (!cmd_options_alone(argv[0], &l)) {
+        cmd_line_free(&l);
+        return 2;
+    }
     if (!cmd_given(&l, "impressions", 0) || !cmd_given(&l, "outcomes", 0) ||
         !cmd_given(&l, "examples", 0)) {
         fputs("aftertouch join: --impressions, --outcomes and --examples are needed\n", stderr);
         cmd_line_free(&l);
         return 2;
     }
-    enum aft_err failed = aft_config_check(l.config, &e);
+    enum aft_err failed = cmd_apart(&l, "examples", &e);
+    if (!failed)
+        failed = aft_config_check(l.config, &e);
     if (!failed)
         failed = open_all(&r, &l, &e);
     if (!failed)
         failed = join_all(&r, &e);
     if (!failed)
         aft_joiner_counts(r.joiner, &counts);
+    bool written = r.examples != NULL;
     failed = close_all(&r, failed, &e);
+    if (failed && written)
+        cmd_discard(cmd_given(&l, "examples", 0));
     if (!failed && l.json)
         answer_json(&counts, r.dead);
     else if (!failed)

@@ -29,7 +29,11 @@ publish(struct learn_job *l, const struct aft_config *c, const char *path, struc
     AFT_TRY(aft_file_create(path, AFT_RECORD_SNAPSHOT, false, &out, e));
     enum aft_err err = aft_learner_publish(l->learner, &spec, append, out, e);
     enum aft_err closed = aft_file_finish(out, err == AFT_OK ? e : &second);
-    return err == AFT_OK ? closed : err;
+    if (err == AFT_OK)
+        err = closed;
+    if (err != AFT_OK)
+        cmd_discard(path);
+    return err;
 }
 
 static bool
@@ -79,16 +83,29 @@ report(const struct learn_job *l, bool json)
 }
 
 /* --examples (or --merge), again and again, and what follows it without a name. */
-static bool
-gather(const struct cmd_line *line, struct learn_job *l)
+static enum aft_err
+gather(const struct cmd_line *line, struct learn_job *l, struct aft_error *e)
 {
     const char *f, *name = cmd_given(line, "merge", 0) ? "merge" : "examples";
-    for (int i = 0; (f = cmd_given(line, name, i)) != NULL; i++)
-        if (l->n < LEARN_FILES_MAX)
-            l->files[l->n++] = f;
-    for (int i = 0; i < line->positional_n && l->n < LEARN_FILES_MAX; i++)
-        l->files[l->n++] = line->positional[i];
-    return l->n > 0;
+    int named = 0, n;
+    if (cmd_given(line, "merge", 0) && cmd_given(line, "examples", 0))
+        return AFT_FAIL(
+            e, AFT_E_USAGE,
+            "--merge takes snapshots of shares, --examples makes one: give one of the two");
+    while (cmd_given(line, name, named))
+        named++;
+    n = named + line->positional_n;
+    if (n > LEARN_FILES_MAX)
+        return AFT_FAIL(e, AFT_E_USAGE, "%d files; it takes %d at most, each a partition", n,
+                        LEARN_FILES_MAX);
+    for (int i = 0; i < n; i++) {
+        f = i < named ? cmd_given(line, name, i) : line->positional[i - named];
+        l->files[l->n++] = f;
+    }
+    if (n == 0 || !cmd_given(line, "snapshot", 0))
+        return AFT_FAIL(e, AFT_E_USAGE,
+                        "want --examples FILE... (or --merge FILE...) and --snapshot FILE");
+    return AFT_OK;
 }
 
 static enum aft_err
@@ -106,8 +123,11 @@ learn(struct learn_job *l, const char *greedy, struct aft_error *e)
 }
 
 static enum aft_err
-run(struct learn_job *l, struct cmd_line *line, const char *snapshot, struct aft_error *e)
+run(struct learn_job *l, struct cmd_line *line, struct aft_error *e)
 {
+    AFT_TRY(gather(line, l, e));
+    AFT_TRY(cmd_apart(line, "snapshot", e));
+    AFT_TRY(cmd_apart(line, "greedy", e));
     AFT_TRY(aft_config_check(line->config, e));
     l->settings = aft_config_learner(line->config);
     if (cmd_given(line, "share", 0))
@@ -116,7 +136,7 @@ run(struct learn_job *l, struct cmd_line *line, const char *snapshot, struct aft
         AFT_TRY(learn_merge(l, aft_config_text(line->config, "snapshot.model"), e));
     else
         AFT_TRY(learn(l, cmd_given(line, "greedy", 0), e));
-    AFT_TRY(publish(l, line->config, snapshot, e));
+    AFT_TRY(publish(l, line->config, cmd_given(line, "snapshot", 0), e));
     report(l, line->json);
     return AFT_OK;
 }
@@ -125,7 +145,7 @@ int
 cmd_learn(int argc, char **argv)
 {
     static const struct cmd_option own[] = {
-        {"examples", "FILE",
+        {"examples", "FILE...",
          "examples of one partition, a container file (again for more; the "
          "order names the partitions)"},
         {"snapshot", "FILE", "write the (unsigned) snapshot records to FILE"},
@@ -133,7 +153,7 @@ cmd_learn(int argc, char **argv)
          "write which candidate (0, 1, ..) the model put on top before it learned each decision"},
         {"share", "I/N",
          "learn those files alone whose number (from 0) mod N is I: with learner.shards, to merge"},
-        {"merge", "FILE",
+        {"merge", "FILE...",
          "no examples: merge the snapshots that the shares wrote (again for more)"},
     };
     struct cmd_line line;
@@ -142,15 +162,7 @@ cmd_learn(int argc, char **argv)
     int code = cmd_parse(argc, argv, own, 5, &line);
     if (code >= 0)
         return code;
-    const char *snapshot = cmd_given(&line, "snapshot", 0);
-    if (!gather(&line, &l) || !snapshot) {
-        fputs(
-            "aftertouch learn: want --examples FILE... (or --merge FILE...) and --snapshot FILE\n",
-            stderr);
-        code = 2;
-    } else {
-        code = run(&l, &line, snapshot, &e) == AFT_OK ? 0 : cmd_fail("learn", &e);
-    }
+    code = run(&l, &line, &e) == AFT_OK ? 0 : cmd_fail("learn", &e);
     aft_learner_free(l.learner);
     cmd_line_free(&line);
     return code;

@@ -1,6 +1,7 @@
 /* main.c - the table of verbs and the dispatch. In: argv. Out: the exit code of the verb. */
 #include "cmd/cmd.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +35,8 @@ usage(FILE *out)
           "  aftertouch VERB [--config FILE] [--set KEY=VALUE]... [--json] [...]\n\n",
           out);
     for (size_t i = 0; i < VERBS_N; i++)
-        fprintf(out, "  %-10s %-34s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
+        fprintf(out, "  %s%s%s\n      %s\n", verbs[i].name, verbs[i].arguments[0] ? " " : "",
+                verbs[i].arguments, verbs[i].what);
     fputs(
         "\nEvery verb answers --help. Keys of the configuration: aftertouch config show.\n"
         "Exit: 0 ok, 1 failed, 2 usage, 3 configuration, 4 broker unreachable, 5 schema,\n"
@@ -86,8 +88,10 @@ main(int argc, char **argv)
         return 2;
     }
     int code = v->function(argc - 1, argv + 1);
-    if (fflush(stdout) != 0 && code == 0) {
-        perror("aftertouch: standard output");
+    bool lost = ferror(stdout) != 0; /* before what is flushed now */
+    if ((fflush(stdout) != 0 || lost) && code == 0) {
+        fprintf(stderr, "aftertouch: standard output could not be written%s%s\n", lost ? "" : ": ",
+                lost ? "" : strerror(errno));
         return 1;
     }
     return code;

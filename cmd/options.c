@@ -7,8 +7,9 @@
 #include <string.h>
 
 static const struct cmd_option shared[] = {
-    {"config", "FILE", "read the configuration from FILE"},
-    {"set", "KEY=VALUE", "set one key, over the file (again for more)"},
+    {"config", "FILE...",
+     "read the configuration from FILE (again for more, the later over the former)"},
+    {"set", "KEY=VALUE...", "set one key, over the file (again for more)"},
     {"json", NULL, "answer in JSON"},
     {"help", NULL, "this text"},
 };
@@ -105,8 +106,9 @@ take_option(int argc, char **argv, int *i, const struct cmd_option *own, int own
         fprintf(stderr, "aftertouch %s: --%s takes no value\n", argv[0], o->name);
         return 2;
     }
-    if (l->given_n == (int)(sizeof l->given / sizeof l->given[0])) {
-        fprintf(stderr, "aftertouch %s: too many options\n", argv[0]);
+    if (o->value && !strstr(o->value, "...") && cmd_given(l, o->name, 0)) {
+        fprintf(stderr, "aftertouch %s: --%s is given twice (%s, %s): want it once\n", argv[0],
+                o->name, cmd_given(l, o->name, 0), value);
         return 2;
     }
     l->given[l->given_n].name = o->name;
@@ -130,9 +132,6 @@ take_all(int argc, char **argv, const struct cmd_option *own, int own_n, struct 
             int code = take_option(argc, argv, &i, own, own_n, l);
             if (code >= 0)
                 return code;
-        } else if (l->positional_n == (int)(sizeof l->positional / sizeof l->positional[0])) {
-            fprintf(stderr, "aftertouch %s: too many arguments\n", argv[0]);
-            return 2;
         } else {
             l->positional[l->positional_n++] = argv[i];
         }
@@ -143,7 +142,11 @@ take_all(int argc, char **argv, const struct cmd_option *own, int own_n, struct 
 int
 cmd_parse(int argc, char **argv, const struct cmd_option *own, int own_n, struct cmd_line *out)
 {
-    *out = (struct cmd_line){.config = aft_config_new()};
+    size_t most = (size_t)argc;
+    *out = (struct cmd_line){.config = aft_config_new(),
+                             .positional = calloc(most, sizeof *out->positional),
+                             .given = calloc(most, sizeof *out->given)};
+    AFT_ASSERT(out->positional && out->given);
     int code = take_all(argc, argv, own, own_n, out);
     if (code < 0 && cmd_given(out, "help", 0)) {
         help(argv[0], own, own_n);
@@ -161,7 +164,20 @@ void
 cmd_line_free(struct cmd_line *l)
 {
     aft_config_free(l->config);
-    l->config = NULL;
+    free(l->positional);
+    free(l->given);
+    *l = (struct cmd_line){0};
+}
+
+bool
+cmd_options_alone(const char *verb, const struct cmd_line *l)
+{
+    if (l->positional_n > 0)
+        fprintf(stderr,
+                "aftertouch %s: \"%s\" is no option, and it takes nothing else; see aftertouch %s "
+                "--help\n",
+                verb, l->positional[0], verb);
+    return l->positional_n == 0;
 }
 
 const char *

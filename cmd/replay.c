@@ -26,10 +26,10 @@ static const struct cmd_option options[] = {
      "compare with the examples and snapshots that were published, and with the state"},
     {"state", "DIR",
      "the state to compare with: a checkpoint; without it those of state.dir that nobody works on"},
-    {"impressions", "FILE", "archived records instead of the topic's; again for each partition"},
-    {"outcomes", "FILE", "likewise"},
-    {"clock", "FILE", "likewise; needed where ticks counted"},
-    {"examples", "FILE", "archived examples to compare with, instead of the topics'"},
+    {"impressions", "FILE...", "archived records instead of the topic's; again for each partition"},
+    {"outcomes", "FILE...", "likewise"},
+    {"clock", "FILE...", "likewise; needed where ticks counted"},
+    {"examples", "FILE...", "archived examples to compare with, instead of the topics'"},
     {"rounds", "FILE", "archived rounds: the model is learned again from them and the examples"},
     {"snapshots", "FILE", "archived snapshots to compare it with (snapshot export)"},
 };
@@ -316,13 +316,10 @@ cmd_replay(int argc, char **argv)
     if (code >= 0)
         return code;
     struct aft_replay_start *starts = calloc(AFT_PARTITIONS_MAX, sizeof *starts);
-    code = 0;
-    if (!starts || l.positional_n > 0) {
-        fputs("aftertouch replay: it takes options alone; see aftertouch replay --help\n", stderr);
-        code = 2;
-    } else if (work(&l, starts, &e) != AFT_OK) {
+    AFT_ASSERT(starts != NULL);
+    code = cmd_options_alone(argv[0], &l) ? 0 : 2;
+    if (code == 0 && work(&l, starts, &e) != AFT_OK)
         code = cmd_fail(argv[0], &e);
-    }
     free(starts);
     cmd_line_free(&l);
     return code;

@@ -70,6 +70,8 @@ enum aft_err
 cmd_replay_log_open(const struct cmd_line *l, struct cmd_replay_log *r, struct aft_error *e)
 {
     int32_t n[KINDS_N], all = 0;
+    r->files = calloc((size_t)l->given_n + 1, sizeof *r->files);
+    AFT_ASSERT(r->files != NULL);
     for (int k = 0; k < KINDS_N; k++)
         all += n[k] = collect(l, k, r);
     bool kafka = aft_config_kafka(l->config)->bootstrap[0] != '\0';
@@ -93,4 +95,5 @@ cmd_replay_log_close(struct cmd_replay_log *r)
         r->log->ops->close(r->log);
     if (r->kafka)
         r->kafka->ops->close(r->kafka);
+    free(r->files);
 }

@@ -5,8 +5,8 @@
 #include "cmd/cmd.h"
 
 struct cmd_replay_log {
-    struct aft_log *log, *kafka;   /* log: what is read; it may be kafka itself */
-    struct aft_log_file files[64]; /* as many as a command line may give options */
+    struct aft_log *log, *kafka; /* log: what is read; it may be kafka itself */
+    struct aft_log_file *files;  /* allocated; as many as the command line gives options */
     size_t files_n;
 };
 

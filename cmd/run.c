@@ -90,7 +90,7 @@ cmd_run(int argc, char **argv)
     if (code >= 0)
         return code;
     const char *text = cmd_given(&l, "role", 0);
-    code = text ? role_of(text, &role) : -1;
+    code = !cmd_options_alone(argv[0], &l) ? 2 : text ? role_of(text, &role) : -1;
     if (code < 0) {
         /* blocked here, before any thread begins, so that the watcher alone receives them */
         sigemptyset(&w.set);

@@ -155,6 +155,7 @@ run(struct job *j, const struct cmd_line *line, struct aft_error *e)
 {
     const char *catalogue = cmd_given(line, "candidates", 0), *out = cmd_given(line, "out", 0);
     struct aft_error second;
+    AFT_TRY(cmd_apart(line, "out", e));
     AFT_TRY(aft_config_check(line->config, e));
     AFT_TRY(load(j, line->config, cmd_given(line, "snapshot", 0), e));
     AFT_TRY(window(j, line, e));
@@ -209,8 +210,9 @@ cmd_score(int argc, char **argv)
     if (code >= 0)
         return code;
     bool out = cmd_given(&line, "out", 0) != NULL, topic = cmd_given(&line, "topic", 0) != NULL;
-    if (!cmd_given(&line, "snapshot", 0) || !cmd_given(&line, "in", 0) || out == topic ||
-        line.positional_n) {
+    if (!cmd_options_alone(argv[0], &line)) {
+        code = 2;
+    } else if (!cmd_given(&line, "snapshot", 0) || !cmd_given(&line, "in", 0) || out == topic) {
         fputs("aftertouch score: want --snapshot FILE, --in FILE, and --out FILE or --topic\n",
               stderr);
         code = 2;

@@ -152,8 +152,8 @@ score_finish(struct score_writer *w, bool keep, struct aft_error *e)
         err = aft_file_finish(w->file, e);
     if (w->lines)
         err = end_lines(w, e);
-    if (!keep && (w->file || (w->lines && w->lines != stdout)))
-        unlink(w->path);
+    if ((!keep || err != AFT_OK) && (w->file || (w->lines && w->lines != stdout)))
+        cmd_discard(w->path);
     if (w->schema)
         aft_schema_free(w->schema);
     aft_buffer_deinit(&w->body);

@@ -54,7 +54,7 @@ list_one(struct snapshot_history *h, const struct snapshot_row *row, bool json)
                (long long)row->bytes, r.manifest.has_signature ? "true" : "false",
                row->whole ? "true" : "false", pinned ? "true" : "false", (long long)f->offset);
     else
-        printf("%8lld  %-5s  %.16s  %s  %5u arms  %9lld bytes  %s%s%s\n", (long long)f->round,
+        printf("%8lld  %-5s  %.16s  %s  %5u  %9lld  %s%s%s\n", (long long)f->round,
                kind_name(r.kind), digest, when, row->arms, (long long)row->bytes,
                row->whole ? "whole" : "torn", r.manifest.has_signature ? ", signed" : "",
                pinned ? ", pinned" : "");
@@ -90,6 +90,19 @@ show_text(const struct aft_snapshot_record *r)
                (int)m->scoreboard[i].policy.n, (const char *)m->scoreboard[i].policy.p,
                (long long)m->scoreboard[i].decisions, (long long)m->scoreboard[i].items,
                m->scoreboard[i].clicks, m->scoreboard[i].value);
+}
+
+/* list: a line of names, then one a snapshot; as JSON an object a line. */
+static void
+list(struct snapshot_history *h, bool json)
+{
+    if (!json && h->rows_n)
+        printf("%8s  %-5s  %-16s  %-20s  %5s  %9s  %s\n", "round", "kind", "digest", "latest event",
+               "arms", "bytes", "state");
+    else if (!json)
+        printf("no snapshot of model %s was published yet\n", h->model);
+    for (uint32_t i = 0; i < h->rows_n; i++)
+        list_one(h, &h->rows[i], json);
 }
 
 /* The manifest, with the arms of all links where the snapshot is whole. */
@@ -151,6 +164,8 @@ export_to(struct snapshot_history *h, int64_t round, const char *path, bool json
         err = aft_snapshot_set_each(set, to_file, out, e);
         enum aft_err closed = aft_file_finish(out, err == AFT_OK ? e : &second);
         err = err == AFT_OK ? closed : err;
+        if (err != AFT_OK)
+            cmd_discard(path);
     }
     aft_snapshot_set_free(set);
     AFT_TRY(err);
@@ -183,8 +198,7 @@ dispatch(struct aft_log *log, const struct cmd_line *line, const struct command 
     const char *first = line->positional_n > 1 ? word[1] : NULL;
     int64_t a = h->rows_n ? h->v[h->rows[h->rows_n - 1].record].round : -1, b;
     if (strcmp(word[0], "list") == 0) {
-        for (uint32_t i = 0; i < h->rows_n; i++)
-            list_one(h, &h->rows[i], line->json);
+        list(h, line->json);
         return AFT_OK;
     }
     if (c->pins) {
@@ -210,6 +224,11 @@ work(const struct cmd_line *line, const struct command *c, struct aft_error *e)
     struct aft_log *log;
     struct snapshot_history h = {.model = aft_config_text(line->config, "snapshot.model")};
     uint8_t key[64];
+    if (cmd_given(line, "file", 0) && strcmp(c->name, "pin") != 0)
+        return AFT_FAIL(e, AFT_E_USAGE, "--file goes with pin, not with %s", c->name);
+    if (cmd_given(line, "why", 0) && !c->pins)
+        return AFT_FAIL(e, AFT_E_USAGE, "--why goes with pin, unpin and rollback, not with %s",
+                        c->name);
     AFT_TRY(aft_config_check(line->config, e));
     AFT_TRY(aft_signing_key(line->config, key, &h.has_key, e));
     if (h.has_key)

@@ -25,7 +25,8 @@ struct snapshot_row { /* a manifest that was found */
     uint32_t arms; /* of the whole set; else those that the manifest names */
 };
 struct snapshot_history {
-    const char *model;
+    const char *model, *where; /* where: the topic or the file that was read */
+    bool file;
     struct snapshot_record
         *v; /* sets first, by round, parts before the manifest; then pins by offset */
     uint32_t n, cap;

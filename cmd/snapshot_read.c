@@ -168,6 +168,7 @@ snapshot_read(struct aft_log *log, const char *topic, struct snapshot_history *h
     struct aft_log_reader *reader;
     struct aft_record_in batch[BATCH];
     int64_t first, end;
+    h->where = topic;
     AFT_TRY(begin(h, e));
     AFT_TRY(log->ops->range(log, topic, 0, &first, &end, e));
     AFT_TRY(log->ops->reader_open(log, topic, 0, first, &reader, e));
@@ -210,6 +211,8 @@ enum aft_err
 snapshot_read_file(const char *path, struct snapshot_history *h, struct aft_error *e)
 {
     struct aft_file_reader *in;
+    h->where = path;
+    h->file = true;
     AFT_TRY(begin(h, e));
     AFT_TRY(aft_file_open(path, AFT_RECORD_SNAPSHOT, false, &in, e));
     enum aft_err err = records_of_file(in, h, e);
@@ -247,10 +250,12 @@ snapshot_round(struct snapshot_history *h, const char *which, int64_t *round, st
     if (found == 1)
         return AFT_OK;
     return AFT_FAIL(e, AFT_E_FAILED,
-                    found ? "%s stands for more than one snapshot of model %s: give its round"
-                          : "there is no snapshot %s of model %s here (a round, or at least 8 "
-                            "digits of a digest); see aftertouch snapshot list",
-                    which, h->model);
+                    found ? "%s stands for more than one snapshot of model %s in %s: give its round"
+                          : "there is no snapshot %s of model %s in %s (a round, or at least 8 "
+                            "digits of a digest)%s",
+                    which, h->model, h->where,
+                    h->file ? "; without one, its newest is taken"
+                            : "; see aftertouch snapshot list");
 }
 
 enum aft_err
@@ -272,8 +277,8 @@ snapshot_at(const struct snapshot_history *h, int64_t round, struct aft_snapshot
     }
     aft_snapshot_set_free(s);
     return AFT_FAIL(e, AFT_E_FAILED,
-                    "round %lld cannot be put together from what is here%s%s; an exported file "
+                    "round %lld cannot be put together from what %s holds%s%s; %sexported file "
                     "would do (--file)",
-                    (long long)round, why.code == AFT_OK ? "" : ": ",
-                    why.code == AFT_OK ? "" : why.message);
+                    (long long)round, h->where, why.code == AFT_OK ? "" : ": ",
+                    why.code == AFT_OK ? "" : why.message, h->file ? "another " : "an ");
 }

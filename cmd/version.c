@@ -10,7 +10,9 @@ cmd_version(int argc, char **argv)
     int code = cmd_parse(argc, argv, NULL, 0, &l);
     if (code >= 0)
         return code;
-    printf(l.json ? "{\"version\": \"%s\"}\n" : "aftertouch %s\n", AFT_VERSION);
+    code = cmd_options_alone(argv[0], &l) ? 0 : 2;
+    if (code == 0)
+        printf(l.json ? "{\"version\": \"%s\"}\n" : "aftertouch %s\n", AFT_VERSION);
     cmd_line_free(&l);
-    return 0;
+    return code;
 }

@@ -150,8 +150,11 @@ family_put(struct aft_config *c, const char *key, const char *value, const char 
     }
     if (!known) {
         char nearest[300];
-        afti_nearest(key, nearest, sizeof nearest);
-        return AFT_FAIL(e, AFT_E_CONFIG, "unknown key \"%s\"; did you mean %s?", key, nearest);
+        if (afti_nearest(key, nearest, sizeof nearest))
+            return AFT_FAIL(e, AFT_E_CONFIG, "unknown key \"%s\"; did you mean %s?", key, nearest);
+        return AFT_FAIL(e, AFT_E_CONFIG,
+                        "unknown key \"%s\"; `aftertouch config show` lists those that there are",
+                        key);
     }
     extra_put(c, key, value, origin);
     return AFT_OK;

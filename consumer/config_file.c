@@ -91,8 +91,14 @@ aft_config_load(struct aft_config *c, const char *path, struct aft_error *e)
     size_t cap = 0;
     struct seen seen = {0};
     enum aft_err err = AFT_OK;
-    for (int line = 1; err == AFT_OK && getline(&text, &cap, f) >= 0; line++)
-        err = line_put(c, &seen, text, path, line, e);
+    ssize_t n;
+    for (int line = 1; err == AFT_OK && (n = getline(&text, &cap, f)) >= 0; line++) {
+        bool marked = line == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0; /* as some editors do */
+        err =
+            strlen(text) == (size_t)n
+                ? line_put(c, &seen, text + (marked ? 3 : 0), path, line, e)
+                : AFT_FAIL(e, AFT_E_CONFIG, "%s:%d: a byte 0; save the file as UTF-8", path, line);
+    }
     if (err == AFT_OK && ferror(f))
         err = AFT_FAIL(e, AFT_E_IO, "cannot read %s to its end: %s", path, strerror(errno));
     free(text);

@@ -74,8 +74,8 @@ enum aft_err afti_value_parse(const struct afti_row *row, const char *text, stru
                               struct aft_error *e) AFT_MUST_CHECK;
 /* afti_distance: Damerau-Levenshtein (adjacent transpositions) of two keys, for "did you mean". */
 unsigned afti_distance(const char *a, const char *b);
-/* afti_nearest writes the known key that is nearest to an unknown one. */
-void afti_nearest(const char *key, char *out, size_t out_size);
+/* afti_nearest writes the known key that is nearest to an unknown one; false: none is near. */
+bool afti_nearest(const char *key, char *out, size_t out_size);
 
 /* afti_reward_key: a key of the reward family? Its kind's length and its property's row in afti_families. */
 bool afti_reward_key(const char *key, size_t *kind_n, size_t *family);

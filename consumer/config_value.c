@@ -230,7 +230,7 @@ fill_in(const char *family, const char *key, char *out, size_t out_size)
         snprintf(out, out_size, "%.*s%.*s%s", (int)head, family, (int)part, key + head, close + 1);
 }
 
-void
+bool
 afti_nearest(const char *key, char *out, size_t out_size)
 {
     unsigned best = UINT32_MAX;
@@ -246,4 +246,5 @@ afti_nearest(const char *key, char *out, size_t out_size)
             snprintf(out, out_size, "%s", candidate);
         }
     }
+    return best <= strlen(key) / 2;
 }

@@ -173,7 +173,10 @@ open_into(struct aft_file_reader *f, enum aft_record r, struct aft_error *e)
     AFT_TRY(aft_schema_parse(aft_buffer_bytes(&f->schema), &writer, e));
     enum aft_err err = compile_with(f, writer, r, e);
     aft_schema_free(writer);
-    AFT_TRY(err);
+    if (err) {
+        struct aft_error why = *e;
+        return AFT_FAIL(e, err, "%s: %s", f->path, why.message);
+    }
     return aft_same(aft_buffer_bytes(&f->codec), AFT_LITERAL("null")) ? AFT_OK : open_slow(f, e);
 }
 

@@ -52,6 +52,9 @@ def story(where):
         assert f"count    learned: +{diff['counts']['learned']}" in live.run(app, "snapshot", "diff", str(first["round"]), str(last["round"])).stdout
         live.run(app, "snapshot", "show", "123456789", code=1)
         live.run(app, "snapshot", "pin", code=2)
+        assert f"in {file}" in live.run(app, "snapshot", "pin", "123456789", "--file", str(file), code=1).stderr
+        assert "goes with pin" in live.run(app, "snapshot", "list", "--file", str(file), code=2).stderr
+        assert live.run(app, "snapshot", "list").stdout.split("\n")[0].split() == ["round", "kind", "digest", "latest", "event", "arms", "bytes", "state"]
 
         live.run(app, "snapshot", "rollback", str(first["round"]), "--why", "a test")
         rows = wait_for(app, lambda rows: rows[-1]["round"] > last["round"])

@@ -136,6 +136,7 @@ def check_options(sent):
     assert len(one) == len(sent[some]) and {line["partition"] for line in one} == {some}
     assert [line["offset"] for line in cat("outcomes", "--partition", str(some), "--from", "2", "--max", "1")] == [2]
     assert cat("outcomes", "--from", "latest") == []
+    assert json.loads(aftertouch("cat", "clock")[1] or "null") is None and aftertouch("cat", "clock")[0] == 0  # topics.clock: it is empty
     code, _, err = aftertouch("cat", PREFIX + "outcomes", "--partition", str(some), "--from", "999")
     assert code == 6 and "999" in err, (code, err)
     for words, expected in ((["cat", "no-such-topic"], 3), (["cat"], 2), (["topics", "destroy"], 2),

@@ -146,6 +146,7 @@ errors_help(void **state)
         {"reward.sale.wieght", "1", "reward.sale.weight"},
         {"commit.intreval", "1s", "commit.interval"},
         {"reward..weight", "1", "reward.<kind>.weight"},
+        {"colour", "red", "`aftertouch config show` lists"},
         {"join.window", "14", "a duration"},
         {"join.window", "-1d", "a duration"},
         {"join.window", "500d", "1s..400d"},
@@ -224,6 +225,17 @@ files(void **state)
     write_file(path, "app.id=a\n\napp.id=b\n");
     assert_int_equal(aft_config_load(c, path, &err), AFT_E_CONFIG);
     assert_non_null(strstr(err.message, ":3: app.id was already set in line 1"));
+    unlink(path);
+    write_file(path, "\xef\xbb\xbf"
+                     "app.id=marked\n");
+    assert_int_equal(aft_config_load(c, path, &err), AFT_OK);
+    assert_string_equal(aft_config_text(c, "app.id"), "marked");
+    unlink(path);
+    write_file(path, "app.id=a\n#");
+    FILE *zero = fopen(path, "a");
+    assert_true(zero && fputc(0, zero) == 0 && fclose(zero) == 0);
+    assert_int_equal(aft_config_load(c, path, &err), AFT_E_CONFIG);
+    assert_non_null(strstr(err.message, ":2: a byte 0"));
     unlink(path);
     write_file(path, "app.id\n");
     assert_int_equal(aft_config_load(c, path, &err), AFT_E_CONFIG);
