@@ -95,17 +95,18 @@ number(const json_t *shadow, const char *name)
 }
 
 void
-learn_shadow_say(const json_t *x)
+learn_shadow_say(const json_t *shadow)
 {
-    json_int_t n = json_integer_value(json_object_get(x, "decisions"));
+    json_int_t n = json_integer_value(json_object_get(shadow, "decisions"));
     if (n == 0)
         puts("shadow model: no settled decision here says of one (shadow_model of the engine)");
     else
         printf("shadow model, %lld settled decisions: top slot ips %.6f snips %.6f (effective n "
                "%.0f, mean ratio %.4f, greatest %.1f), slates ips %.6f rips %.6f\n",
-               (long long)n, number(x, "ips"), number(x, "snips"), number(x, "effective_n"),
-               number(x, "mean_ratio"), number(x, "max_ratio"), number(x, "slate_ips"),
-               number(x, "slate_rips"));
+               (long long)n, number(shadow, "ips"), number(shadow, "snips"),
+               number(shadow, "effective_n"), number(shadow, "mean_ratio"),
+               number(shadow, "max_ratio"), number(shadow, "slate_ips"),
+               number(shadow, "slate_rips"));
 }
 
 enum aft_err
