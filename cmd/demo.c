@@ -61,7 +61,8 @@ directory_open(struct demo_options *o, const char *given, struct aft_error *e)
     if (n < 0 || (size_t)n >= sizeof o->directory)
         return AFT_FAIL(e, AFT_E_USAGE, "the directory's name is too long");
     if (!given && !mkdtemp(o->directory))
-        return AFT_FAIL(e, AFT_E_IO, "cannot make %s: %s", o->directory, strerror(errno));
+        return AFT_FAIL(e, AFT_E_IO, "cannot make %s: %s; --dir says where instead", o->directory,
+                        strerror(errno));
     if (given && mkdir(o->directory, 0755) != 0)
         return AFT_FAIL(e, AFT_E_IO,
                         "cannot make %s: %s; --dir wants a directory that is not there yet",

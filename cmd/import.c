@@ -67,7 +67,8 @@ gather(const struct cmd_line *line, struct import *m)
     if (line->positional_n < 1 || strcmp(line->positional[0], "vw") != 0)
         return bad("can import \"vw\", not", line->positional_n ? line->positional[0] : "nothing");
     if (line->positional_n > 2)
-        return bad("one FILE at a time; unknown argument", line->positional[2]);
+        return bad("reads one FILE (several: cat A B | aftertouch import vw - ...); there is also",
+                   line->positional[2]);
     if (line->positional_n == 2)
         m->source = line->positional[1];
     if (!m->source || !m->examples)
@@ -160,13 +161,14 @@ run(struct import *m, struct import_options *o, bool json)
 int
 cmd_import(int argc, char **argv)
 {
+    AFT_ASSERT(argc > 0 && !argv[argc]);
     struct import *m = calloc(1, sizeof *m);
     struct import_options *o = calloc(1, sizeof *o);
     char *rest[ARGUMENTS_MAX + 1] = {argv[0]};
     int rest_n = 1;
     struct cmd_line line;
     AFT_ASSERT(m && o);
-    int code = import_options(argc - 1, argv + 1, o, m, rest, ARGUMENTS_MAX, &rest_n);
+    int code = import_options(argv + 1, o, m, rest, ARGUMENTS_MAX, &rest_n);
     if (code < 0)
         code = cmd_parse(rest_n, rest, own, (int)(sizeof own / sizeof own[0]), &line);
     if (code < 0) {

@@ -72,10 +72,10 @@ struct import_options {
     char text[4096];      /* of --vw */
     uint32_t text_n;
 };
-/* import_options: VW's options among argv are taken, with what they say about the file into m; the rest of argv (at most `cap`)
+/* import_options: VW's options among argv (up to NULL) are taken, with what they say about the file into m; the rest of argv (at most `cap`)
  * goes to `rest`, for cmd_parse. Returns -1, or the exit code. */
-int import_options(int argc, char **argv, struct import_options *o, struct import *m, char **rest,
-                   int cap, int *rest_n);
+int import_options(char **argv, struct import_options *o, struct import *m, char **rest, int cap,
+                   int *rest_n);
 /* import_config_write: the configuration that goes on from here, as key=value lines with remarks, for `learn` and the service.
  * Needs what import_vw has found. */
 void import_config_write(const struct import *m, struct import_options *o, FILE *out);

@@ -6,10 +6,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/import.h"
 
-enum takes { NOTHING, VALUE };
+enum takes { NOTHING, VALUE, LIST /* values, up to the next option */ };
 enum what {
     CROSS,
     IGNORE,
@@ -151,15 +152,15 @@ letters(struct import_options *o, struct import *m, const char *value, bool keep
 static int
 take(struct import_options *o, struct import *m, const struct row *row, const char *value)
 {
-    AFT_ASSERT(value || row->takes != VALUE);
+    AFT_ASSERT(value || row->takes == NOTHING);
     switch (row->what) {
     case CROSS:
         AFT_ASSERT(value);
         if (strlen(value) < 2 || strlen(value) > 7 ||
             o->crosses_n == sizeof o->crosses / sizeof o->crosses[0]) {
             fprintf(stderr,
-                    "aftertouch import: --%s %.20s: want 2 to 7 letters of namespaces, at "
-                    "most 64 times\n",
+                    "aftertouch import: --%s %.60s: want 2 to 7 letters of namespaces, at most "
+                    "64 times; the log's own name goes right behind \"vw\"\n",
                     row->name, value);
             return 2;
         }
@@ -254,34 +255,45 @@ too_many(void)
     return 2;
 }
 
-int
-import_options(int argc, char **argv, struct import_options *o, struct import *m, char **rest,
-               int cap, int *rest_n)
+/* The option at argv[*at], its values behind it. -1, or the exit code. VW's lists go on to the next option; a file that is there is
+ * no namespace's letter, but the log. */
+static int
+take_all(struct import_options *o, struct import *m, const struct row *row, const char *value,
+         char **argv, int *at)
 {
-    for (int i = 0; i < argc; i++) {
+    if (row->takes != NOTHING && !value) {
+        if (!argv[*at + 1]) {
+            fprintf(stderr, "aftertouch import: %s wants a value\n", argv[*at]);
+            return 2;
+        }
+        value = argv[++*at];
+    }
+    int code = take(o, m, row, row->takes == NOTHING ? NULL : value);
+    while (code < 0 && row->takes == LIST && argv[*at + 1] && argv[*at + 1][0] != '-' &&
+           access(argv[*at + 1], F_OK) != 0)
+        code = take(o, m, row, argv[++*at]);
+    return code;
+}
+
+int
+import_options(char **argv, struct import_options *o, struct import *m, char **rest, int cap,
+               int *rest_n)
+{
+    for (int i = 0; argv[i]; i++) {
         const char *value = NULL;
         const struct row *row = row_of(argv[i], &value);
+        int code = -1;
         if (!row) {
             if (*rest_n == cap)
                 return too_many();
             rest[(*rest_n)++] = argv[i];
-            continue;
-        }
-        if (row->takes == VALUE && !value) {
-            if (i + 1 == argc) {
-                fprintf(stderr, "aftertouch import: %s wants a value\n", argv[i]);
-                return 2;
-            }
-            value = argv[++i];
-        }
-        int code;
-        if (row->what == OPTIONS) {
-            char *words[64];
-            AFT_ASSERT(value);
-            int n = split(o, value, words, 64);
-            code = n < 0 ? too_many() : import_options(n, words, o, m, rest, cap, rest_n);
+        } else if (row->what == OPTIONS && (value || argv[i + 1])) {
+            char *words[65];
+            int n = split(o, value ? value : argv[++i], words, 64);
+            words[n < 0 ? 0 : n] = NULL;
+            code = n < 0 ? too_many() : import_options(words, o, m, rest, cap, rest_n);
         } else {
-            code = take(o, m, row, row->takes == VALUE ? value : NULL);
+            code = take_all(o, m, row, value, argv, &i);
         }
         if (code >= 0)
             return code;

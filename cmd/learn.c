@@ -44,7 +44,7 @@ refused(const struct aft_learner_stats *s)
 }
 
 static void
-report(const struct learn_job *l, bool json)
+report(const struct learn_job *l, bool json, json_t *shadow)
 {
     struct aft_learner_stats s;
     struct aft_digest d;
@@ -63,6 +63,8 @@ report(const struct learn_job *l, bool json)
                    (long long)s.refused_support, (long long)s.refused_weight,
                    (long long)s.refused_reward, (long long)s.refused_feature,
                    (long long)s.refused_example);
+        if (shadow)
+            learn_shadow_say(shadow);
         printf("digest %s\n", digest);
         return;
     }
@@ -77,6 +79,8 @@ report(const struct learn_job *l, bool json)
         (json_int_t)s.refused_feature, "example", (json_int_t)s.refused_example, "mean_weight",
         s.mean_weight, "effective_n", s.effective_n, "capped_mass", s.capped_mass, "arms",
         (int)s.arms, "columns", (int)s.columns, "digest", digest);
+    if (shadow)
+        json_object_set(o, "shadow", shadow);
     json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
@@ -92,6 +96,8 @@ gather(const struct cmd_line *line, struct learn_job *l, struct aft_error *e)
         return AFT_FAIL(
             e, AFT_E_USAGE,
             "--merge takes snapshots of shares, --examples makes one: give one of the two");
+    if (cmd_given(line, "merge", 0) && cmd_given(line, "shadow", 0))
+        return AFT_FAIL(e, AFT_E_USAGE, "--shadow reads examples, and --merge has none");
     while (cmd_given(line, name, named))
         named++;
     n = named + line->positional_n;
@@ -137,7 +143,11 @@ run(struct learn_job *l, struct cmd_line *line, struct aft_error *e)
     else
         AFT_TRY(learn(l, cmd_given(line, "greedy", 0), e));
     AFT_TRY(publish(l, line->config, cmd_given(line, "snapshot", 0), e));
-    report(l, line->json);
+    json_t *shadow = NULL;
+    if (cmd_given(line, "shadow", 0))
+        AFT_TRY(learn_shadow(l, &shadow, e));
+    report(l, line->json, shadow);
+    json_decref(shadow);
     return AFT_OK;
 }
 
@@ -151,6 +161,8 @@ cmd_learn(int argc, char **argv)
         {"snapshot", "FILE", "write the (unsigned) snapshot records to FILE"},
         {"greedy", "FILE",
          "write which candidate (0, 1, ..) the model put on top before it learned each decision"},
+        {"shadow", NULL,
+         "value the model that ran beside the one that decided (shadow_model), too"},
         {"share", "I/N",
          "learn those files alone whose number (from 0) mod N is I: with learner.shards, to merge"},
         {"merge", "FILE...",
@@ -159,7 +171,7 @@ cmd_learn(int argc, char **argv)
     struct cmd_line line;
     struct learn_job l = {.n = 0};
     struct aft_error e;
-    int code = cmd_parse(argc, argv, own, 5, &line);
+    int code = cmd_parse(argc, argv, own, sizeof own / sizeof own[0], &line);
     if (code >= 0)
         return code;
     code = run(&l, &line, &e) == AFT_OK ? 0 : cmd_fail("learn", &e);

@@ -27,6 +27,13 @@ struct learn_job {
  * the beginning. AFT_E_GAP: a file's seq has a hole. */
 enum aft_err learn_files(struct learn_job *j, struct aft_error *e) AFT_MUST_CHECK;
 
+/* learn_shadow reads the files once more: *out, the caller's, is an object of what the shadow model of their settled decisions would have
+ * earned (evaluate/ope.h; rewards as they are, 1 for 1). learn_shadow_say prints it as a line. */
+struct json_t; /* jansson's */
+enum aft_err learn_shadow(const struct learn_job *j, struct json_t **out,
+                          struct aft_error *e) AFT_MUST_CHECK;
+void learn_shadow_say(const struct json_t *shadow);
+
 /* learn_share: "1/4": share 1 of 0 .. 3, -> j->share. AFT_E_CONFIG: the settings are not those of a learner of sums. learn_merge: the
  * snapshots in files that such shares wrote, as one. */
 enum aft_err learn_share(struct learn_job *j, const char *text, struct aft_error *e) AFT_MUST_CHECK;

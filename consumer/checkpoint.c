@@ -151,9 +151,8 @@ aft_checkpoint_create(const struct aft_config *c, const char *directory,
     if (n == 0)
         err = AFT_FAIL(e, AFT_E_FAILED,
                        "there is no state in %s; is state.dir the one of the service?", state);
-    else if (mkdir(to, 0750) != 0)
-        err = AFT_FAIL(e, AFT_E_IO, "cannot make the directory %s: %s; it must not exist yet", to,
-                       strerror(errno));
+    else
+        err = afti_directory_new(to, e);
     for (size_t i = 0; err == AFT_OK && i < n; i++)
         err = create_one(c, partition[i], to, lines, e);
     free(partition);

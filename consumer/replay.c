@@ -122,16 +122,30 @@ part_prepare(struct afti_replay *r, int32_t p, struct aft_error *e)
 static enum aft_err
 into_make(const struct afti_replay *r, struct aft_error *e)
 {
-    if (!r->o.into || mkdir(r->o.into, 0750) == 0)
-        return AFT_OK;
-    return AFT_FAIL(e, AFT_E_FAILED, "cannot make the directory %s: %s; it must not exist yet",
-                    r->o.into, strerror(errno));
+    return r->o.into ? afti_directory_new(r->o.into, e) : AFT_OK;
+}
+
+/* Where to begin is said of partitions that are there, of each once. */
+static enum aft_err
+starts_check(const struct aft_replay_options *o, int32_t partitions, struct aft_error *e)
+{
+    for (uint32_t i = 0; i < o->starts_n; i++) {
+        int32_t p = o->starts[i].partition;
+        if (p >= partitions)
+            return AFT_FAIL(e, AFT_E_USAGE, "--from names partition %d, and there are 0 to %d", p,
+                            partitions - 1);
+        for (uint32_t k = 0; k < i; k++)
+            if (o->starts[k].partition == p)
+                return AFT_FAIL(e, AFT_E_USAGE, "--from names partition %d twice", p);
+    }
+    return AFT_OK;
 }
 
 static enum aft_err
 work(struct afti_replay *r, struct aft_error *e)
 {
     AFT_TRY(parts_make(r, e));
+    AFT_TRY(starts_check(&r->o, r->result->parts_n, e));
     AFT_TRY(afti_beside_look(r, e));
     AFT_TRY(cut_all(r, e));
     for (int32_t p = 0; p < r->result->parts_n; p++)

@@ -73,6 +73,18 @@ partition_named(const char *directory, const char *name, int32_t *out)
 }
 
 enum aft_err
+afti_directory_new(const char *path, struct aft_error *e)
+{
+    if (mkdir(path, 0750) == 0)
+        return AFT_OK;
+    int why = errno;
+    return AFT_FAIL(e, AFT_E_IO, "cannot make the directory %s: %s%s", path, strerror(why),
+                    why == EEXIST   ? "; it must not exist yet"
+                    : why == ENOENT ? "; make the one above it first"
+                                    : "");
+}
+
+enum aft_err
 afti_state_partitions(const char *directory, int32_t **out, size_t *n, struct aft_error *e)
 {
     *out = NULL;
@@ -81,8 +93,8 @@ afti_state_partitions(const char *directory, int32_t **out, size_t *n, struct af
     if (!d && errno == ENOENT)
         return AFT_OK;
     if (!d)
-        return AFT_FAIL(e, AFT_E_IO, "cannot read the directory %s: %s", directory,
-                        strerror(errno));
+        return AFT_FAIL(e, AFT_E_IO, "cannot read the directory %s: %s%s", directory,
+                        strerror(errno), errno == EACCES ? "; run this as the service's user" : "");
     int32_t *found = malloc(AFT_PARTITIONS_MAX * sizeof *found);
     AFT_ASSERT(found != NULL);
     for (struct dirent *at; (at = readdir(d)) != NULL && *n < AFT_PARTITIONS_MAX;)

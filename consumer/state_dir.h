@@ -25,6 +25,8 @@ enum aft_err afti_state_make(const struct aft_config *c, struct aft_error *e) AF
  * does not exist holds none. */
 enum aft_err afti_state_partitions(const char *directory, int32_t **out, size_t *n,
                                    struct aft_error *e) AFT_MUST_CHECK;
+/* afti_directory_new makes a directory that must not be there yet. AFT_E_IO, with what is in the way. */
+enum aft_err afti_directory_new(const char *path, struct aft_error *e) AFT_MUST_CHECK;
 /* afti_state_held: another process has this store open. */
 bool afti_state_held(const char *store_directory);
 

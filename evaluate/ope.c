@@ -69,10 +69,14 @@ aft_ope_shadow(const struct aft_example *x, struct aft_slate_row *rows, double *
     *pass = d->has_pass ? d->pass : 1;
     if (!(*pass > 0 && *pass <= 1))
         return 0;
+    uint32_t filled = 0;
     for (uint32_t i = 0; i < x->items_n; i++) {
         const struct aft_example_item *item = &x->items[i];
-        if (item->slot < 0 || (uint32_t)item->slot >= d->shadow_n || !(item->propensity > 0))
+        if (item->slot < 0 || (uint32_t)item->slot >= d->shadow_n || !(item->propensity > 0) ||
+            !(d->shadow_p[item->slot] >= 0 && d->shadow_p[item->slot] <= 1) ||
+            filled >> item->slot & 1)
             return 0;
+        filled |= UINT32_C(1) << item->slot;
         rows[item->slot] =
             (struct aft_slate_row){.conditional = d->shadow_p[item->slot] / item->propensity,
                                    .marginal = (double)NAN,

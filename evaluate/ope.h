@@ -47,7 +47,7 @@ void aft_slate_ope(const struct aft_slate_row *rows, const uint32_t *k, const do
  * items shown stand in design.shadow_p. The slots of a settled example (or of any: the rewards so far), at most AFT_SLATE_MAX, as rows
  * of aft_slate_ope, and *pass for it; how many. The first of them by itself is a row of aft_ope (ratio = conditional) with direct = q = 0.
  * Marginals are not logged for a shadow: they are NAN, and so is iips.
- * 0: it does not say: no shadow, an item whose propensity is not known or is 0, or a pass that is no probability. */
+ * 0: it does not say: no shadow, an item whose propensity is not known or is 0, two items in one slot, or what is no probability. */
 uint32_t aft_ope_shadow(const struct aft_example *x, struct aft_slate_row *rows, double *pass);
 
 #endif

@@ -15,6 +15,7 @@
 #include "learner/inner.h"
 
 enum { BYTES_MAX = 64 << 20, SHAPES_FIRST = 64, PARTED = 64, PLACES = 8 };
+enum { TERMS_NEAR = 256 }; /* bytes of an entry's terms with ten of them, but for `own` */
 
 void
 afti_catalogue_deinit(struct afti_catalogue *c)
@@ -54,6 +55,24 @@ afti_catalogue_ahead(const struct afti_catalogue *c, const struct aft_candidate 
     for (uint32_t i = 0; i < n; i++)
         if (v[i].known < c->cap)
             __builtin_prefetch(c->v[v[i].known]);
+}
+
+void
+afti_catalogue_shown(const struct afti_table *t, const struct aft_candidate *c)
+{
+    const struct afti_catalogue *k = &t->catalogue;
+    const struct aft_bilinear *b = &t->weights.bilinear;
+    const struct afti_entry *e = k->live && c->known < k->cap ? k->v[c->known] : NULL;
+    if (!e)
+        return;
+    const uint8_t *terms = (const uint8_t *)k->terms[c->known];
+    for (uint32_t i = 0; i < TERMS_NEAR; i += 64)
+        __builtin_prefetch(terms + i);
+    if (e->identity == AFT_NOWHERE || !t->grid.plane[0])
+        return;
+    const float *g = t->grid.plane[0] + e->identity * (size_t)b->members * b->stride;
+    __builtin_prefetch(g, 1);
+    __builtin_prefetch(g + 16, 1);
 }
 
 /* ---- shapes */
@@ -198,10 +217,10 @@ entry_of(struct aft_arena *a, uint32_t n, struct afti_entry **out, struct afti_e
     *terms = aft_arena_take(a, sizeof **terms);
     if (!p || !*terms)
         return false;
-    (*terms)->own = aft_arena_take(a, n * sizeof *(*terms)->own);
     (*terms)->at = aft_arena_take(a, n * sizeof *(*terms)->at);
     (*terms)->value = aft_arena_take(a, n * sizeof *(*terms)->value);
     (*terms)->size = aft_arena_take(a, (n + 4) * sizeof *(*terms)->size); /* read in fours */
+    (*terms)->own = aft_arena_take(a, n * sizeof *(*terms)->own);
     (*terms)->whole = false;
     *out = (void *)(p + (64 - (uintptr_t)p % 64));
     **out = (struct afti_entry){.identity = AFT_NOWHERE};

@@ -58,12 +58,12 @@ own_step(const struct rows *v, uint32_t i, const float *g, float *step)
 
 /* Information (where phi > 0) and step = s x of one row; returns sum s x^2 but for its own weight's other c. */
 static inline __attribute__((always_inline)) float
-row_step(const struct rows *v, uint32_t i, float c, float *gs, float *steps)
+row_step(const struct rows *v, uint32_t i, float c, float *gs, float *steps, size_t stride)
 {
     aft_wide_floats b = {0}, z, m, g, s;
     const float *x = v->x, *norm = v->norm;
     float value = v->value[i], scale = v->scale[i], phi = v->phi;
-    for (size_t j = 0, n = v->stride; j < n; j += 8) {
+    for (size_t j = 0; j < stride; j += 8) {
         memcpy(&z, x + j, sizeof z);
         memcpy(&m, norm + j, sizeof m);
         memcpy(&g, gs + j, sizeof g);
@@ -80,22 +80,32 @@ row_step(const struct rows *v, uint32_t i, float c, float *gs, float *steps)
     return aft_lanes_sum(&b);
 }
 
-/* Of all rows; returns q and gives *used, which over a row is c (value / scale)^2 times the same sum for all of them, of (x / norm)^2. */
-AFT_WIDE static float
-flow_rows(const struct rows *all, float *used)
+static inline __attribute__((always_inline)) float
+all_rows(const struct rows *all, float *used, size_t stride)
 {
     const struct rows v = *all;
     float q = 0, sum = 0, first = v.x[0] / v.norm[0];
     for (uint32_t i = 0; i < v.n; i++) {
-        float *gs = v.g + v.at[i] * v.row, *steps = v.step + (size_t)i * v.stride;
+        float *gs = v.g + v.at[i] * v.row, *steps = v.step + (size_t)i * stride;
         float c = v.position[i] == 1 ? 0.3f : 1, own = (v.at[i] == 0 ? 3.f : 1.f) - c;
         float ratio = v.value[i] / v.scale[i];
-        q += row_step(&v, i, c, gs, steps);
+        q += row_step(&v, i, c, gs, steps, stride);
         sum += (c * v.spread + own * (first * first)) * (ratio * ratio);
         if (own != 0)
             q += own_step(&v, i, gs, steps);
     }
     *used = sum;
+    return q;
+}
+
+/* Of all rows; returns q and gives *used, which over a row is c (value / scale)^2 times the same sum for all of them, of (x / norm)^2. */
+AFT_WIDE static float
+flow_rows(const struct rows *v, float *used)
+{
+    float q;
+#define ROWS(wide) q = all_rows(v, used, wide)
+    AFTI_BY_STRIDE(v->stride, ROWS)
+#undef ROWS
     return q;
 }
 

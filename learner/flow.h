@@ -1,10 +1,29 @@
-/* flow.h - what flow.c and flow_batch.c share. Not for other files. */
+/* flow.h - what flow.c, flow_batch.c, grid.c and fold.c share. Not for other files. */
 #ifndef AFT_LEARNER_FLOW_H
 #define AFT_LEARNER_FLOW_H
 
 #include <math.h>
 
 #include "learner/inner.h"
+
+/* A kernel's body with the stride as a constant where it is a usual one. */
+#define AFTI_BY_STRIDE(stride, body) \
+    switch (stride) {                \
+    case 8:                          \
+        body(8);                     \
+        break;                       \
+    case 16:                         \
+        body(16);                    \
+        break;                       \
+    case 24:                         \
+        body(24);                    \
+        break;                       \
+    case 32:                         \
+        body(32);                    \
+        break;                       \
+    default:                         \
+        body(stride);                \
+    }
 
 static inline void
 afti_roots(aft_wide_floats *v)

@@ -8,28 +8,9 @@
  * Kernels are compiled for the usual widths of a row, so that x stays in registers; lanes and their tree are those of lanes.h, so
  * neither that nor the vector's width changes a bit.
  */
-#include "learner/inner.h"
+#include "learner/flow.h"
 
 enum { NARROW = 32 };
-
-/* A kernel's body with the stride as a constant where it is a usual one. */
-#define BY_STRIDE(stride, body) \
-    switch (stride) {           \
-    case 8:                     \
-        body(8);                \
-        break;                  \
-    case 16:                    \
-        body(16);               \
-        break;                  \
-    case 24:                    \
-        body(24);               \
-        break;                  \
-    case 32:                    \
-        body(32);               \
-        break;                  \
-    default:                    \
-        body(stride);           \
-    }
 
 static inline __attribute__((always_inline)) void
 add_product(aft_wide_floats *sum, const float *v, const float *w)
@@ -133,6 +114,25 @@ kept_folds(const struct folds *f, const uint32_t *rows, size_t stride)
     return four;
 }
 
+/* Those of four rows, if they stand already: all of them there. */
+static inline __attribute__((always_inline)) bool
+standing(const struct folds *f, const uint32_t *rows, float *by)
+{
+    const struct afti_fold *a, *b, *c, *d;
+    if ((rows[0] | rows[1] | rows[2] | rows[3]) == AFT_NOWHERE) /* one of them is not there */
+        return false;
+    a = &f->fold[rows[0] * f->members];
+    b = &f->fold[rows[1] * f->members];
+    c = &f->fold[rows[2] * f->members];
+    d = &f->fold[rows[3] * f->members];
+    by[0] = a->value;
+    by[1] = b->value;
+    by[2] = c->value;
+    by[3] = d->value;
+    return ((a->stamp ^ f->now) | (b->stamp ^ f->now) | (c->stamp ^ f->now) |
+            (d->stamp ^ f->now)) == 0;
+}
+
 /* What one unit at each of a shape's rows is worth now. */
 static inline __attribute__((always_inline)) void
 fill(const struct folds *of, struct afti_shape *shape, size_t stride)
@@ -142,6 +142,8 @@ fill(const struct folds *of, struct afti_shape *shape, size_t stride)
     float *by = shape->by;
     for (uint32_t j = 0, n = shape->n; j < n; j += 4) {
         uint32_t first = rows[j];
+        if (standing(&f, rows + j, by + j))
+            continue;
         if (stride <= NARROW && first != AFT_NOWHERE && f.fold[first * f.members].stamp != f.now) {
             aft_floats four = kept_folds(&f, rows + j, stride);
             memcpy(by + j, &four, sizeof four);
@@ -202,7 +204,7 @@ score(const struct folds *f, const struct afti_grid *g)
 {
     double out;
 #define SCORE(wide) out = score_of(f, g, wide)
-    BY_STRIDE(f->stride, SCORE)
+    AFTI_BY_STRIDE(f->stride, SCORE)
 #undef SCORE
     return out;
 }
@@ -220,7 +222,8 @@ struct sums {
     struct afti_entry *const *entry; /* by number */
     struct afti_shape *shapes;
     struct folds folds;
-    uint32_t n, cap, rows, member;
+    uint32_t n, from, end; /* of a block */
+    uint32_t cap, rows, member;
     uint64_t epoch;
 };
 
@@ -326,85 +329,136 @@ word_of(const struct afti_entry *e)
     return word;
 }
 
-/* The four lanes of candidates i to end, while their entries are all of one word, none of it missing, with n values each: as lanes_of,
- * and half its instructions, so that more candidates are on their way at a time. Returns where it stopped. */
+enum { BLOCK = 64, ODD = 8 };
+struct
+    block { /* of candidates: their four lanes, and which of those that were passed are unlike the others */
+    aft_floats lanes[BLOCK];
+    uint32_t odd[ODD], odd_n;
+};
+
+/* A candidate's entry; NULL: it has none that is at hand. */
+static inline __attribute__((always_inline)) const struct afti_entry *
+entry_at(const struct sums *s, uint32_t i)
+{
+    uint32_t known = s->candidate[i].known;
+    return known < s->cap ? s->entry[known] : NULL;
+}
+
+static inline __attribute__((always_inline)) bool
+at_hand(const struct sums *s, const struct afti_entry *e)
+{
+    return e && e->good && (!e->missing || e->seen == s->rows);
+}
+
+/* The four lanes of candidates i to end whose entries are all of one word, none of it missing, with n values each: as one_of, and half
+ * its instructions, so that more candidates are on their way at a time. Others that are at hand are passed over. Returns where it
+ * stopped. */
 static inline __attribute__((always_inline)) uint32_t
-alike(const struct sums *all, uint32_t i, uint32_t end, const struct afti_entry *first,
-      aft_floats *lanes, size_t stride, size_t n)
+alike(const struct sums *all, uint32_t i, const struct afti_entry *first, struct block *out,
+      size_t stride, size_t n, bool apart)
 {
     const struct sums s = *all;
     const uint32_t word = word_of(first);
-    const bool apart = first->apart;
-    const float *shared = s.shapes[first->shape].by;
-    struct held x = hold(s.folds.x, stride), by = hold(shared, n);
-    aft_floats last = {0};
+    const float *shared = s.shapes[first->shape].by, *w = s.folds.w;
+    const struct held x = hold(s.folds.x, stride), by = hold(shared, n);
+    const size_t row = s.folds.row;
+    const struct aft_candidate *c = s.candidate + i, *end = s.candidate + s.end;
+    aft_floats *to = out->lanes + (i - s.from), last = {0};
     if (n % 8)
         memcpy(&last, shared + n - 4, sizeof last);
-    for (; i < end; i++) {
-        uint32_t known = s.candidate[i].known;
-        const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
+    for (; c < end; c++, to++) {
+        const struct afti_entry *e = c->known < s.cap ? s.entry[c->known] : NULL;
         aft_wide_floats own = {0}, rest = {0};
-        if (!e || word_of(e) != word)
-            break;
-        add_held(&own, &x, s.folds.w + e->identity * s.folds.row, stride);
+        if (__builtin_expect(!e || word_of(e) != word, 0)) {
+            if (!at_hand(&s, e) || out->odd_n == ODD)
+                break;
+            out->odd[out->odd_n++] = (uint32_t)(c - s.candidate);
+            continue;
+        }
+        add_held(&own, &x, w + e->identity * row, stride);
         if (apart)
             row_apart(&s.folds, e, s.folds.x, stride, &rest);
         add_held(&rest, &by, e->value, n / 8 * 8);
-        *lanes++ = four_of(&own, &rest, n % 8 ? e->value + n - 4 : NULL, &last);
+        *to = four_of(&own, &rest, n % 8 ? e->value + n - 4 : NULL, &last);
     }
-    return i;
+    return (uint32_t)(c - s.candidate);
 }
 
-/* By the usual numbers of values; of others none. */
-static inline __attribute__((always_inline)) uint32_t
-alike_by(const struct sums *s, uint32_t i, uint32_t end, const struct afti_entry *first,
-         aft_floats *lanes, size_t stride)
+typedef uint32_t alike_fn(const struct sums *s, uint32_t i, const struct afti_entry *first,
+                          struct block *out);
+#define ALIKE(stride, n)                                                                     \
+    AFT_WIDE static uint32_t alike_##stride##_##n(                                           \
+        const struct sums *s, uint32_t i, const struct afti_entry *first, struct block *out) \
+    {                                                                                        \
+        return first->apart ? alike(s, i, first, out, stride, n, true)                       \
+                            : alike(s, i, first, out, stride, n, false);                     \
+    }
+#define ALIKES(stride) ALIKE(stride, 8) ALIKE(stride, 12) ALIKE(stride, 16)
+ALIKES(8)
+ALIKES(16)
+ALIKES(24)
+ALIKES(32)
+#undef ALIKES
+#undef ALIKE
+static alike_fn *const alikes[4][3] = {{alike_8_8, alike_8_12, alike_8_16},
+                                       {alike_16_8, alike_16_12, alike_16_16},
+                                       {alike_24_8, alike_24_12, alike_24_16},
+                                       {alike_32_8, alike_32_12, alike_32_16}};
+
+/* What its shape's rows are worth to the member that asks. */
+static inline __attribute__((always_inline)) const struct afti_shape *
+worth(const struct sums *s, const struct afti_entry *e, size_t stride)
 {
-    switch (stride ? s->shapes[first->shape].n : 0) {
-    case 8:
-        return alike(s, i, end, first, lanes, stride, 8);
-    case 12:
-        return alike(s, i, end, first, lanes, stride, 12);
-    case 16:
-        return alike(s, i, end, first, lanes, stride, 16);
-    default:
+    struct afti_shape *shape = &s->shapes[e->shape];
+    if (shape->epoch != s->epoch || shape->member != s->member)
+        fill(&s->folds, shape, stride);
+    shape->epoch = s->epoch;
+    shape->member = s->member;
+    return shape;
+}
+
+/* Of rows and values in usual numbers, and where the next is alike, too; else none. */
+static inline __attribute__((always_inline)) uint32_t
+alike_by(const struct sums *s, uint32_t i, const struct afti_entry *first, struct block *out,
+         size_t stride)
+{
+    const struct afti_entry *next = i + 1 < s->end ? entry_at(s, i + 1) : NULL;
+    if (stride > NARROW || stride == 0 || first->missing || !next ||
+        word_of(next) != word_of(first))
         return i;
-    }
+    uint32_t n = worth(s, first, stride)->n;
+    return n >= 8 && n <= 16 ? alikes[stride / 8 - 1][n / 4 - 2](s, i, first, out) : i;
 }
 
-/* The four lanes of candidates i to end, as far as their entries are at hand; returns where it stopped. */
-static inline __attribute__((always_inline)) uint32_t
-lanes_of(const struct sums *all, uint32_t i, uint32_t end, aft_floats *lanes, size_t stride)
+/* The four lanes of one candidate. */
+static inline __attribute__((always_inline)) aft_floats
+one_of(const struct sums *s, uint32_t i, size_t stride)
 {
-    const struct sums s = *all;
-    const float *by = NULL;
-    uint32_t last = AFT_NOWHERE, n = 0;
-    for (; i < end; i++) {
-        uint32_t known = s.candidate[i].known;
-        const struct afti_entry *e = known < s.cap ? s.entry[known] : NULL;
-        aft_wide_floats own = {0}, rest = {0};
-        if (!e || !e->good || (e->missing && e->seen != s.rows))
+    const struct afti_entry *e = entry_at(s, i);
+    const struct afti_shape *shape = worth(s, e, stride);
+    aft_wide_floats own = {0}, rest = {0};
+    if (!e->missing || e->identity != AFT_NOWHERE)
+        add_products(&own, s->folds.w + e->identity * s->folds.row, s->folds.x, stride);
+    if (e->apart)
+        row_apart(&s->folds, e, s->folds.x, stride, &rest);
+    return four_lanes(&own, &rest, e->value, shape->by, shape->n);
+}
+
+/* The four lanes of a block's candidates, as far as their entries are at hand; returns where it stopped. */
+static inline __attribute__((always_inline)) uint32_t
+lanes_of(const struct sums *s, struct block *out, size_t stride)
+{
+    uint32_t i = s->from;
+    for (uint32_t to; i < s->end; i = to) {
+        const struct afti_entry *e = entry_at(s, i);
+        if (!at_hand(s, e))
             return i;
-        if (e->shape != last) {
-            struct afti_shape *shape = &s.shapes[e->shape];
-            if (shape->epoch != s.epoch || shape->member != s.member)
-                fill(&s.folds, shape, stride);
-            shape->epoch = s.epoch;
-            shape->member = s.member;
-            last = e->shape;
-            by = shape->by;
-            n = shape->n;
-        }
-        if (!e->missing || e->identity != AFT_NOWHERE)
-            add_products(&own, s.folds.w + e->identity * s.folds.row, s.folds.x, stride);
-        if (e->apart)
-            row_apart(&s.folds, e, s.folds.x, stride, &rest);
-        *lanes++ = four_lanes(&own, &rest, e->value, by, n);
-        if (stride <= NARROW && !e->missing && i + 1 < end) {
-            uint32_t to = alike_by(all, i + 1, end, e, lanes, stride);
-            lanes += to - (i + 1);
-            i = to - 1;
-        }
+        out->odd_n = 0;
+        to = alike_by(s, i, e, out, stride);
+        if (to == i)
+            out->odd[out->odd_n++] = to++;
+        for (uint32_t k = 0; k < out->odd_n; k++)
+            out->lanes[out->odd[k] - s->from] = one_of(s, out->odd[k], stride);
     }
     return i;
 }
@@ -427,21 +481,22 @@ finish(const aft_floats *lanes, uint32_t n, double constant, double *score)
 
 /* Scores from candidate i on, as far as they can be had; returns where it stopped. */
 AFT_WIDE static uint32_t
-scores(const struct sums *s, uint32_t i, double *score)
+scores(struct sums *s, uint32_t i, double *score)
 {
-    aft_floats lanes[64];
+    struct block block;
     double constant = 0;
 #define CONSTANT(wide) constant = (double)fold_of(&s->folds, 0, wide)
     if (s->rows)
-        BY_STRIDE(s->folds.stride, CONSTANT)
+        AFTI_BY_STRIDE(s->folds.stride, CONSTANT)
 #undef CONSTANT
-    for (uint32_t end, stop; i < s->n; i = end) {
-        stop = s->n - i < 64 ? s->n : i + 64;
-#define LANES(wide) end = lanes_of(s, i, stop, lanes, wide)
-        BY_STRIDE(s->folds.stride, LANES)
+    for (uint32_t end; i < s->n; i = end) {
+        s->from = i;
+        s->end = s->n - i < BLOCK ? s->n : i + BLOCK;
+#define LANES(wide) end = lanes_of(s, &block, wide)
+        AFTI_BY_STRIDE(s->folds.stride, LANES)
 #undef LANES
-        finish(lanes, end - i, constant, score + i);
-        if (end < stop)
+        finish(block.lanes, end - i, constant, score + i);
+        if (end < s->end)
             return end;
     }
     return i;
@@ -518,7 +573,7 @@ move(const struct move *all, float u)
         add_step(v.w + v.at[i] * v.row, v.step + i * v.stride, u, wide); \
         v.fold[v.at[i] * v.members].stamp = 0;                           \
     }
-    BY_STRIDE(v.stride, MOVE)
+    AFTI_BY_STRIDE(v.stride, MOVE)
 #undef MOVE
 }
 

@@ -22,6 +22,7 @@ afti_grid_deinit(struct afti_grid *g)
     free(g->fold);
     free(g->x);
     free(g->norm);
+    free(g->steady_norm);
     free(g->step);
     afti_batch_deinit(&g->batch);
     *g = (struct afti_grid){0};
@@ -91,6 +92,8 @@ afti_grid_room(struct afti_table *t, uint32_t rows, uint32_t stride)
         g->columns = zeroed(g->columns, sizeof *g->columns, g->columns_cap, wide);
         g->x = relaid(g->x, g->x != NULL, g->columns_cap, 1, wide);
         g->norm = relaid(g->norm, g->norm != NULL, g->columns_cap, 1, wide);
+        g->steady_norm = relaid(g->steady_norm, g->steady_norm != NULL, g->columns_cap, 1, wide);
+        g->norms_steady = false;
         g->columns_cap = wide;
     }
 }
@@ -176,24 +179,45 @@ new_folds(struct afti_table *t)
 
 typedef int signs __attribute__((vector_size(16)));
 
-/* Whether N stand already as they are: the same columns, none of them 0 now, whose scales only a larger |x| can move. */
+/* N where the columns' scales are such that only a larger |x| can move them (steady), if there is none: as they stand, of x = 0: 1. */
 static bool
-norms_stand(const struct afti_table *t)
+norms_stand(struct afti_table *t)
 {
-    const struct afti_grid *g = &t->grid;
+    struct afti_grid *g = &t->grid;
     uint32_t stride = t->weights.bilinear.stride;
-    signs used = {0}, above = {0};
+    const aft_floats ones = {1, 1, 1, 1};
+    signs above = {0}, bits, one;
     aft_floats x, n;
-    if (!g->norms_steady || !g->placed)
-        return false;
+    memcpy(&one, &ones, sizeof one);
     for (uint32_t i = 0; i < stride; i += 4) {
         memcpy(&x, g->x + i, sizeof x);
-        memcpy(&n, g->norm + i, sizeof n);
-        used -= x != 0;
+        memcpy(&n, g->steady_norm + i, sizeof n);
+        memcpy(&bits, &n, sizeof bits);
         above |= (x > n) | (-x > n);
+        bits = (bits & (x != 0)) | (one & ~(x != 0));
+        memcpy(g->norm + i, &bits, sizeof bits);
     }
-    return !(above[0] | above[1] | above[2] | above[3]) &&
-           (uint32_t)(used[0] + used[1] + used[2] + used[3]) == t->terms.shared_n;
+    return !(above[0] | above[1] | above[2] | above[3]);
+}
+
+/* Which N stand from now on; false: some may move, or two terms have one column. */
+static bool
+steady_norms(struct afti_table *t)
+{
+    const struct afti_terms *s = &t->terms;
+    struct afti_grid *g = &t->grid;
+    for (uint32_t i = 0; i < t->weights.bilinear.stride; i++)
+        g->steady_norm[i] = 0;
+    for (uint32_t i = 0; i < s->shared_n; i++) {
+        const struct afti_scale *c = &g->columns[g->column[i]];
+        float *n = &g->steady_norm[g->column[i]];
+        if (*n != 0 || (s->shared[i].number && !(c->seen >= 64 && c->max > 0)))
+            return false;
+        *n = s->shared[i].number ? c->max : 1;
+    }
+    for (uint32_t i = 0; i < t->weights.bilinear.stride; i++)
+        g->steady_norm[i] = g->steady_norm[i] > 0 ? g->steady_norm[i] : 1;
+    return true;
 }
 
 /* N of each column, for the terms at hand; `see`: their scales see them. A value of 0 is none. */
@@ -202,23 +226,18 @@ norms(struct afti_table *t, bool see)
 {
     const struct afti_terms *s = &t->terms;
     struct afti_grid *g = &t->grid;
-    bool stand = see && norms_stand(t), steady = see && g->placed;
     g->normed = true;
     g->spread_known = false;
-    if (stand)
+    if (see && g->placed && g->norms_steady && norms_stand(t))
         return;
     for (uint32_t i = 0; i < t->weights.bilinear.stride; i++)
         g->norm[i] = 1;
     for (uint32_t i = 0; i < s->shared_n; i++) {
         uint32_t c = g->column[i];
-        bool there = c != AFT_NOWHERE && s->shared[i].value != 0;
-        if (there)
+        if (c != AFT_NOWHERE && s->shared[i].value != 0)
             g->norm[c] = scale_of(&g->columns[c], &s->shared[i], see);
-        steady =
-            steady && there &&
-            (!s->shared[i].number || (g->columns[c].seen >= 64 && g->norm[c] == g->columns[c].max));
     }
-    g->norms_steady = steady;
+    g->norms_steady = see && g->placed && steady_norms(t);
 }
 
 /* A column never moves, and what stood at a position mostly stands there again. */
@@ -251,7 +270,9 @@ afti_grid_context(struct afti_table *t, bool grow)
     if (!g->ready || m->columns.n != before) {
         for (uint32_t i = 0; i < m->stride; i++)
             g->x[i] = 0;
-        for (uint32_t i = 0; i < s->shared_n; i++)
+        for (uint32_t i = 0; g->placed && i < s->shared_n; i++)
+            g->x[g->column[i]] += (float)s->shared[i].value;
+        for (uint32_t i = 0; !g->placed && i < s->shared_n; i++)
             if (g->column[i] != AFT_NOWHERE)
                 g->x[g->column[i]] += (float)s->shared[i].value;
         new_folds(t);

@@ -137,13 +137,14 @@ struct afti_grid { /* for bilinear kinds; grid.c */
     uint32_t rows_cap, columns_cap;
     struct afti_fold *fold; /* rows_cap x members: of now where the stamp is */
     uint32_t now;
-    uint64_t epoch;  /* a new one whenever a fold may have changed */
-    float *x, *norm; /* the context at hand: values, N; columns_cap of each */
+    uint64_t epoch;     /* a new one whenever a fold may have changed */
+    float *x, *norm;    /* the context at hand: values, N; columns_cap of each */
+    float *steady_norm; /* where norms_steady: N of each column that is not 0 */
     uint32_t column[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX];      /* of each shared term */
     uint64_t column_hash[AFT_TERMS_MAX + AFT_INTERACTIONS_MAX]; /* the term that it was */
     bool placed;        /* column[] is complete, and of terms.shared[]'s hashes as they are */
     bool ready, normed; /* x holds terms.shared[]; norm their N */
-    bool norms_steady;  /* norm[] changes only by a larger |x|, or by a 0 */
+    bool norms_steady;  /* N change only by a larger |x| */
     bool spread_known;
     float spread;                      /* sum of (x / norm)^2, where it is known (flow.c) */
     uint32_t at[AFTI_ITEM_ROWS];       /* the rows of the item at hand */
@@ -403,6 +404,8 @@ void afti_catalogue_deinit(struct afti_catalogue *c);
 enum { AFTI_NEAR = 2048 };
 void afti_catalogue_ahead(const struct afti_catalogue *c, const struct aft_candidate *v,
                           uint32_t n);
+/* afti_catalogue_shown: what will be learned of a candidate is fetched, while others are scored. */
+void afti_catalogue_shown(const struct afti_table *t, const struct aft_candidate *c);
 struct afti_entry *afti_catalogue_make(struct afti_table *t, const struct aft_candidate *c);
 /* afti_catalogue_entry: of a candidate, up to date; NULL: it is not known, or is not to be learned. */
 static inline struct afti_entry *
@@ -530,10 +533,10 @@ struct afti_policy *afti_scoreboard_of(struct afti_scoreboard *s, struct aft_byt
 void afti_scoreboard_deinit(struct afti_scoreboard *s);
 const char *afti_cross_name(int i);
 
-/* ---- reduction.c. afti_item_candidate: which candidate an item is, or AFT_NOWHERE. afti_item_weight: AFTI_COUNTS when it may be learned,
- * else the reason's counter. afti_item_learn: learned or revised, by all members that want it; it is at hand (learner.c's prepare).
- * afti_copies: how often an ensemble's voter learns a decision. */
-uint32_t afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item);
+/* ---- reduction.c. afti_item_candidates: which candidate each item is (l->shown), and how many are eligible. afti_item_weight:
+ * AFTI_COUNTS when it may be learned, else the reason's counter. afti_item_learn: learned or revised, by all members that want it; it is at
+ * hand (learner.c's prepare). afti_copies: how often an ensemble's voter learns a decision. */
+void afti_item_candidates(struct aft_learner *l, const struct aft_example *x);
 enum afti_count afti_item_weight(const struct aft_learner *l, const struct aft_example *x,
                                  const struct aft_example_item *item, struct afti_weight *w);
 void afti_item_learn(struct aft_learner *l, const struct aft_example *x,

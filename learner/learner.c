@@ -184,11 +184,9 @@ context(struct aft_learner *l, const struct aft_example *x)
 {
     afti_catalogue_begin(&l->table.catalogue, x->revision);
     afti_catalogue_ahead(&l->table.catalogue, x->candidates, x->candidates_n);
-    for (uint32_t i = 0; i < x->items_n; i++)
-        l->shown[i] = afti_item_candidate(x, &x->items[i]);
-    l->eligible = 0;
-    for (uint32_t i = 0; i < x->candidates_n; i++)
-        l->eligible += !x->candidates[i].mask.p;
+    afti_item_candidates(l, x);
+    if (x->items_n && l->shown[0] != AFT_NOWHERE)
+        afti_catalogue_shown(&l->table, &x->candidates[l->shown[0]]);
     if (afti_take_context(&l->table, x->context))
         return true;
     afti_refuse(l, x, NULL, AFTI_REFUSED_FEATURE);

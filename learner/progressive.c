@@ -85,29 +85,34 @@ score_terms(struct aft_learner *l, const struct aft_candidate *c, uint32_t at)
     return true;
 }
 
-/* The first of the best of n > 0 scores: what is best first, four at a time, then where. */
+/* The first of the best of n > 0 scores: of every fourth, then of those four. No number is above one that is none. */
 AFT_WIDE static uint32_t
 first_best(const double *score, uint32_t n)
 {
     double best = score[0];
     aft_wide top = {best, best, best, best}, v;
-    uint32_t i = 0;
-    for (; i + 4 <= n; i += 4) {
+    masks first = {0}, at = {0, 1, 2, 3};
+    uint32_t i = 0, out = 0;
+    for (; i + 4 <= n; i += 4, at += 4) {
         memcpy(&v, score + i, sizeof v);
         masks more = v > top, bits, had;
         memcpy(&bits, &v, sizeof bits);
         memcpy(&had, &top, sizeof had);
         had = (bits & more) | (had & ~more);
         memcpy(&top, &had, sizeof top);
+        first = (at & more) | (first & ~more);
     }
-    for (int k = 0; k < 4; k++)
+    for (int k = 0; k < 4; k++) {
+        uint32_t it = (uint32_t)first[k];
+        uint32_t earlier = it < out ? it : out;
+        out = top[k] > best ? it : top[k] == best ? earlier : out;
         best = top[k] > best ? top[k] : best;
-    for (; i < n; i++)
+    }
+    for (; i < n; i++) {
+        out = score[i] > best ? i : out;
         best = score[i] > best ? score[i] : best;
-    for (i = 0; i < n; i++)
-        if (score[i] == best)
-            return i;
-    return 0; /* the first is no number: nothing is above it */
+    }
+    return out;
 }
 
 /* The first of the best that are eligible and scored. */

@@ -32,15 +32,35 @@ tag_of(struct aft_bytes id)
     return id.n ? (uint64_t)id.n << 8 | id.p[id.n - 1] : 0;
 }
 
-uint32_t
-afti_item_candidate(const struct aft_example *x, const struct aft_example_item *item)
+/* The first candidate from i on that the item is; those before it, and itself, that are eligible are counted. */
+static uint32_t
+candidate_from(const struct aft_example *x, const struct aft_example_item *item, uint32_t i,
+               uint32_t *eligible)
 {
     uint64_t tag = tag_of(item->arm_id);
-    for (uint32_t i = 0; i < x->candidates_n; i++)
-        if (tag_of(x->candidates[i].arm_id) == tag &&
-            aft_same(x->candidates[i].arm_id, item->arm_id))
-            return i;
-    return AFT_NOWHERE;
+    uint32_t free = 0;
+    for (; i < x->candidates_n; i++) {
+        const struct aft_candidate *c = &x->candidates[i];
+        free += !c->mask.p;
+        if (tag_of(c->arm_id) == tag && aft_same(c->arm_id, item->arm_id))
+            break;
+    }
+    *eligible += free;
+    return i;
+}
+
+void
+afti_item_candidates(struct aft_learner *l, const struct aft_example *x)
+{
+    uint32_t i = 0, n = x->candidates_n, other = 0;
+    l->eligible = 0;
+    for (uint32_t k = 0; k < x->items_n; k++) {
+        uint32_t at = candidate_from(x, &x->items[k], 0, k ? &other : &l->eligible);
+        i = k ? i : at + 1;
+        l->shown[k] = at < n ? at : AFT_NOWHERE;
+    }
+    for (; i < n; i++)
+        l->eligible += !x->candidates[i].mask.p;
 }
 
 static double

@@ -53,15 +53,15 @@ remember(struct afti_terms *s, struct aft_features f)
     b->slot = -1;
 }
 
-/* Whether that is the name of n bytes (1 .. AFT_NAME_BYTES) at kept: from both ends, in words. */
+/* Whether the n bytes (1 .. AFT_NAME_BYTES) at p are those at kept: from both ends, in words. */
 static inline bool
-same_name(const uint8_t *kept, size_t n, struct aft_bytes name)
+same_name(const uint8_t *kept, size_t n, const uint8_t *p)
 {
-    const uint8_t *p = name.p;
-    if (name.n != n)
-        return false;
+    if (n == 1)
+        return p[0] == kept[0];
     if (n < 4)
-        return p[0] == kept[0] && p[n / 2] == kept[n / 2] && p[n - 1] == kept[n - 1];
+        return aft_load_le16(p) == aft_load_le16(kept) &&
+               aft_load_le16(p + n - 2) == aft_load_le16(kept + n - 2);
     if (n < 8)
         return aft_load_le32(p) == aft_load_le32(kept) &&
                aft_load_le32(p + n - 4) == aft_load_le32(kept + n - 4);
@@ -74,15 +74,18 @@ static bool
 repeats(struct afti_terms *s, struct aft_features f)
 {
     struct afti_before *b = &s->before;
+    const double least = b->zeros ? 0 : DBL_TRUE_MIN;
     double top = 0;
     if (b->n == 0 || f.n != b->n)
         return false;
     for (uint32_t i = 0; i < f.n; i++) {
         const struct aft_feature *x = &f.v[i];
-        if (x->type != AFT_FEATURE_NUMBER || !same_name(b->name[i], b->length[i], x->name))
+        size_t n = b->length[i];
+        if (((size_t)(x->type ^ AFT_FEATURE_NUMBER) | (x->name.n ^ n)) != 0 ||
+            !same_name(b->name[i], n, x->name.p))
             return false;
         double size = fabs(x->number);
-        if (!(size <= DBL_MAX) || (size == 0 && !b->zeros))
+        if (!(size >= least && size <= DBL_MAX))
             return false;
         top = size > top ? size : top;
         s->context.v[i].value = x->number;

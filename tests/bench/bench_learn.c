@@ -7,10 +7,11 @@
  *   the other ways to learn, over a tenth of the decisions: weighting auto, VW's rule, ips, dr, ensembles, other explorers. Those that
  *   explore are measured once more with a decision made and drawn besides (aft_decide, K = 1, a snapshot each 5,000 decisions)
  *   ridge: rank-one updates at d = 50, and late credits, per CPU-second.
- * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER]]]; with a FOLDER it measures nothing and writes the stream there for
+ * usage: bench_learn [DECISIONS = 200000 [SEED [FOLDER [asked]]]]; with a FOLDER it measures nothing and writes the stream there for
  * peers: syn.vw (Vowpal Wabbit's text, cost = -click), truth.f32 (50 true chances a decision) and, for `aftertouch learn`, syn.avro.
  * SEED: or the name of a law of laws.h, for those files. A number in the folder's place: that way alone (0 is flow), over all decisions;
- * or: ridge, alone.
+ * or: ridge, alone. A number and `asked`: that way, so many decisions for each line on standard input that says how many; their
+ * CPU-seconds are the answer (peers/vw_memory.py, which has another learner do the same in turn).
  */
 #include "tests/bench/laws.h"
 #include "wire/wire_avro.h"
@@ -282,6 +283,30 @@ bench_way(const struct way *w, long n, uint64_t seed)
     return took >= 0;
 }
 
+/* A way in turns: a number of decisions a line in, their CPU seconds out. */
+static int
+bench_asked(const struct way *w, uint64_t seed)
+{
+    static struct stream s;
+    struct chunk *c = malloc(sizeof *c);
+    struct aft_learner *l = learner_of(w);
+    char line[32];
+    stream_init(&s, seed);
+    while (c && l && fgets(line, sizeof line, stdin)) {
+        double cpu = 0;
+        for (long left = strtol(line, NULL, 10), n; left > 0; left -= n) {
+            n = left < CHUNK ? left : CHUNK;
+            fill(c, &s, n);
+            cpu += learn_chunk(l, c, n);
+        }
+        printf("%.9f\n", cpu);
+        fflush(stdout);
+    }
+    aft_learner_free(l);
+    free(c);
+    return 0;
+}
+
 /* n times `turns` updates, or late credits: CPU seconds of each n-th. */
 static double
 ridge_turns(struct aft_ridge *r, struct aft_linear *m, const struct aft_sparse *x, bool late,
@@ -437,6 +462,8 @@ main(int argc, char **argv)
     }
     char *end = NULL;
     long way = argc > 3 ? strtol(argv[3], &end, 10) : 0;
+    if (argc > 4 && strcmp(argv[4], "asked") == 0 && way >= 0 && way < WAYS)
+        return bench_asked(&ways[way], seed);
     if (end && end != argv[3] && !*end && way >= 0 && way < WAYS)
         return bench_way(&ways[way], n, seed) &&
                        (!explores(&ways[way]) || bench_explorer(&ways[way], n, seed))

@@ -292,6 +292,41 @@ test_refused(void **state)
     assert_int_not_equal(run("", "import vw in.vw --examples out.avro --epsilonn 1"), 0);
 }
 
+/* Options of VW's rarer sort, as its own tests give them: each is known, a list goes on to the next option, and a file ends it. */
+static void
+test_rare_options(void **state)
+{
+    (void)state;
+    static const char *const rare[] = {
+        "--automl 3 --verbose_metrics --priority_type favor_popular_namespaces --oracle_type rand",
+        "--automl 4 --default_lease 100 --priority_challengers 1 --automl_significance_level .1",
+        "--automl 3 --opt_func brentq --interaction_type cubic",
+        "--dump_json_weights_experimental w.json --log_output stderr --limit_output 2",
+        "--epsilon_decay --model_count 4 --min_scope 10 --initial_epsilon 0.5",
+        "--sparse_weights -q:: --random_weights --initial_weight 0",
+        "--cb_explore_adf --rnd 3 --rnd_alpha 0.2 --large_action_space --spanner_c 3",
+        "--ignore_features_dsjson_experimental FromUrl|timeofday j|type",
+        "--interactions UA UUA --ignore Z Y --ngram 2 U3 --noconstant",
+        "--cb_dro --cb_dro_wmax 3 --all_slots_loss --marginal f --decay 0.1",
+    };
+    char arguments[300];
+    const char *text = "shared |U u\n0:-1:0.5 |A a\n|A b\n\n";
+    for (size_t i = 0; i < sizeof rare / sizeof rare[0]; i++) {
+        snprintf(arguments, sizeof arguments,
+                 "import vw in.vw --examples out.avro --json --vw '%s'", rare[i]);
+        if (run(text, arguments) != 0)
+            fail_msg("%s: %s", rare[i], said);
+        says("\"examples\":1");
+    }
+    assert_int_not_equal(run(text, "import vw --examples out.avro -q UA nowhere.vw in.vw"), 0);
+    says("letters of namespaces");
+    assert_int_equal(run(text, "import vw --examples out.avro -q UA in.vw"), 0);
+    assert_int_not_equal(run(text, "import vw in.vw in.vw --examples out.avro"), 0);
+    says("cat A B");
+    assert_int_not_equal(run(text, "import vw in.vw --examples out.avro --recall_tree 3"), 0);
+    says("no logged decisions");
+}
+
 /* From a pipe; VW's options; what learn makes of it. */
 static void
 test_pipe_and_learn(void **state)
@@ -338,10 +373,11 @@ main(int argc, char **argv)
              n && argv[0][0] == '/' ? "" : here, n && argv[0][0] == '/' ? "" : "/", n ? n : 1,
              n ? argv[0] : ".");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tutorial),    cmocka_unit_test(test_arms),
-        cmocka_unit_test(test_single),      cmocka_unit_test(test_json),
-        cmocka_unit_test(test_known_costs), cmocka_unit_test(test_left_out),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_pipe_and_learn),
+        cmocka_unit_test(test_tutorial),       cmocka_unit_test(test_arms),
+        cmocka_unit_test(test_single),         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_known_costs),    cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_rare_options),
+        cmocka_unit_test(test_pipe_and_learn),
     };
     if (!mkdtemp(directory))
         return 1;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "evaluate/evaluate.h"
 #include "tests/learn_kit.h"
 #include "wire/wire_avro.h"
 
@@ -465,6 +466,60 @@ test_broken(void **state)
         }
 }
 
+/* --shadow: what is said of the model beside is what evaluate says of the settled examples, to the digits that are printed. */
+static void
+test_shadow(void **state)
+{
+    (void)state;
+    enum { DECISIONS = 40 };
+    struct kit_world w;
+    struct aft_error e;
+    struct aft_file_writer *out = NULL;
+    struct aft_ope_row top[DECISIONS];
+    struct aft_ope o;
+    char arguments[900], said[4096], want[200];
+    kit_world_init(&w, 5);
+    assert_int_equal(aft_file_create(path("shadow.avro"), AFT_RECORD_EXAMPLE, false, &out, &e), 0);
+    for (int i = 0; i < 2 * DECISIONS; i++) {
+        static struct aft_example x; /* a decision's OPEN, then its SETTLE */
+        static double p[KIT_SLOTS];
+        struct aft_slate_row rows[AFT_SLATE_MAX];
+        struct aft_buffer body = {0};
+        if (i % 2 == 0)
+            x = kit_open(&w, NULL);
+        for (uint32_t l = 0; l < x.items_n; l++)
+            p[l] = x.items[l].propensity * (l == 0 && i % 4 == 0 ? 0.5 : 0.75);
+        x.has_design = true;
+        x.design.shadow = AFT_LITERAL("another model");
+        x.design.shadow_p = p;
+        x.design.shadow_n = x.items_n;
+        x.phase = i % 2 ? AFT_SETTLE : AFT_OPEN;
+        x.seq = (uint64_t)i;
+        x.fire_ms = i;
+        aft_encode_example(&body, &x);
+        struct aft_file_record r = {.body = aft_buffer_bytes(&body)};
+        assert_int_equal(aft_file_append(out, &r, &e), 0);
+        aft_buffer_deinit(&body);
+        double pass;
+        assert_true(aft_ope_shadow(&x, rows, &pass) > 0);
+        top[i / 2] = (struct aft_ope_row){rows[0].conditional, rows[0].reward, 0, 0, pass};
+    }
+    assert_int_equal(aft_file_finish(out, &e), 0);
+    kit_world_deinit(&w);
+    aft_ope(top, DECISIONS, 0, 0, &o);
+    snprintf(arguments, sizeof arguments, "--shadow --examples %s --snapshot %s",
+             path("shadow.avro"), path("shadow-s.avro"));
+    assert_int_equal(run(arguments, said, sizeof said), 0);
+    snprintf(want, sizeof want, "shadow model, 40 settled decisions: top slot ips %.6f snips %.6f",
+             o.ips, o.snips);
+    if (!strstr(said, want) || !(o.ips > 0))
+        fail_msg("%s: %s", want, said);
+    snprintf(arguments, sizeof arguments, "--shadow --json --examples %s --snapshot %s",
+             path("a.avro"), path("shadow-s.avro"));
+    assert_int_equal(run(arguments, said, sizeof said), 0);
+    assert_non_null(strstr(said, "\"shadow\":{\"decisions\":0}"));
+}
+
 static void
 test_wrong_arguments(void **state)
 {
@@ -493,6 +548,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_broken),
         cmocka_unit_test(test_shares_and_their_merge),
+        cmocka_unit_test(test_shadow),
         cmocka_unit_test(test_wrong_arguments),
     };
     if (!mkdtemp(directory))

@@ -134,6 +134,15 @@ what_says_nothing_of_a_shadow(void **state)
     logged_init(&l);
     l.x.items_n = 1; /* not the whole slate */
     assert_int_equal(aft_ope_shadow(&l.x, rows, &pass), 0);
+    logged_init(&l);
+    l.items[1].slot = 0; /* two in one slot, none in the other */
+    assert_int_equal(aft_ope_shadow(&l.x, rows, &pass), 0);
+    logged_init(&l);
+    l.shadow_p[0] = (double)NAN;
+    assert_int_equal(aft_ope_shadow(&l.x, rows, &pass), 0);
+    logged_init(&l);
+    l.shadow_p[1] = 1.5;
+    assert_int_equal(aft_ope_shadow(&l.x, rows, &pass), 0);
 }
 
 /* Uniform pairs of three arms are logged; arm i on top earns reward[i]; the shadow weighs them 5 : 3 : 2. */

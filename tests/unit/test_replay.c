@@ -376,6 +376,18 @@ from_the_middle(void **state)
     }
     free(r.parts);
     o.from_ms = INT64_MIN;
+    const struct aft_replay_start beyond = {.partition = PARTITIONS};
+    const struct aft_replay_start twice[2] = {{.partition = 1}, {.partition = 1}};
+    o.starts = &beyond;
+    o.starts_n = 1;
+    assert_int_equal(aft_replay(&o, &r, &world_error), AFT_E_USAGE);
+    free(r.parts);
+    o.starts = twice;
+    o.starts_n = 2;
+    assert_int_equal(aft_replay(&o, &r, &world_error), AFT_E_USAGE);
+    assert_non_null(strstr(world_error.message, "partition 1 twice"));
+    free(r.parts);
+    o.starts_n = 0;
     o.until_ms = INT64_C(1700000000000) + 300000;
     WORLD_OK(aft_replay(&o, &r, &world_error));
     assert_true(r.parts[0].compared > 200 && !r.model);
@@ -447,7 +459,7 @@ gone_on_from(void **state)
     o.verify = false;
     WORLD_OK(aft_replay(&o, &r, &world_error));
     free(r.parts);
-    assert_int_equal(aft_replay(&o, &r, &e), AFT_E_FAILED); /* it is there already */
+    assert_int_equal(aft_replay(&o, &r, &e), AFT_E_IO); /* it is there already */
     free(r.parts);
     for (int p = 0; p < PARTITIONS; p++) {
         snprintf(path, sizeof path, "%s/%d", into, p);
