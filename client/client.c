@@ -200,7 +200,7 @@ static uint64_t
 undelivered(struct aft_client *c)
 {
     afti_spill_drain(c);
-    return c->transport.waiting(c->transport.ctx) + atomic_load(&c->spill.left);
+    return c->transport.waiting(c->transport.ctx) + afti_spill_waiting(c);
 }
 
 enum aft_client_code
@@ -280,7 +280,7 @@ aft_client_info(struct aft_client *c, struct aft_client_info *info)
     x.passed_over = atomic_load(&c->passed_over);
     x.shadow_applied = atomic_load(&c->shadow.applied);
     x.spilled = atomic_load(&c->spill.taken);
-    x.spill_waiting = atomic_load(&c->spill.left);
+    x.spill_waiting = afti_spill_waiting(c);
     size_t size = info->size < sizeof x ? info->size : sizeof x;
     x.size = size;
     memcpy(info, &x, size);

@@ -23,10 +23,12 @@ struct aft_client_transport {
      * append or close. NULL: every record that is taken is delivered at once. */
     void (*listen)(void *ctx, aft_client_failure_sink sink, void *sink_ctx);
     /* resend: as append, for what a spill file keeps until it is delivered; resending: how many of those are not yet. A failure of
-     * such a one that is no refusal goes to nobody: it is kept, and resending does not come to 0. NULL: append and waiting. */
+     * such a one that is no refusal goes to nobody: it is lost to the transport, and the spill file sends it once more. NULL: append and
+     * waiting. lost: how many of resending's are; forget: and count no more in either. NULL: none ever is. */
     enum aft_err (*resend)(void *ctx, enum aft_client_topic topic, int64_t time_ms,
                            struct aft_bytes key, struct aft_bytes value, struct aft_error *e);
     uint64_t (*resending)(void *ctx);
+    uint64_t (*lost)(void *ctx, bool forget);
     /* away: something waits, and nothing was delivered for so long. NULL: never. */
     bool (*away)(void *ctx, int32_t ms);
     /* poll serves delivery reports. */

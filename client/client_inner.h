@@ -215,8 +215,8 @@ struct afti_spilled {
 };
 struct afti_spill {
     pthread_mutex_t lock;
-    int fd; /* -1: there is none */
-    uint64_t max, read_at, end;
+    int fd;                           /* -1: there is none */
+    uint64_t max, read_at, end, held; /* held: records in the file, sent or not */
     int64_t synced_ms;
     bool unsynced;
     struct aft_buffer body, record;   /* read, written */
@@ -230,6 +230,8 @@ void afti_spill_close(struct afti_spill *s);
 enum aft_err afti_spill_put(struct afti_spill *s, const struct afti_spilled *r,
                             struct aft_error *e);
 void afti_spill_drain(struct aft_client *c);
+/* afti_spill_waiting: records that are in the file alone: not sent again yet, or lost since. */
+uint64_t afti_spill_waiting(struct aft_client *c);
 
 /* ---- producer_kafka.c: records to a broker. Any thread. open takes the configuration. kept: a spill file has it until it is delivered. */
 struct rd_kafka_conf_s;
@@ -243,6 +245,7 @@ enum aft_err afti_producer_send(struct afti_producer *p, const char *topic,
 void afti_producer_poll(struct afti_producer *p, int timeout_ms);
 uint64_t afti_producer_waiting(struct afti_producer *p);
 uint64_t afti_producer_resending(struct afti_producer *p);
+uint64_t afti_producer_lost(struct afti_producer *p, bool forget);
 bool afti_producer_away(struct afti_producer *p, int32_t ms);
 
 struct aft_client {

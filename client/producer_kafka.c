@@ -25,6 +25,7 @@ struct afti_producer {
     atomic_uint retired_n;
     int64_t revived_ms;
     atomic_uint_fast64_t resending; /* sent again from a spill file and not yet delivered */
+    atomic_uint_fast64_t lost;      /* of those: they never will be, and nobody refused them */
     atomic_llong alive_ms;          /* when something was delivered last, or began to wait */
     aft_client_failure_sink sink;
     void *sink_ctx;
@@ -170,7 +171,9 @@ on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
             return;
         purged = true; /* nobody refused it */
     }
-    if (kept && !purged)
+    if (kept && purged)
+        atomic_fetch_add(&p->lost, 1);
+    else if (kept)
         atomic_fetch_sub(&p->resending, 1);
     if (!undelivered)
         atomic_store(&p->alive_ms, afti_monotonic_ms());
@@ -310,6 +313,16 @@ uint64_t
 afti_producer_resending(struct afti_producer *p)
 {
     return atomic_load(&p->resending);
+}
+
+uint64_t
+afti_producer_lost(struct afti_producer *p, bool forget)
+{
+    if (!forget)
+        return atomic_load(&p->lost);
+    uint64_t n = atomic_exchange(&p->lost, 0);
+    atomic_fetch_sub(&p->resending, n);
+    return n;
 }
 
 bool

@@ -5,7 +5,9 @@
  *               topic u8 (0 impressions, 1 outcomes), time ms le64, length of the key le32, key, value (framed as it will be sent)
  *
  * Written at the end, sent again from the front, in order; cut back to its head when all of it is delivered, so a death at any
- * moment loses no record that was taken, and may send some twice (their ids are the same, which changes nothing downstream).
+ * moment loses no record that was taken, and may send some twice (their ids are the same, which changes nothing downstream). What the
+ * transport lost without a refusal is nowhere else: once nothing is on its way any more, all of the file is sent from the front again
+ * (and what a broker refused before, is refused, and given back, once more).
  *
  * I1 reading stops at the first record that is short or has another hash: a write that was torn; what follows is cut off at open.
  * I2 read_at <= end <= the file's size, and the file's bytes up to end are whole records.
@@ -88,8 +90,9 @@ scan(struct afti_spill *s, struct aft_error *e)
     s->read_at = s->end = MAGIC_BYTES;
     while (body_at(s, s->end)) {
         s->end += HEAD_BYTES + s->body.n;
-        s->left++;
+        s->held++;
     }
+    s->left = s->held;
     if (ftruncate(s->fd, (off_t)s->end) != 0 || fdatasync(s->fd) != 0)
         return AFT_FAIL(e, AFT_E_IO, "cannot cut spill_file: %s", strerror(errno));
     return AFT_OK;
@@ -168,6 +171,7 @@ put(struct afti_spill *s, const struct afti_spilled *r, struct aft_error *e)
     AFT_TRY(write_at(s, aft_buffer_bytes(&s->record), s->end, e));
     s->end += s->record.n;
     s->unsynced = true;
+    s->held++;
     AFT_INVARIANT(I2, s->read_at <= s->end);
     atomic_fetch_add(&s->left, 1);
     atomic_fetch_add(&s->taken, 1);
@@ -245,14 +249,30 @@ send_next(struct aft_client *c, struct afti_spill *s)
     return true;
 }
 
-/* Everything was sent and delivered: nothing of it is needed any more. */
+/* Everything was sent: what is not on its way any more is delivered, and nothing of it is needed; or some was lost, and all goes again. */
 static void
-empty(struct aft_client *c, struct afti_spill *s)
+settle(struct aft_client *c, struct afti_spill *s)
 {
     struct aft_client_transport *t = &c->transport;
     uint64_t waiting = t->resending ? t->resending(t->ctx) : t->waiting ? t->waiting(t->ctx) : 0;
-    if (waiting == 0 && s->end > MAGIC_BYTES && ftruncate(s->fd, MAGIC_BYTES) == 0)
+    uint64_t lost = t->lost ? t->lost(t->ctx, false) : 0;
+    if (s->end == MAGIC_BYTES || waiting > lost)
+        return;
+    if (lost > 0) {
+        s->read_at = MAGIC_BYTES;
+        atomic_store(&s->left, s->held); /* before: whoever asks meanwhile sees too many, not none */
+        t->lost(t->ctx, true);
+    } else if (ftruncate(s->fd, MAGIC_BYTES) == 0) {
         s->read_at = s->end = MAGIC_BYTES;
+        s->held = 0;
+    }
+}
+
+uint64_t
+afti_spill_waiting(struct aft_client *c)
+{
+    struct aft_client_transport *t = &c->transport;
+    return atomic_load(&c->spill.left) + (t->lost ? t->lost(t->ctx, false) : 0);
 }
 
 void
@@ -263,10 +283,12 @@ afti_spill_drain(struct aft_client *c)
     if (s->fd < 0 || !t->append || pthread_mutex_trylock(&s->lock) != 0)
         return;
     bool away = t->away && t->away(t->ctx, c->options.queue_ms);
-    while (!away && s->read_at < s->end && send_next(c, s))
-        continue;
-    if (s->read_at == s->end)
-        empty(c, s);
+    for (int turn = 0; turn < 2; turn++) { /* what was lost may go at once */
+        while (!away && s->read_at < s->end && send_next(c, s))
+            continue;
+        if (s->read_at == s->end)
+            settle(c, s);
+    }
     sync_sometimes(s);
     pthread_mutex_unlock(&s->lock);
 }

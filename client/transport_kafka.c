@@ -97,6 +97,12 @@ kafka_resending(void *ctx)
     return afti_producer_resending(((struct kafka *)ctx)->producer);
 }
 
+static uint64_t
+kafka_lost(void *ctx, bool forget)
+{
+    return afti_producer_lost(((struct kafka *)ctx)->producer, forget);
+}
+
 static bool
 kafka_away(void *ctx, int32_t ms)
 {
@@ -322,6 +328,7 @@ aft_client_transport_kafka(const struct aft_client_options *o, struct aft_client
         .append = kafka_append,
         .resend = kafka_resend,
         .resending = kafka_resending,
+        .lost = kafka_lost,
         .away = kafka_away,
         .listen = kafka_listen,
         .poll = kafka_poll,

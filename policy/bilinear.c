@@ -20,10 +20,20 @@ aft_bilinear_deinit(struct aft_bilinear *m)
     *m = (struct aft_bilinear){0};
 }
 
-float
-aft_bilinear_dot(const float *a, const float *b, uint32_t stride)
+AFT_WIDE void
+aft_bilinear_dots(const float *const a[2], const float *const b[2], uint32_t stride, float out[2])
 {
-    return aft_dot8(a, b, stride);
+    aft_wide_floats sum = {0}, other = {0}, x, y;
+    for (uint32_t i = 0; i < stride; i += 8) {
+        memcpy(&x, a[0] + i, sizeof x);
+        memcpy(&y, b[0] + i, sizeof y);
+        sum += x * y;
+        memcpy(&x, a[1] + i, sizeof x);
+        memcpy(&y, b[1] + i, sizeof y);
+        other += x * y;
+    }
+    out[0] = aft_lanes_sum(&sum);
+    out[1] = aft_lanes_sum(&other);
 }
 
 void

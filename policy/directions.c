@@ -11,26 +11,29 @@
 
 enum { ROWS_MAX = 2 * AFT_FEATURES_MAX };
 
-struct sharing {
+struct sharing {              /* small: it is cleared for every decision, but for the deviations */
     uint32_t all, shared;     /* rows; those that two have, or more */
-    uint32_t first[ROWS_MAX]; /* of the table's: the first whose table has it */
-    uint32_t at[ROWS_MAX];    /* its direction + 1, once laid */
+    uint16_t first[ROWS_MAX]; /* of the table's: the first whose table has it */
+    uint8_t at[ROWS_MAX];     /* its direction + 1, once laid */
     uint8_t by[ROWS_MAX];     /* how many have it; two: two or more */
+    double unknown;           /* of the context */
     double deviation[ROWS_MAX];
-    double unknown; /* of the context */
 };
+_Static_assert(AFT_CANDIDATES_MAX <= UINT16_MAX && AFTI_DIRECTIONS < UINT8_MAX, "fit in `sharing`");
 
 /* ---- who has what */
 static void
-count_table(const struct aft_scratch *s, uint32_t n, struct sharing *h)
+count_table(const struct aft_scratch *s, uint32_t n, double unknown, struct sharing *h)
 {
     const struct afti_catalogue *c = &s->catalogue;
+    memset(h, 0, offsetof(struct sharing, deviation));
+    h->unknown = unknown;
     for (uint32_t j = 0; j < c->rows; j++) {
         const double *row = c->value + (size_t)j * c->stride;
         uint8_t by = 0;
         for (uint32_t a = 0; a < n && by < 2; a++)
             if (row[s->index[a]] != 0 && by++ == 0)
-                h->first[j] = a;
+                h->first[j] = (uint16_t)a;
         h->by[j] = by;
         h->shared += by == 2;
     }
@@ -93,6 +96,18 @@ clean(struct aft_scratch *s) /* I2 */
 }
 
 /* ---- the directions */
+/* What each of the eligible has of row j of the table, times `by`. */
+static void
+table_row(const struct aft_scratch *s, uint32_t n, uint32_t j, double by, double *out)
+{
+    const struct afti_catalogue *c = &s->catalogue;
+    const double *row = c->value + (size_t)j * c->stride;
+    if (n == c->n)
+        afti_span_times(row, n, by, out);
+    for (uint32_t a = 0; n < c->n && a < n; a++)
+        out[a] = row[s->index[a]] * by;
+}
+
 /* Row j, at this place of the model, as the next direction; false: it has no finite deviation. */
 static bool
 lay(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t n, struct sharing *h, uint32_t j,
@@ -101,11 +116,10 @@ lay(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t n, struct shar
     uint32_t stride = n + (8 - n % 8) % 8;
     double *out = s->direction + (size_t)s->directions++ * stride,
            by = afti_deviation(afti_fold(b, s, place, h->unknown, true)->variance);
-    const struct afti_catalogue *c = &s->catalogue;
     memset(out, 0, stride * sizeof *out);
-    for (uint32_t a = 0; j < c->rows && a < n; a++)
-        out[a] = c->value[(size_t)j * c->stride + s->index[a]] * by;
-    h->at[j] = s->directions;
+    if (j < s->catalogue.rows)
+        table_row(s, n, j, by, out);
+    h->at[j] = (uint8_t)s->directions;
     h->deviation[j] = by;
     return by < 1e30;
 }
@@ -164,10 +178,10 @@ afti_plain_directions(const struct aft_model *m, struct aft_scratch *s, const st
                       uint32_t n, struct afti_unknown unknown)
 {
     const struct aft_bilinear *b = &m->weights.bilinear;
-    struct sharing h = {.unknown = unknown.context};
+    struct sharing h;
     if (!afti_plain_table(m, s, r))
         return false;
-    count_table(s, n, &h);
+    count_table(s, n, unknown.context, &h);
     bool good = gather(m, s, r, n, unknown) && (!s->places_n || count_own(b, s, &h)) &&
                 h.shared <= AFTI_DIRECTIONS;
     if (good) {

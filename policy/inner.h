@@ -7,7 +7,7 @@
  *   spans.c     loops over all candidates, four at a time
  *   plain.c, directions.c, quadratic.c  fast ways to the same scores
  *   score.c     a model's view of a request -> means, variances   law.c   those -> log-weights, by the policy
- *   tally.c     values -> shares, Thompson    inside.c, sequence.c   what is done inside the draw
+ *   tally.c     values -> shares   thompson.c  draws -> shares   inside.c, sequence.c   what is done inside the draw
  *   arm_stats.c what a snapshot knows of its arms, as features
  *   decide.c    all of it for one decision
  */
@@ -73,14 +73,17 @@ void afti_print_topics(const struct aft_policy_settings *s, char *out, size_t si
 size_t afti_form_size(uint32_t d);
 /* afti_forms_make: where the model is one and wants variances. */
 void afti_forms_make(struct aft_model *m);
-/* afti_form_scaled: x divided by what it returns. afti_form_square: of such an x; times the square of that it is x' C x. */
+/* afti_form_scaled: x divided by what it returns. afti_form_square: of such an x; times the square of that it is x' C x.
+ * afti_form_squares: by two forms. */
 double afti_form_scaled(const double *x, uint32_t d, float *out);
 double afti_form_square(const float *form, const float *x, uint32_t d);
+void afti_form_squares(const float *const form[2], const float *x, uint32_t d, double out[2]);
 double afti_form_dot(const double *a, const double *b, size_t n);
-/* spans.c, each over x[0 .. n): x = more + x; out = x / by; whether all are between -limit and limit (NaN is not); x as floats, and as what
- * those are; under = x - the largest, which is returned (n > 0); x = 0 where under < least; x = x scale + floor. */
+/* spans.c, each over x[0 .. n): x = more + x; out = x / by; out = x by; whether all are between -limit and limit (NaN is not); x as
+ * floats, and as what those are; under = x - the largest, which is returned (n > 0); x = 0 where under < least; x = x scale + floor. */
 void afti_span_add(double *x, uint32_t n, double more);
 void afti_span_divide(const double *x, uint32_t n, double by, double *out);
+void afti_span_times(const double *x, uint32_t n, double by, double *out);
 bool afti_span_within(const double *x, uint32_t n, double limit);
 void afti_span_narrow(double *x, uint32_t n, float *narrow);
 double afti_span_under(const double *x, uint32_t n, double *under);
@@ -96,7 +99,7 @@ void afti_pl_powers(const double *w, const double *rest, double *inverse, uint32
 double afti_pl_light(const double *w, const double *rest, const double *inverse, uint32_t n,
                      const double *power);
 void afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t stride,
-                     double *sum);
+                     uint32_t width, double *sum);
 
 /* A term of a candidate, resolved: a column (linear) or a row (bilinear). */
 struct afti_place {
@@ -129,10 +132,10 @@ struct aft_scratch {
     uint32_t index[AFT_CANDIDATES_MAX]; /* eligible candidates */
     double log_w[AFT_CANDIDATES_MAX], w[AFT_CANDIDATES_MAX], rest[AFT_CANDIDATES_MAX];
     double mean[AFT_CANDIDATES_MAX + 8], variance[AFT_CANDIDATES_MAX + 8];
-    double value[AFT_CANDIDATES_MAX + 8], tally[AFT_CANDIDATES_MAX],
-        normal[AFT_CANDIDATES_MAX + AFTI_DIRECTIONS + 16];
+    double value[AFT_CANDIDATES_MAX + 8], tally[AFT_CANDIDATES_MAX], pmf[AFT_CANDIDATES_MAX],
+        low[AFT_CANDIDATES_MAX], high[AFT_CANDIDATES_MAX];
+    double normal[AFT_CANDIDATES_MAX + AFTI_DIRECTIONS + 24];
     float out[AFT_CANDIDATES_MAX];
-    double pmf[AFT_CANDIDATES_MAX], low[AFT_CANDIDATES_MAX], high[AFT_CANDIDATES_MAX];
     uint64_t topic[AFT_CANDIDATES_MAX];
     uint32_t wanted[AFT_CANDIDATES_MAX];
     double shared_apply[AFT_LINEAR_COLUMNS], own_apply[AFT_LINEAR_COLUMNS];
@@ -197,15 +200,25 @@ void afti_directions_room(struct aft_scratch *s, uint32_t n, uint32_t directions
 bool afti_plain_variances(const struct aft_model *m, struct aft_scratch *s,
                           const struct aft_request *r, uint32_t n, struct afti_unknown unknown);
 
-/* tally.c. afti_spread: `mass` over the best k (<= AFTI_RANKS) of s->value[0 .. n), into s->tally[]. afti_thompson: draws and tally. */
-#define AFTI_GRAM_MAX 128u
+/* tally.c. afti_shares: share[r], r < k, of the r-th best; they add up to 1. afti_spread: `mass` over the best k (<= AFTI_RANKS) of
+ * s->value[0 .. n), into s->tally[]; afti_spread_shares: by these shares, and s->value[n ..] up to a multiple of 8 is minus infinity. */
 double afti_deviation(double variance);
-bool afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best);
-void afti_own_values(const double *mean, const double *deviation, const double *normal, uint32_t n,
-                     double *value);
+void afti_shares(uint32_t k, double *share);
 void afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass);
+void afti_spread_shares(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share,
+                        double mass);
+/* afti_best_of: where the best `room` (<= AFTI_RANKS + 1) stand, in order; false where two of them are alike (and then best is of no use).
+ * value[n ..] up to a multiple of 8: minus infinity. */
+bool afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t best[AFTI_RANKS + 1]);
 /* afti_lead: a pmf of who leads; the best others follow. Into s->tally[]. */
 void afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k);
+
+/* thompson.c. afti_thompson: draws, tallied into s->tally[]. afti_draw_normals: of one draw, into out[0 .. n) and up to 19 more.
+ * afti_draw_values: s->mean + s->variance x normal + the directions, up to a multiple of 8. */
+#define AFTI_GRAM_MAX 128u
+void afti_draw_normals(const float *quantiles, uint64_t key, uint32_t draw, uint32_t n,
+                       double *out);
+void afti_draw_values(struct aft_scratch *s, uint32_t n, double alpha);
 void afti_thompson(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
                    uint32_t n, uint32_t k);
 

@@ -17,7 +17,7 @@
  *   linucb           the best of m + policy.alpha sqrt(v) (1003.0146)
  *   bagging, cover   each member of the model votes for its best mean; a vote is 1 / members. They differ in how the learner makes
  *                    the members, and cover's epsilon shrinks as min(1, sqrt(n / t)) (1402.0555)
- *   thompson         tally.c
+ *   thompson         thompson.c
  * RegCB's bounds are the extreme predictions of all models whose excess loss is at most D = policy.c0 ln(n t) (range of rewards)^2:
  * for ridge, whose excess is (theta - theta^)' A (theta - theta^), m +- sqrt(D v), cut to the range; for the logistic flow, whose
  * excess is half that in the log-odds and whose rewards are in [0, 1], logistic(m +- sqrt(2 D v)).

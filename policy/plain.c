@@ -205,7 +205,7 @@ resolve(const struct aft_model *m, struct aft_scratch *s, const struct aft_reque
         lay_values(m, s, r);
 }
 
-/* sum[i] += by[0] value[0][i] + by[1] value[1][i] ..., each i by itself and in that order. stride: a multiple of 8. */
+/* sum[i] += by[0] value[0][i] + by[1] value[1][i] ..., each i < width by itself and in that order. width: a multiple of 8. */
 #define LOAD(t, at) memcpy(&t, (at), sizeof t)
 #define KEEP(at, t) memcpy((at), &t, sizeof t)
 #define STEP(t, at)                 \
@@ -258,12 +258,13 @@ rows8(const double *value, const double *by, uint32_t rows, uint32_t stride, dou
 }
 
 AFT_WIDE void
-afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t stride, double *sum)
+afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t stride,
+                uint32_t width, double *sum)
 {
     uint32_t i = 0;
-    for (; i + 24 <= stride; i += 24)
+    for (; i + 24 <= width; i += 24)
         rows24(value + i, by, rows, stride, sum + i);
-    for (; i < stride; i += 8)
+    for (; i < width; i += 8)
         rows8(value + i, by, rows, stride, sum + i);
 }
 
@@ -351,7 +352,7 @@ sum_rows(const struct aft_model *m, struct aft_scratch *s, double start)
     worths(m, s, c->identity, c->n, c->sum);
     for (uint32_t i = 0; i < c->stride; i++)
         c->sum[i] = start + (i < c->n ? c->sum[i] : 0);
-    afti_plain_rows(c->value, c->by, c->rows, c->stride, c->sum);
+    afti_plain_rows(c->value, c->by, c->rows, c->stride, c->stride, c->sum);
     c->summed = s->member + 1;
 }
 
@@ -422,7 +423,7 @@ afti_plain_variances(const struct aft_model *m, struct aft_scratch *s, const str
         bool known = i < c->n && c->identity[i] != AFT_NOWHERE;
         c->sum[i] = known ? afti_fold(b, s, c->identity[i], unknown.context, true)->variance : 0;
     }
-    afti_plain_rows(c->square, c->by, c->rows, c->stride, c->sum);
+    afti_plain_rows(c->square, c->by, c->rows, c->stride, c->stride, c->sum);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = s->index[i];
         double beyond = c->unknown[at];

@@ -19,21 +19,28 @@ afti_form_size(uint32_t d)
     return n;
 }
 
-/* C's lower triangle -> L, in `work` (d rows of `stride`, zero before). A pivot that is nothing gives an empty column. */
+/* C = U' U, row by row: row i of C less what the rows above have of it, divided by the root of its pivot; so U = L'. A pivot that is nothing
+ * gives an empty row. In `work` (rows of `stride`, zero before). */
 static void
 factor(const struct aft_linear_block *c, uint32_t stride, double *work)
 {
+    double by[AFTI_FORM_COLUMNS];
     for (uint32_t i = 0; i < c->d; i++) {
         double *row = work + (size_t)i * stride;
-        const double *from = c->cov + (size_t)i * c->stride;
-        for (uint32_t j = 0; j <= i; j++) {
-            const double *other = work + (size_t)j * stride;
-            double left = from[j] - afti_form_dot(row, other, j + (8 - j % 8) % 8);
-            if (j < i)
-                row[j] = other[j] > 0 ? left / other[j] : 0;
-            else
-                row[j] = left > 1e-13 * from[j] ? sqrt(left) : 0;
-        }
+        uint32_t from = i & ~7u;
+        memcpy(row + from, c->cov + (size_t)i * c->stride + from, (c->d - from) * sizeof *row);
+        for (uint32_t k = 0; k < i; k++)
+            by[k] = -work[(size_t)k * stride + i];
+        afti_plain_rows(work + from, by, i, stride, stride - from, row + from);
+        double pivot = row[i],
+               root = pivot > 1e-13 * c->cov[(size_t)i * c->stride + i] ? sqrt(pivot) : 0;
+        for (uint32_t j = from; j < i; j++)
+            row[j] = 0;
+        if (root > 0)
+            afti_span_divide(row + i, c->d - i, root, row + i);
+        else
+            memset(row + i, 0, (c->d - i) * sizeof *row);
+        row[i] = root;
     }
 }
 
@@ -46,7 +53,7 @@ make(const struct aft_linear_block *c, double *work, float *form)
     for (uint32_t b = 0; b < c->d; b += 8)
         for (uint32_t i = b; i < c->d; i++)
             for (uint32_t j = b; j < b + 8; j++)
-                *form++ = (float)work[(size_t)i * stride + j];
+                *form++ = (float)work[(size_t)j * stride + i];
 }
 
 void
@@ -83,15 +90,15 @@ afti_form_scaled(const double *x, uint32_t d, float *out)
 
 typedef float eight __attribute__((vector_size(32)));
 
-/* y += v x the eight at row */
-#define ADD(y, v, row)                                       \
-    do {                                                     \
-        const float f_ = (v);                                \
-        const eight all_ = {f_, f_, f_, f_, f_, f_, f_, f_}; \
-        eight r_;                                            \
-        memcpy(&r_, (row), sizeof r_);                       \
-        y += all_ * r_;                                      \
+/* y += all x the eight at row */
+#define ADD(y, all, row)               \
+    do {                               \
+        eight r_;                      \
+        memcpy(&r_, (row), sizeof r_); \
+        y += (all)*r_;                 \
     } while (0)
+#define EIGHT(x) ((eight){(x), (x), (x), (x), (x), (x), (x), (x)})
+#define TREE(v) ((double)(((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))))
 
 /* Eight columns at a time; their rows in four turns, then a fixed tree. */
 AFT_WIDE double
@@ -102,18 +109,54 @@ afti_form_square(const float *form, const float *x, uint32_t d)
         eight y0 = {0}, y1 = {0}, y2 = {0}, y3 = {0};
         const float *at = x + b, *end = x + d;
         for (; end - at >= 4; at += 4, form += 32) {
-            ADD(y0, at[0], form);
-            ADD(y1, at[1], form + 8);
-            ADD(y2, at[2], form + 16);
-            ADD(y3, at[3], form + 24);
+            ADD(y0, EIGHT(at[0]), form);
+            ADD(y1, EIGHT(at[1]), form + 8);
+            ADD(y2, EIGHT(at[2]), form + 16);
+            ADD(y3, EIGHT(at[3]), form + 24);
         }
         for (; at < end; at++, form += 8)
-            ADD(y0, at[0], form);
+            ADD(y0, EIGHT(at[0]), form);
         y0 = (y0 + y2) + (y1 + y3);
         sum += y0 * y0;
     }
-    return (double)(((sum[0] + sum[4]) + (sum[2] + sum[6])) +
-                    ((sum[1] + sum[5]) + (sum[3] + sum[7])));
+    return TREE(sum);
+}
+
+/* The same of two forms side by side, with the same bits. */
+AFT_WIDE void
+afti_form_squares(const float *const form[2], const float *x, uint32_t d, double out[2])
+{
+    eight sum = {0}, other = {0}, v;
+    const float *f = form[0], *g = form[1], *end = x + d;
+    for (uint32_t b = 0; b < d; b += 8) {
+        eight y0 = {0}, y1 = {0}, y2 = {0}, y3 = {0}, z0 = {0}, z1 = {0}, z2 = {0}, z3 = {0};
+        const float *at = x + b;
+        for (; end - at >= 4; at += 4, f += 32, g += 32) {
+            v = EIGHT(at[0]);
+            ADD(y0, v, f);
+            ADD(z0, v, g);
+            v = EIGHT(at[1]);
+            ADD(y1, v, f + 8);
+            ADD(z1, v, g + 8);
+            v = EIGHT(at[2]);
+            ADD(y2, v, f + 16);
+            ADD(z2, v, g + 16);
+            v = EIGHT(at[3]);
+            ADD(y3, v, f + 24);
+            ADD(z3, v, g + 24);
+        }
+        for (; at < end; at++, f += 8, g += 8) {
+            v = EIGHT(at[0]);
+            ADD(y0, v, f);
+            ADD(z0, v, g);
+        }
+        y0 = (y0 + y2) + (y1 + y3);
+        z0 = (z0 + z2) + (z1 + z3);
+        sum += y0 * y0;
+        other += z0 * z0;
+    }
+    out[0] = TREE(sum);
+    out[1] = TREE(other);
 }
 
 /* Sixteen lanes, the last eight of them only for whole sixteens; then a fixed tree. n: a multiple of 8. */

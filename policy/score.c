@@ -122,24 +122,70 @@ own_variance(const struct aft_model *m, const struct aft_linear_block *b, struct
     return beyond / l->lambda + dot_sparse(&s->own, s->own_apply, b->d);
 }
 
+/* The arms' blocks, by candidate; found once a revision. */
+static const uint32_t *
+blocks_of(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r)
+{
+    struct afti_catalogue *c = &s->catalogue;
+    if (r->revision && c->revision == r->revision && c->n == r->candidates_n)
+        return c->identity;
+    c->revision = r->revision;
+    c->n = r->candidates_n;
+    c->usable = false;
+    for (uint32_t i = 0; i < c->n; i++) {
+        struct aft_known *id = aft_arm_known(s->ids, r->candidates[i].arm_id);
+        c->identity[i] = id ? aft_known_place(id, &m->weights.linear.arms) : AFT_NOWHERE;
+    }
+    return c->identity;
+}
+
+/* The context as a vector into s->form_x, and scaled into s->form_x32. */
+static void
+form_context(struct aft_scratch *s, uint32_t columns, double *scale, double *square)
+{
+    memset(s->form_x, 0, sizeof s->form_x);
+    for (uint32_t i = 0; i < s->shared.n; i++)
+        s->form_x[s->shared.column[i]] = s->shared.value[i];
+    *square = 0;
+    for (uint32_t i = 0; i < columns; i++)
+        *square += s->form_x[i] * s->form_x[i];
+    *scale = afti_form_scaled(s->form_x, columns, s->form_x32);
+}
+
+/* Forms whose squares are still to be added to a candidate's variance: two at once where they are equally large. */
+struct forms {
+    const float *form[2];
+    uint32_t candidate[2], d, n;
+    double scale;
+};
+
+static void
+add_squares(struct aft_scratch *s, struct forms *f)
+{
+    double square[2] = {0};
+    if (f->n == 2)
+        afti_form_squares(f->form, s->form_x32, f->d, square);
+    else if (f->n == 1)
+        square[0] = afti_form_square(f->form[0], s->form_x32, f->d);
+    for (uint32_t i = 0; i < f->n; i++)
+        s->variance[f->candidate[i]] += f->scale * f->scale * square[i];
+    f->n = 0;
+}
+
 /* Every arm sees the context alone (quadratic.c), and theta is as long as x. */
 static void
 per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
               uint32_t n)
 {
     const struct aft_linear *l = &m->weights.linear;
+    const uint32_t *block = blocks_of(m, s, r);
     uint32_t columns = aft_linear_columns(l);
     size_t size = afti_form_size(columns);
-    double square = 0;
-    memset(s->form_x, 0, sizeof s->form_x);
-    for (uint32_t i = 0; i < s->shared.n; i++)
-        s->form_x[s->shared.column[i]] = s->shared.value[i];
-    for (uint32_t i = 0; i < columns; i++)
-        square += s->form_x[i] * s->form_x[i];
-    double scale = afti_form_scaled(s->form_x, columns, s->form_x32);
+    struct forms f = {.n = 0};
+    double square;
+    form_context(s, columns, &f.scale, &square);
     for (uint32_t a = 0; a < n; a++) {
-        struct aft_known *id = aft_arm_known(s->ids, r->candidates[s->index[a]].arm_id);
-        uint32_t k = aft_known_place(id, &l->arms);
+        uint32_t k = block[s->index[a]];
         s->mean[a] = 0;
         s->variance[a] = (square + s->shared.unknown) / l->lambda;
         if (k == AFT_NOWHERE)
@@ -149,9 +195,14 @@ per_arm_forms(const struct aft_model *m, struct aft_scratch *s, const struct aft
         for (uint32_t i = b->d; i < columns; i++)
             beyond += s->form_x[i] * s->form_x[i];
         s->mean[a] = afti_form_dot(b->theta, s->form_x, b->d + (8 - b->d % 8) % 8);
-        s->variance[a] = beyond / l->lambda +
-                         scale * scale * afti_form_square(m->forms + k * size, s->form_x32, b->d);
+        s->variance[a] = beyond / l->lambda;
+        if (f.n == 2 || f.d != b->d)
+            add_squares(s, &f);
+        f.d = b->d;
+        f.candidate[f.n] = a;
+        f.form[f.n++] = m->forms + k * size;
     }
+    add_squares(s, &f);
 }
 
 /* Whether no candidate has anything of its own that the model sees. */
@@ -246,10 +297,16 @@ afti_fold(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t row, dou
     if (f->stamp == s->stamp)
         return f;
     size_t at = aft_bilinear_at(b, row, s->member);
+    float dots[2];
     f->stamp = s->stamp;
     f->dense = 0;
-    f->mean = (double)aft_dot8(b->w + at, s->x, b->stride);
-    f->variance = variance ? unknown + (double)aft_bilinear_dot(b->v + at, s->x2, b->stride) : 0;
+    if (variance)
+        aft_bilinear_dots((const float *const[]){b->w + at, b->v + at},
+                          (const float *const[]){s->x, s->x2}, b->stride, dots);
+    else
+        dots[0] = aft_dot8(b->w + at, s->x, b->stride);
+    f->mean = (double)dots[0];
+    f->variance = variance ? unknown + (double)dots[1] : 0;
     return f;
 }
 

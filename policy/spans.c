@@ -35,6 +35,20 @@ afti_span_divide(const double *x, uint32_t n, double by, double *out)
         out[i] = x[i] / by;
 }
 
+AFT_WIDE void
+afti_span_times(const double *x, uint32_t n, double by, double *out)
+{
+    uint32_t i = 0;
+    aft_wide v;
+    for (; i + 4 <= n; i += 4) {
+        memcpy(&v, x + i, sizeof v);
+        v = v * AFT_ALL(by);
+        memcpy(out + i, &v, sizeof v);
+    }
+    for (; i < n; i++)
+        out[i] = x[i] * by;
+}
+
 AFT_WIDE bool
 afti_span_within(const double *x, uint32_t n, double limit)
 {

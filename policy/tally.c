@@ -1,11 +1,7 @@
-/* tally.c - values of the candidates -> shares of the greedy mass; Thompson's draws and their tally. One thread a scratch.
+/* tally.c - values of the candidates -> shares of the greedy mass. One thread a scratch.
  *
  * Over K slots the greedy mass is spread over the best K by rank, 1 : 1/5 : 1/25 ..., normalised (over one slot: all of it on the
- * best), so that the lower slots too prefer the next best. Thompson spreads every draw's mass that way and tallies.
- * Thompson's draws are joint over the candidates: mean + L g, L L' = alpha^2 Gram, g from a table of 4096 normal quantiles indexed
- * by words keyed by (decision key, draw): what is logged is exact given the draws, whatever their law, so they may be coarse.
- * Where candidates share up to AFTI_DIRECTIONS rows of a bilinear model, L is those rows and each candidate's own; else
- * Cholesky's. Above AFTI_GRAM_MAX candidates each is then drawn by itself (no n^2).
+ * best), so that the lower slots too prefer the next best.
  */
 #include <math.h>
 
@@ -22,9 +18,8 @@ afti_deviation(double variance)
 
 _Static_assert(AFTI_RANKS >= AFT_SLATE_MAX, "a rank for each slot");
 
-/* share[r], r < k, adds up to 1. */
-static void
-shares_of(uint32_t k, double *share)
+void
+afti_shares(uint32_t k, double *share)
 {
     double total = 0, at = 1;
     for (uint32_t l = 0; l < k; l++, at *= rank_ratio)
@@ -59,45 +54,116 @@ spread_ties(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, 
     }
 }
 
-/* A value that at least `room` reach: of four (eight) groups each has one that reaches its best, so all of them reach the least of
- * these. */
-static inline double
+/* ---- the best of many: few jumps that depend on the values. They are random, and a jump that is guessed wrong costs more than all else */
+#define LEAST(a, b) ((b) < (a) ? (b) : (a))
+#define MOST(a, b) ((b) > (a) ? (b) : (a))
+#define ORDER(a, b)                  \
+    do {                             \
+        double least_ = LEAST(a, b); \
+        a = MOST(a, b), b = least_;  \
+    } while (0)
+
+/* A value that at least `room` reach. lane[]: the best of eight groups, each of which one reaches: so the fourth of these does for four, and
+ * the last for eight. Both fours in order, the fourth of all is the least of what is larger at either end. */
+static inline __attribute__((always_inline)) double
 reached(const double lane[8], uint32_t room)
 {
-    double bar = (double)INFINITY;
-    for (uint32_t j = 0; j < 4; j++) {
-        double low = lane[j] < lane[j + 4] ? lane[j] : lane[j + 4];
-        double high = lane[j] < lane[j + 4] ? lane[j + 4] : lane[j];
-        double of = room <= 4 ? high : low;
-        bar = of < bar ? of : bar;
-    }
-    return room <= 8 ? bar : -(double)INFINITY;
+    double a = lane[0], b = lane[1], c = lane[2], d = lane[3];
+    double p = lane[4], q = lane[5], r = lane[6], s = lane[7];
+    if (room > 8)
+        return -(double)INFINITY;
+    ORDER(a, b);
+    ORDER(c, d);
+    ORDER(p, q);
+    ORDER(r, s);
+    ORDER(a, c);
+    ORDER(b, d);
+    ORDER(p, r);
+    ORDER(q, s);
+    ORDER(b, c);
+    ORDER(q, r);
+    if (room > 4)
+        return LEAST(d, s);
+    a = MOST(a, s), b = MOST(b, r), c = MOST(c, q), d = MOST(d, p);
+    a = LEAST(a, b), c = LEAST(c, d);
+    return LEAST(a, c);
 }
 
-/* Which of up to 64 values, from a multiple of 4 on, reach the bar: bit i for the i-th. */
+/* Which of up to 64 values, a multiple of 8, reach the bar: bit i for the i-th. */
 static inline uint64_t
 reach(const double *value, uint32_t n, double bar)
 {
-    aft_wide_bits found = {0}, bit = {1, 2, 4, 8};
-    for (uint32_t i = 0; i < n; i += 4, bit <<= 4) {
+    aft_wide_bits even = {0}, odd = {0}, bit = {1, 2, 4, 8};
+    for (uint32_t i = 0; i < n; i += 8, bit <<= 8) {
         aft_wide x;
         memcpy(&x, value + i, sizeof x);
-        found |= bit & (aft_wide_bits)(x >= AFT_ALL(bar));
+        even |= bit & (aft_wide_bits)(x >= AFT_ALL(bar));
+        memcpy(&x, value + i + 4, sizeof x);
+        odd |= bit & (aft_wide_bits)(x >= AFT_ALL(bar));
     }
-    return (found[0] | found[2]) | (found[1] | found[3]);
+    even |= odd << 4;
+    return (even[0] | even[2]) | (even[1] | even[3]);
 }
 
-/* The best `room` in order; false where two of them are alike. value[n ..] up to a multiple of 8: minus infinity. Few jumps that
- * depend on the values: they are random, and a jump that is guessed wrong costs more than all the rest. */
-AFT_WIDE bool
-afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
+/* Those that reach the bar: where they stand, and their values. */
+struct hits {
+    double value[AFT_CANDIDATES_MAX + 16];
+    uint32_t at[AFT_CANDIDATES_MAX + 16], n;
+};
+
+static bool
+best_of_hits(struct hits *h, uint32_t room, uint32_t *best)
 {
-    uint32_t hit[AFT_CANDIDATES_MAX + 8], hits = 0;
+    bool apart = true;
+    double last = (double)INFINITY;
+    for (uint32_t j = 0; j < room; j++) {
+        uint32_t at = 0;
+        double top = h->value[0];
+        for (uint32_t i = 1; i < h->n; i++) {
+            double v = h->value[i];
+            at = v > top ? i : at;
+            top = v > top ? v : top;
+        }
+        best[j] = h->at[at];
+        h->at[at] = h->at[--h->n];
+        h->value[at] = h->value[h->n];
+        apart &= j == 0 || last > top;
+        last = top;
+    }
+    return apart;
+}
+
+/* The same of eight (some of them nobody, at minus infinity): one's rank is how many are better; two that are alike leave the next rank
+ * to nobody. Always eight, so that no jump depends on how many there are. */
+static inline __attribute__((always_inline)) bool
+best_of_eight(const struct hits *h, uint32_t room, uint32_t *best)
+{
+    uint64_t rank[8], taken = 0, wanted = ((uint64_t)1 << room) - 1;
+    aft_choice low_rank = {0}, high_rank = {0};
+    aft_wide low, high;
+    memcpy(&low, h->value, sizeof low);
+    memcpy(&high, h->value + 4, sizeof high);
+#define AGAINST(i) \
+    low_rank -= AFT_ALL(h->value[i]) > low, high_rank -= AFT_ALL(h->value[i]) > high /* true: -1 */
+    AGAINST(0), AGAINST(1), AGAINST(2), AGAINST(3);
+    AGAINST(4), AGAINST(5), AGAINST(6), AGAINST(7);
+    memcpy(rank, &low_rank, sizeof low_rank);
+    memcpy(rank + 4, &high_rank, sizeof high_rank);
+#define PUT(i) best[rank[i]] = h->at[i], taken |= (uint64_t)1 << rank[i]
+    PUT(0), PUT(1), PUT(2), PUT(3), PUT(4), PUT(5), PUT(6), PUT(7);
+    return (taken & wanted) == wanted;
+}
+
+AFT_WIDE bool
+afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t best[AFTI_RANKS + 1])
+{
+    struct hits h;
+    uint32_t whole = n + (8 - n % 8) % 8, hits = 0;
     double lane[8];
     aft_wide even, odd, x;
     memcpy(&even, value, sizeof even);
     memcpy(&odd, value + 4, sizeof odd);
-    for (uint32_t i = 8; i < n; i += 8) {
+    for (uint32_t i = 8; i < whole; i += 8) {
         memcpy(&x, value + i, sizeof x);
         even = AFT_LARGER(x, even);
         memcpy(&x, value + i + 4, sizeof x);
@@ -106,33 +172,28 @@ afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t *best)
     memcpy(lane, &even, sizeof even);
     memcpy(lane + 4, &odd, sizeof odd);
     double bar = reached(lane, room);
-    for (uint32_t i = 0; i < n; i += 64)
-        for (uint64_t in = reach(value + i, n - i < 64 ? n - i : 64, bar); in; in &= in - 1)
-            hit[hits++] = i + (uint32_t)__builtin_ctzll(in);
-    AFT_ASSERT(hits >= room);
-    for (uint32_t j = 0; j < room; j++) {
-        uint32_t at = 0;
-        double top = value[hit[0]];
-        for (uint32_t h = 1; h < hits; h++) {
-            double v = value[hit[h]];
-            at = v > top ? h : at;
-            top = v > top ? v : top;
+    for (uint32_t i = 0; i < whole; i += 64)
+        for (uint64_t in = reach(value + i, whole - i < 64 ? whole - i : 64, bar); in;
+             in &= in - 1) {
+            uint32_t at = i + (uint32_t)__builtin_ctzll(in);
+            h.at[hits] = at;
+            h.value[hits++] = value[at];
         }
-        best[j] = hit[at];
-        hit[at] = hit[--hits];
-    }
-    bool apart = true;
-    for (uint32_t j = 0; j + 1 < room; j++)
-        apart &= value[best[j]] > value[best[j + 1]];
-    return apart;
+    AFT_ASSERT(hits >= room);
+    h.n = hits;
+    if (hits > 8)
+        return best_of_hits(&h, room, best);
+    x = AFT_ALL(-(double)INFINITY);
+    memcpy(h.value + hits, &x, sizeof x);
+    memcpy(h.value + hits + 4, &x, sizeof x);
+    memset(h.at + hits, 0, 8 * sizeof *h.at);
+    return best_of_eight(&h, room, best);
 }
 
-static void
-spread(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, double mass)
+void
+afti_spread_shares(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, double mass)
 {
     uint32_t best[AFTI_RANKS + 1];
-    for (uint32_t i = n; i % 8; i++)
-        s->value[i] = -(double)INFINITY;
     if (!afti_best_of(s->value, n, k < n ? k + 1 : k, best)) {
         spread_ties(s, n, k, share, mass);
         return;
@@ -144,9 +205,11 @@ spread(struct aft_scratch *s, uint32_t n, uint32_t k, const double *share, doubl
 void
 afti_spread(struct aft_scratch *s, uint32_t n, uint32_t k, double mass)
 {
-    double share[AFTI_RANKS];
-    shares_of(k, share);
-    spread(s, n, k, share, mass);
+    double share[AFTI_RANKS] = {0};
+    afti_shares(k, share);
+    for (uint32_t i = n; i % 8; i++)
+        s->value[i] = -(double)INFINITY;
+    afti_spread_shares(s, n, k, share, mass);
 }
 
 /* The mean of follow[a .. a + n), follow[] by its sums. */
@@ -163,8 +226,8 @@ void
 afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k)
 {
     bool taken[AFT_CANDIDATES_MAX] = {false};
-    double share[AFTI_RANKS], sums[AFTI_RANKS + 1] = {0}, above = 0;
-    shares_of(k, share);
+    double share[AFTI_RANKS] = {0}, sums[AFTI_RANKS + 1] = {0}, above = 0;
+    afti_shares(k, share);
     for (uint32_t l = 1; l < k; l++)
         sums[l] = sums[l - 1] + share[l];
     for (uint32_t i = 0; i < n; i++)
@@ -191,108 +254,5 @@ afti_lead(struct aft_scratch *s, const double *p, uint32_t n, uint32_t k)
                 s->tally[i] += moved + (same - p[i]) * fewer + whole;
             }
         above += same;
-    }
-}
-
-/* L L' = gram in place; a pivot that is nothing (two candidates alike) gives an empty column. */
-static void
-factor(double *g, uint32_t n)
-{
-    for (uint32_t j = 0; j < n; j++) {
-        double *rj = g + (size_t)j * AFTI_GRAM_MAX, d = rj[j], was = rj[j];
-        for (uint32_t m = 0; m < j; m++)
-            d -= rj[m] * rj[m];
-        double root = d > 1e-10 * was ? sqrt(d) : 0;
-        rj[j] = root;
-        for (uint32_t i = j + 1; i < n; i++) {
-            double *ri = g + (size_t)i * AFTI_GRAM_MAX, v = ri[j];
-            for (uint32_t m = 0; m < j; m++)
-                v -= ri[m] * rj[m];
-            ri[j] = root > 0 ? v / root : 0;
-        }
-    }
-}
-
-/* SplitMix64 (Steele, Lea, Flood 2014) at a place of its sequence: a counter-based generator of a few operations. */
-static inline uint64_t
-word_at(uint64_t key, uint64_t at)
-{
-    uint64_t z = key + (at + 1) * 0x9e3779b97f4a7c15ull;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    return z ^ (z >> 31);
-}
-
-/* Five of twelve bits each from a word; up to four more than n. */
-static void
-normals(const struct aft_model *m, uint64_t key, uint32_t draw, uint32_t n, double *out)
-{
-    const float *q = m->quantiles;
-    uint64_t at = (uint64_t)draw << 32;
-    for (uint32_t i = 0; i < n; i += 5) {
-        uint64_t z = word_at(key, at++);
-        out[i] = (double)q[z & 4095];
-        out[i + 1] = (double)q[z >> 12 & 4095];
-        out[i + 2] = (double)q[z >> 24 & 4095];
-        out[i + 3] = (double)q[z >> 36 & 4095];
-        out[i + 4] = (double)q[z >> 48 & 4095];
-    }
-}
-
-/* value = mean + deviation x normal, up to a multiple of 4. */
-AFT_WIDE void
-afti_own_values(const double *mean, const double *deviation, const double *normal, uint32_t n,
-                double *value)
-{
-    for (uint32_t i = 0; i < n; i += 4) {
-        aft_wide x, d, g;
-        memcpy(&x, mean + i, sizeof x);
-        memcpy(&d, deviation + i, sizeof d);
-        memcpy(&g, normal + i, sizeof g);
-        x += d * g;
-        memcpy(value + i, &x, sizeof x);
-    }
-}
-
-/* The values of one draw: own deviations, shared directions, or the factor of a Gram matrix. */
-static void
-draw_values(struct aft_scratch *s, uint32_t n, double alpha)
-{
-    if (!s->joint) {
-        double by[AFTI_DIRECTIONS];
-        afti_own_values(s->mean, s->variance, s->normal, n, s->value);
-        for (uint32_t j = 0; j < s->directions; j++)
-            by[j] = alpha * s->normal[n + j];
-        if (s->directions)
-            afti_plain_rows(s->direction, by, s->directions, n + (8 - n % 8) % 8, s->value);
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        double z = 0;
-        for (uint32_t j = 0; j <= i; j++)
-            z += s->gram[(size_t)i * AFTI_GRAM_MAX + j] * s->normal[j];
-        s->value[i] = s->mean[i] + alpha * z;
-    }
-}
-
-void
-afti_thompson(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
-              uint32_t n, uint32_t k)
-{
-    const struct aft_policy_settings *set = &m->plan.settings;
-    double alpha = m->law.width, share[AFTI_RANKS];
-    uint64_t key = aft_hash64(r->key, 0);
-    if (s->joint)
-        factor(s->gram, n);
-    for (uint32_t i = 0; i < n; i++) /* times alpha once, not for every draw */
-        s->variance[i] = alpha * afti_deviation(s->variance[i]);
-    for (uint32_t i = n; i % 8; i++) /* whole vectors: finite, and nothing */
-        s->mean[i] = s->variance[i] = 0;
-    memset(s->value + n, 0, 8 * sizeof *s->value);
-    shares_of(k, share);
-    for (uint32_t d = 0; d < set->draws; d++) {
-        normals(m, key, d, n + s->directions, s->normal);
-        draw_values(s, n, alpha);
-        spread(s, n, k, share, 1.0 / set->draws);
     }
 }

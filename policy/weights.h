@@ -96,8 +96,9 @@ aft_bilinear_size(const struct aft_bilinear *m) /* floats in use, of w as of v *
     return (size_t)m->rows.n * m->members * m->stride;
 }
 void aft_bilinear_deinit(struct aft_bilinear *m);
-/* aft_bilinear_dot: eight fixed lanes and a fixed tree over stride floats. */
-float aft_bilinear_dot(const float *a, const float *b, uint32_t stride);
+/* aft_bilinear_dots: a[0] b[0] and a[1] b[1], eight fixed lanes and a fixed tree over stride floats each: aft_dot8's bits. */
+void aft_bilinear_dots(const float *const a[2], const float *const b[2], uint32_t stride,
+                       float out[2]);
 
 /* ---- what a kind of model is: how its weights lie and what a score means. kinds.c */
 struct aft_model_traits {

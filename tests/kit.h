@@ -39,6 +39,14 @@ kit_folder(char path[64], const char *name)
     assert_non_null(mkdtemp(path));
 }
 
+/* kit_file: a folder of its own, and the path of a file in it that is not there yet; kit_remove takes the folder. */
+static inline void
+kit_file(char folder[64], char path[80], const char *name)
+{
+    kit_folder(folder, name);
+    snprintf(path, 80, "%s/file", folder);
+}
+
 static inline void
 kit_remove(const char *path)
 {

@@ -469,11 +469,8 @@ starts_from_the_file(void **state)
 {
     (void)state;
     uint64_t seed = 7;
-    char path[] = "/tmp/aft-test-client-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(path);
+    char folder[64], path[80];
+    kit_file(folder, path, "client");
     struct memory_transport t = {0};
     struct made_snapshot made = {0};
     struct made_spec spec = spec_of(9, "softmax");
@@ -516,7 +513,7 @@ starts_from_the_file(void **state)
     aft_client_close(live, 0, NULL);
     assert_int_equal(aft_client_open(&o, &again, &why), AFT_CLIENT_OK);
     aft_client_close(again, 0, NULL);
-    unlink(path);
+    kit_remove(folder);
     assert_int_equal(aft_client_open(&o, &again, &why), AFT_CLIENT_OK); /* nothing yet: uniform */
     aft_client_close(again, 0, NULL);
     made_snapshot_deinit(&made);

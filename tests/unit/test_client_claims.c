@@ -68,11 +68,8 @@ write_file(const struct policy_spec *s, const char *path)
 static struct aft_client *
 open_file(const struct policy_spec *s, const uint64_t *seed)
 {
-    char path[] = "/tmp/aft-test-claims-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(path);
+    char folder[64], path[80];
+    kit_file(folder, path, "claims");
     write_file(s, path);
     struct aft_client_options o = AFT_CLIENT_OPTIONS;
     struct aft_client_error why;
@@ -85,7 +82,7 @@ open_file(const struct policy_spec *s, const uint64_t *seed)
         fail_msg("%s: %s", s->name, why.message);
     aft_client_info(c, &info);
     assert_int_equal(info.round, 1);
-    unlink(path);
+    kit_remove(folder);
     return c;
 }
 

@@ -361,11 +361,8 @@ the_file_keeps_it(void **state)
 {
     (void)state;
     uint64_t seed = kit_seed(42);
-    char path[] = "/tmp/aft-test-history-XXXXXX", user[16];
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(path);
+    char folder[64], path[80], user[16];
+    kit_file(folder, path, "history");
     struct memory_transport t = {0};
     struct aft_random random;
     struct aft_client_options o = options_of(&seed, 4 << 20);
@@ -402,7 +399,7 @@ the_file_keeps_it(void **state)
     struct aft_client_error why;
     assert_int_equal(aft_client_open(&o, &c, &why), AFT_CLIENT_IO);
     assert_non_null(strstr(why.message, "damaged"));
-    unlink(path);
+    kit_remove(folder);
     o.history_file = "/nowhere/history";
     assert_int_equal(aft_client_open(&o, &c, &why), AFT_CLIENT_OK);
     assert_int_equal(aft_client_close(c, 0, &why), AFT_CLIENT_IO);

@@ -80,7 +80,7 @@ struct waiting {
     struct memory_transport t;
     struct aft_client_transport transport;
     struct aft_client_options o;
-    char path[40];
+    char folder[64], path[80];
 };
 
 static enum aft_err
@@ -110,14 +110,11 @@ static void
 an_open_waits_for_what_there_is(void **state)
 {
     (void)state;
-    struct waiting w = {.path = "/tmp/aft-test-months-XXXXXX"};
+    struct waiting w = {0};
     struct made_snapshot old = {0}, young = {0};
     struct made_spec five = spec_of(5), six = spec_of(6);
     int64_t round, took;
-    int fd = mkstemp(w.path);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(w.path);
+    kit_file(w.folder, w.path, "months");
     make_snapshot(&five, &old);
     make_snapshot(&six, &young);
     w.transport = memory_transport_of(&w.t);
@@ -139,7 +136,7 @@ an_open_waits_for_what_there_is(void **state)
     memory_give(&w.t, &young);
     took = open_takes_ms(&w, &round);
     assert_true(took < 10000 && round == 6);
-    unlink(w.path);
+    kit_remove(w.folder);
     made_snapshot_deinit(&old);
     made_snapshot_deinit(&young);
     memory_transport_deinit(&w.t);
@@ -267,7 +264,7 @@ everything_at_once(void **state)
 {
     (void)state;
     static struct crowd w;
-    char path[] = "/tmp/aft-test-months-XXXXXX";
+    char folder[64], path[80];
     pthread_t threads[THREADS];
     struct aft_client_info info = AFT_CLIENT_INFO;
     struct aft_client_options o = AFT_CLIENT_OPTIONS;
@@ -278,9 +275,7 @@ everything_at_once(void **state)
                                      .waiting = memory_waiting,
                                      .poll_snapshots = crowd_poll_snapshots,
                                      .threaded = true};
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
+    kit_file(folder, path, "months");
     for (int i = 0; i < SNAPSHOTS; i++) {
         struct made_spec spec = spec_of(i + 1);
         make_snapshot(&spec, &w.made[i]);
@@ -288,7 +283,6 @@ everything_at_once(void **state)
     o.history_bytes = 1 << 20;
     o.spill_file = path;
     o.queue_ms = 1;
-    unlink(path);
     w.c = open_over(&o, &t);
     assert_int_equal(aft_client_catalogue_new(w.c, r.candidates, ARMS, &w.k, NULL), AFT_CLIENT_OK);
     for (int i = 0; i < THREADS; i++)
@@ -305,7 +299,7 @@ everything_at_once(void **state)
     aft_client_close(w.c, 0, NULL);
     for (int i = 0; i < SNAPSHOTS; i++)
         made_snapshot_deinit(&w.made[i]);
-    unlink(path);
+    kit_remove(folder);
 }
 
 /* Hundreds of clients, one after the other: for the leak checker, and for what a process has few of. */

@@ -3,7 +3,7 @@
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "client/aftertouch.h"
 
@@ -125,26 +125,38 @@ what_is_the_producers_is_survived(void **state)
     }
 }
 
-/* Twice within the time in which none is made anew: what nobody refused is kept. */
+/* Two errors within the time in which no producer is made anew: what nobody refused is kept. */
+static void
+spill_ten(struct bed *b, char folder[64], char path[80])
+{
+    kit_file(folder, path, "producer");
+    begin(b);
+    b->o.spill_file = path;
+    open_client(b);
+    for (int i = 0; i < 2; i++) {
+        rd_kafka_mock_push_request_errors(b->cluster, PRODUCE, 1,
+                                          RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+        log_some(b, 5);
+        (void)aft_client_flush(b->c, 2000, NULL);
+    }
+    assert_int_equal(b->back, 0);
+}
+
+static struct aft_client_info
+info_of(const struct bed *b)
+{
+    struct aft_client_info x = AFT_CLIENT_INFO;
+    aft_client_info(b->c, &x);
+    return x;
+}
+
 static void
 what_comes_too_soon_is_spilled(void **state)
 {
     (void)state;
     struct bed b;
-    char path[] = "/tmp/aft-test-producer-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    begin(&b);
-    b.o.spill_file = path;
-    open_client(&b);
-    for (int i = 0; i < 2; i++) {
-        rd_kafka_mock_push_request_errors(b.cluster, PRODUCE, 1,
-                                          RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
-        log_some(&b, 5);
-        (void)aft_client_flush(b.c, 2000, NULL);
-    }
-    assert_int_equal(b.back, 0);
+    char folder[64], path[80];
+    spill_ten(&b, folder, path);
     (void)aft_client_close(b.c, 100, NULL);
     assert_int_equal(b.back, 0);
     open_client(&b);
@@ -152,7 +164,30 @@ what_comes_too_soon_is_spilled(void **state)
     assert_true(arrived(&b) >= 10); /* one that is sent again has its id */
     assert_int_equal(aft_client_close(b.c, WAIT_MS, NULL), AFT_CLIENT_OK);
     end(&b);
-    unlink(path);
+    kit_remove(folder);
+}
+
+/* A third error meets what was sent again: it goes out once more, from this process, and the file is empty then. */
+static void
+what_is_spilled_survives_another_error(void **state)
+{
+    (void)state;
+    struct bed b;
+    char folder[64], path[80];
+    struct stat st;
+    spill_ten(&b, folder, path);
+    assert_true(info_of(&b).spill_waiting > 0);
+    rd_kafka_mock_push_request_errors(b.cluster, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    flushed(&b);
+    assert_int_equal(info_of(&b).spill_waiting, 0);
+    assert_int_equal(b.back, 0);
+    assert_true(arrived(&b) >= 10);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 8);
+    assert_int_equal(aft_client_close(b.c, WAIT_MS, NULL), AFT_CLIENT_OK);
+    end(&b);
+    kit_remove(folder);
 }
 
 /* What a broker refuses for what it is comes back, and what comes behind it is taken. */
@@ -180,6 +215,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_the_producers_is_survived),
         cmocka_unit_test(what_comes_too_soon_is_spilled),
+        cmocka_unit_test(what_is_spilled_survives_another_error),
         cmocka_unit_test(what_is_refused_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

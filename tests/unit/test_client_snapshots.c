@@ -144,11 +144,8 @@ test_follows_and_starts_again(void **state)
     (void)state;
     static struct records all, pin;
     struct memory_transport t = {0};
-    char file[] = "/tmp/aft-snapshots-XXXXXX";
-    int fd = mkstemp(file);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(file);
+    char folder[64], file[80];
+    kit_file(folder, file, "snapshots");
     publish_all(&all);
     struct aft_client *c = open_over(&t, file, true);
     for (uint32_t r = 1; r <= 3; r++) {
@@ -179,7 +176,7 @@ test_follows_and_starts_again(void **state)
     give(c, &t, &pin, 0, pin.n);
     assert_int_equal(info_of(c).round, 4);
     close_client(c, &t);
-    unlink(file);
+    kit_remove(folder);
     records_free(&all);
     records_free(&pin);
 }
@@ -192,10 +189,8 @@ test_starts_from_an_exported_file(void **state)
     struct memory_transport t = {0};
     struct aft_file_writer *out;
     struct aft_error e;
-    char file[] = "/tmp/aft-exported-XXXXXX";
-    int fd = mkstemp(file);
-    assert_true(fd >= 0);
-    close(fd);
+    char folder[64], file[80];
+    kit_file(folder, file, "exported");
     publish_all(&all);
     assert_int_equal(aft_file_create(file, AFT_RECORD_SNAPSHOT, false, &out, &e), AFT_OK);
     for (uint32_t i = 0; i < all.n; i++) {
@@ -219,7 +214,7 @@ test_starts_from_an_exported_file(void **state)
     assert_int_not_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_OK);
     assert_int_equal(truncate(file, 1000), 0);
     assert_int_equal(aft_client_open_over(&o, &transport, &c, &e), AFT_E_MALFORMED);
-    unlink(file);
+    kit_remove(folder);
     records_free(&all);
 }
 

@@ -13,6 +13,7 @@ struct flaky {
     bool full, away, slow; /* slow: takes, delivers nothing */
     char seen[SEEN_MAX][40];
     uint32_t seen_n, waiting, held; /* held: sent again, and not delivered */
+    uint32_t lost; /* of those: nobody refused them, and nobody will deliver them */
     bool keeps;
     struct aft_buffer kept[SEEN_MAX]; /* of those that are not delivered */
     aft_client_failure_sink sink;
@@ -23,7 +24,7 @@ struct bed {
     struct flaky t;
     struct aft_client *c;
     struct aft_client_options o;
-    char path[40];
+    char folder[64], path[80];
 };
 
 static enum aft_err
@@ -63,6 +64,16 @@ static uint64_t
 flaky_held(void *ctx)
 {
     return ((struct flaky *)ctx)->held;
+}
+
+static uint64_t
+flaky_lost(void *ctx, bool forget)
+{
+    struct flaky *t = ctx;
+    uint32_t n = t->lost;
+    t->held -= forget ? n : 0;
+    t->lost -= forget ? n : 0;
+    return n;
 }
 
 static void
@@ -120,6 +131,7 @@ opened(struct bed *b)
                                      .listen = flaky_listen,
                                      .resend = b->t.keeps ? flaky_append : NULL,
                                      .resending = b->t.keeps ? flaky_held : NULL,
+                                     .lost = b->t.keeps ? flaky_lost : NULL,
                                      .away = flaky_away,
                                      .close = flaky_close};
     if (aft_client_open_over(&b->o, &t, &b->c, &e) != AFT_OK)
@@ -131,10 +143,8 @@ static void
 begin(struct bed *b)
 {
     static const uint64_t seed = 11;
-    *b = (struct bed){.o = AFT_CLIENT_OPTIONS, .path = "/tmp/aft-test-spill-XXXXXX"};
-    int fd = mkstemp(b->path);
-    assert_true(fd >= 0);
-    close(fd);
+    *b = (struct bed){.o = AFT_CLIENT_OPTIONS};
+    kit_file(b->folder, b->path, "spill");
     b->o.seed = &seed;
     b->o.queue_ms = 1;
     b->o.spill_file = b->path;
@@ -211,7 +221,7 @@ arrives_in_order(void **state)
     aft_client_poll(c, 0);
     assert_string_equal(b.t.seen[4], "1:u4");
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 static void
@@ -244,7 +254,45 @@ is_kept_until_it_is_delivered(void **state)
     aft_client_poll(c, 0);
     assert_int_equal(size_of(b.path), 8);
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
+}
+
+/* What is sent again and fails unrefused is in the file alone: it waits, is said to wait, and goes out once nothing else is on its way. */
+static void
+what_is_lost_is_sent_once_more(void **state)
+{
+    (void)state;
+    struct bed b;
+    begin(&b);
+    b.t.keeps = true;
+    struct aft_client *c = opened(&b);
+    b.t.full = true;
+    assert_int_equal(log_one(c, "u1"), AFT_CLIENT_OK);
+    assert_int_equal(log_one(c, "u2"), AFT_CLIENT_OK);
+    b.t.full = false;
+    b.t.held = 2;
+    aft_client_poll(c, 0);
+    assert_int_equal(b.t.seen_n, 2);
+    assert_int_equal(info_of(c).spill_waiting, 0);
+    b.t.lost = 1;
+    assert_int_equal(aft_client_flush(c, 0, NULL), AFT_CLIENT_AGAIN);
+    assert_int_equal(b.t.seen_n, 2); /* the other one is on its way */
+    assert_int_equal(info_of(c).spill_waiting, 1);
+    b.t.held = 1;
+    b.t.full = true; /* no producer for now */
+    assert_int_equal(aft_client_flush(c, 0, NULL), AFT_CLIENT_AGAIN);
+    assert_int_equal(info_of(c).spill_waiting, 2);
+    assert_true(size_of(b.path) > 8);
+    b.t.full = false;
+    assert_int_equal(aft_client_flush(c, 0, NULL), AFT_CLIENT_OK);
+    static const char *const want[] = {"1:u1", "1:u2", "1:u1", "1:u2"};
+    assert_int_equal(b.t.seen_n, 4);
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(b.t.seen[i], want[i]);
+    assert_int_equal(size_of(b.path), 8);
+    assert_int_equal(info_of(c).undelivered, 0);
+    assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
+    kit_remove(b.folder);
 }
 
 /* Cut at every byte, or one bit changed: the whole records in front arrive, nothing else does, and the file goes on. */
@@ -294,7 +342,7 @@ a_torn_tail_is_cut_off(void **state)
         assert_string_equal(b.t.seen[good], "1:next");
         assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
     }
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 static void
@@ -314,7 +362,7 @@ the_bound_holds(void **state)
     assert_int_equal(log_one(c, "u"), AFT_CLIENT_OK); /* first what waited, then this one */
     assert_int_equal(b.t.seen_n, taken + 1);
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 static void
@@ -337,7 +385,7 @@ what_waits_at_close_is_kept(void **state)
     assert_int_equal(b.t.seen_n, 1);
     assert_string_equal(b.t.seen[0], "1:u1");
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 static void
@@ -358,7 +406,7 @@ one_client_a_file(void **state)
     assert_int_equal(aft_client_open(&b.o, &second, &why), AFT_CLIENT_CONFIG);
     assert_non_null(strstr(why.message, "another kind"));
     assert_int_equal(size_of(b.path), 23); /* and it is left alone */
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 /* Somebody else cuts the file (or the disk fails): no abort, the loss is counted and said once, and what comes next is kept again. */
@@ -391,7 +439,7 @@ a_file_that_was_cut(void **state)
     assert_int_equal(b.t.seen_n, 1);
     assert_string_equal(b.t.seen[0], "1:u4");
     assert_int_equal(aft_client_close(c, 0, NULL), AFT_CLIENT_OK);
-    unlink(b.path);
+    kit_remove(b.folder);
 }
 
 int
@@ -400,6 +448,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrives_in_order),
         cmocka_unit_test(is_kept_until_it_is_delivered),
+        cmocka_unit_test(what_is_lost_is_sent_once_more),
         cmocka_unit_test(a_torn_tail_is_cut_off),
         cmocka_unit_test(the_bound_holds),
         cmocka_unit_test(what_waits_at_close_is_kept),

@@ -505,6 +505,7 @@ test_shadow(void **state)
         top[i / 2] = (struct aft_ope_row){rows[0].conditional, rows[0].reward, 0, 0, pass};
     }
     assert_int_equal(aft_file_finish(out, &e), 0);
+    kit_world_deinit(&w);
     aft_ope(top, DECISIONS, 0, 0, &o);
     snprintf(arguments, sizeof arguments, "--shadow --examples %s --snapshot %s",
              path("shadow.avro"), path("shadow-s.avro"));

@@ -176,9 +176,8 @@ golden_vectors(void **state)
     (void)state;
     json_error_t where;
     struct aft_client_error why;
-    char path[] = "/tmp/aft_golden_XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0 && close(fd) == 0);
+    char folder[64], path[80];
+    kit_file(folder, path, "golden");
     json_t *file = json_load_file(AFT_SOURCE_DIR "/tests/golden/decisions.json", 0, &where);
     if (!file)
         fail_msg("decisions.json:%d: %s", where.line, where.text);
@@ -201,7 +200,7 @@ golden_vectors(void **state)
         assert_int_equal(aft_client_close(c, 0, &why), AFT_CLIENT_OK);
     }
     json_decref(file);
-    unlink(path);
+    kit_remove(folder);
 }
 
 int

@@ -57,10 +57,13 @@ test_a_form_is_its_matrix(void **state)
         m.plan.settings.scope = AFT_SCOPE_PER_ARM;
         for (uint32_t i = 0; i < d; i++)
             aft_dict_add(&m.weights.linear.columns, 77 + i);
-        aft_linear_add_block(&m.weights.linear);
-        aft_linear_block_grow(&m.weights.linear, 0, d);
-        struct aft_linear_block *b = aft_linear_block(&m.weights.linear, 0, 0);
-        collinear(&r, d, round % 3 ? 2000 : 50, b);
+        for (uint32_t k = 0; k < 2; k++) {
+            aft_linear_add_block(&m.weights.linear);
+            aft_linear_block_grow(&m.weights.linear, k, d);
+            collinear(&r, d, round % 3 ? 2000 : 50, aft_linear_block(&m.weights.linear, k, 0));
+        }
+        const struct aft_linear_block *b = aft_linear_block(&m.weights.linear, 0, 0);
+        size_t size = afti_form_size(d);
         afti_forms_make(&m);
         assert_non_null(m.forms);
         for (int k = 0; k < 10; k++) {
@@ -73,6 +76,9 @@ test_a_form_is_its_matrix(void **state)
             double have = scale * scale * afti_form_square(m.forms, x32, d), want = plainly(b, x);
             if (fabs(have - want) > 2e-4 * want)
                 fail_msg("d = %u: %.9g, should be %.9g", d, have, want);
+            double both[2], other = afti_form_square(m.forms + size, x32, d);
+            afti_form_squares((const float *const[]){m.forms, m.forms + size}, x32, d, both);
+            assert_true(scale * scale * both[0] == have && both[1] == other);
         }
         free(m.forms);
         aft_weights_deinit(&m.weights);

@@ -104,22 +104,26 @@ test_the_best_are_the_best(void **state)
         uint32_t n = 1 + aft_random_below(&r, round % 100 ? 70 : AFT_CANDIDATES_MAX);
         uint32_t room = 1 + aft_random_below(&r, n < AFTI_RANKS + 1 ? n : AFTI_RANKS + 1);
         uint32_t best[AFTI_RANKS + 1], kinds = round % 3 ? UINT32_MAX : 1 + n;
-        bool alike = false;
+        uint32_t distinct = 0, alike = 0; /* of values that fewer than `room` are better than */
         for (uint32_t i = 0; i < n; i++)
             value[i] = aft_random_below(&r, kinds);
         for (uint32_t i = n; i % 8; i++)
             value[i] = -(double)INFINITY;
         bool apart = afti_best_of(value, n, room, best);
-        for (uint32_t j = 0; j < room; j++) {
+        for (uint32_t i = 0; i < n; i++) {
             uint32_t better = 0, same = 0;
-            for (uint32_t i = 0; i < n; i++) {
-                better += value[i] > value[best[j]];
-                same += value[i] == value[best[j]];
+            for (uint32_t j = 0; j < n; j++) {
+                better += value[j] > value[i];
+                same += value[j] == value[i];
             }
-            assert_true(better <= j && better + same > j);
-            alike |= j + 1 < room && value[best[j]] == value[best[j + 1]];
+            alike += better + 1 < room && same > 1;
+            if (apart && better < room) {
+                distinct++;
+                assert_true(value[best[better]] == value[i]);
+            }
         }
-        assert_true(apart == !alike);
+        assert_true(apart == (alike == 0));
+        assert_true(!apart || distinct >= room);
     }
 }
 
