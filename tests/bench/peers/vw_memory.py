@@ -26,7 +26,7 @@ import tempfile
 import time
 
 HOME = pathlib.Path(__file__).resolve().parents[3]
-BATCH, SLICE_S, WARM, FILE = 10, 0.05, 20000, 40000
+BATCH, SLICE_S, WARM, FILE = 10, 0.05, 5000, 20000
 COMMON = "-q UA -b 18 --quiet"
 RANGE = "--cb_min_cost -1 --cb_max_cost 0"
 ROWS = {  # name: VW's options, bench_learn's way
