@@ -7,7 +7,7 @@
 
 #include "attribution/inner.h"
 
-enum { ARENA_BYTES = 256 << 20, AHEAD = 2 };
+enum { ARENA_BYTES = 256 << 20, IDS_AHEAD = 3, TOUCH_AHEAD = 2, RECORD_AHEAD = 1 };
 
 void *
 afti_grow(void *p, size_t size, size_t want, size_t *cap)
@@ -224,14 +224,24 @@ aft_joiner_reached(struct aft_joiner *j, enum aft_log_kind log, int64_t next_off
 
 /* ---- running */
 
-/* expect: the newest touch of the user of an outcome to come is on its way from memory while this one is worked on. */
+/* expect: what the outcomes to come will meet is on its way from memory while this one is worked on: first the outcome itself and the
+ * places of its ids (their hints of when it was taken are long forgotten), then its user's newest touch, then that touch's record. */
 static void
 expect(struct aft_joiner *j)
 {
-    const struct afti_event *v = afti_log_ahead(&j->logs[AFT_OUTCOMES], AHEAD);
+    const struct afti_log *l = &j->logs[AFT_OUTCOMES];
+    const struct afti_event *v = afti_log_ahead(l, IDS_AHEAD);
     uint64_t n;
+    if (v) {
+        __builtin_prefetch(v->body.p);
+        AFT_INDEX_EXPECT_OUTCOME(&j->index, v->id, v->user);
+    }
+    v = afti_log_ahead(l, TOUCH_AHEAD);
     if (v && aft_index_newest(&j->index, v->user, &n))
         AFT_INDEX_EXPECT_TOUCH(&j->index, n);
+    v = afti_log_ahead(l, RECORD_AHEAD);
+    if (v && aft_index_newest(&j->index, v->user, &n))
+        AFT_SEGMENTS_EXPECT(&j->segments, aft_touch_place(aft_index_touch(&j->index, n)));
 }
 
 /* What was read again after a start comes behind what the state has processed, unless it is not the same log. */

@@ -84,7 +84,8 @@ in_window(struct aft_joiner *j, struct aft_hash128 user, int64_t outcome_ms)
 }
 
 /* latest is the last of what in_window finds, without walking further than it takes: once a touch is found, those whose e is not
- * above its ts are not later (of one ts, the greater number is, and numbers only fall from here). */
+ * above its ts are not later (of one ts, the greater number is, and numbers only fall from here). Nor does e ever rise from here: behind a
+ * touch that came on time no other needs to be looked at. */
 static bool
 latest(const struct aft_joiner *j, struct aft_hash128 user, int64_t outcome_ms, uint64_t *touch)
 {
@@ -101,6 +102,8 @@ latest(const struct aft_joiner *j, struct aft_hash128 user, int64_t outcome_ms, 
         best = aft_touch_ts(t);
         *touch = at;
         found = true;
+        if (aft_touch_e(t) == best)
+            break;
     }
     return found;
 }

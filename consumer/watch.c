@@ -68,7 +68,7 @@ afti_keyed_take(struct aft_keyed *k, struct aft_bytes key, int32_t partition, in
     if (!key.p || key.n == 0)
         return;
     k->keys++;
-    if (afti_partition_by(AFT_BY_MURMUR2, key, partitions) == partition)
+    if (partitions == 1 || afti_partition_by(AFT_BY_MURMUR2, key, partitions) == partition)
         return;
     if (k->wrong++ >= EVERY_ONE && k->wrong % THEN_EACH != 0)
         return;

@@ -102,6 +102,17 @@ struct aft_place aft_segments_append(struct aft_segments *s, const struct aft_se
 enum aft_err aft_segments_read(struct aft_segments *s, struct aft_place at,
                                struct aft_redo_record *out, struct aft_error *e) AFT_MUST_CHECK;
 
+/* A hint to the cache (a macro: ids.h says why): the record at a place will be read. Nothing, for one that is not in memory. */
+#define AFT_SEGMENTS_EXPECT(s, at)                                          \
+    do {                                                                    \
+        if ((at).segment >= (s)->first && (at).segment < (s)->next) {       \
+            const uint8_t *record_at_ =                                     \
+                (s)->ring[(at).segment & ((s)->cap - 1)].b.p + (at).offset; \
+            __builtin_prefetch(record_at_);                                 \
+            __builtin_prefetch(record_at_ + 64);                            \
+        }                                                                   \
+    } while (0)
+
 /* aft_segments_wipe turns the record at a place into `kind` with this note and payload, then zeros; its length stays. It reaches the store
  * with the next commit. Only after aft_segments_close, and before the step's puts are made. */
 enum aft_err aft_segments_wipe(struct aft_segments *s, struct aft_place at, enum aft_redo kind,
