@@ -36,6 +36,16 @@ fate_there(uint8_t note)
     return (note & ~AFTI_DIRECT) < AFT_FATES_END;
 }
 
+/* ledger_again: what became of an outcome, from its record. It takes back only what came before it. */
+static enum aft_err
+ledger_again(struct aft_joiner *j, struct aft_reader in, struct aft_place at, struct aft_error *e)
+{
+    AFT_TRY(afti_ledger_decode(in, &j->ledger, e));
+    if ((j->ledger.flags & AFTI_RETRACTS) && j->ledger.retracted >= j->index.seen_tail)
+        return damaged(at.segment, "takes back an outcome that was not yet there", e);
+    return AFT_OK;
+}
+
 static struct aft_hash128
 hash_at(const uint8_t *p)
 {
@@ -104,7 +114,7 @@ again_outcome(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_
         aft_index_wait(&j->index, &w);
         return AFT_OK;
     }
-    AFT_TRY(afti_ledger_decode(rest, &j->ledger, e));
+    AFT_TRY(ledger_again(j, rest, at, e));
     if (j->ledger.credit_n && !(j->ledger.flags & AFTI_RETRACTS))
         s.ledger = at;
     aft_index_see(&j->index, &s);
@@ -122,7 +132,7 @@ again_resolved(struct aft_joiner *j, const struct aft_redo_record *r, struct aft
         return damaged(at.segment, "holds a resolution without an outcome", e);
     if (!fate_there(r->note))
         return damaged(at.segment, unknown_fate, e);
-    AFT_TRY(afti_ledger_decode(in, &j->ledger, e));
+    AFT_TRY(ledger_again(j, in, at, e));
     if (aft_index_waiting_of(&j->index, (uint64_t)outcome, &n))
         aft_index_waited(&j->index, n);
     if ((uint64_t)outcome >= j->index.seen_head && (uint64_t)outcome < j->index.seen_tail) {

@@ -260,7 +260,8 @@ settle(struct aft_client *c, struct afti_spill *s)
         return;
     if (lost > 0) {
         s->read_at = MAGIC_BYTES;
-        atomic_store(&s->left, s->held); /* before: whoever asks meanwhile sees too many, not none */
+        atomic_store(&s->left,
+                     s->held); /* before: whoever asks meanwhile sees too many, not none */
         t->lost(t->ctx, true);
     } else if (ftruncate(s->fd, MAGIC_BYTES) == 0) {
         s->read_at = s->end = MAGIC_BYTES;

@@ -377,7 +377,8 @@ bilinear_begin(const struct aft_bilinear *b, struct aft_scratch *s)
 {
     size_t before = s->folds_cap;
     s->folds = grown(s->folds, &s->folds_cap, b->rows.n, sizeof *s->folds);
-    memset(s->folds + before, 0, (s->folds_cap - before) * sizeof *s->folds);
+    if (s->folds_cap > before) /* a model without a row has none */
+        memset(s->folds + before, 0, (s->folds_cap - before) * sizeof *s->folds);
     if (++s->stamp == 0) {
         memset(s->folds, 0, s->folds_cap * sizeof *s->folds);
         s->stamp = 1;
