@@ -113,7 +113,7 @@ static bool
 lay(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t n, struct sharing *h, uint32_t j,
     uint32_t place)
 {
-    uint32_t stride = n + (8 - n % 8) % 8;
+    uint32_t stride = afti_whole(n);
     double *out = s->direction + (size_t)s->directions++ * stride,
            by = afti_deviation(afti_fold(b, s, place, h->unknown, true)->variance);
     memset(out, 0, stride * sizeof *out);
@@ -150,7 +150,7 @@ static void
 add_own(const struct aft_bilinear *b, struct aft_scratch *s, uint32_t n, const struct sharing *h)
 {
     const struct afti_catalogue *c = &s->catalogue;
-    uint32_t stride = n + (8 - n % 8) % 8;
+    uint32_t stride = afti_whole(n);
     for (uint32_t a = 0; a < n; a++) {
         uint32_t at = c->identity[s->index[a]];
         if (at != AFT_NOWHERE)

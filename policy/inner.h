@@ -101,6 +101,13 @@ double afti_pl_light(const double *w, const double *rest, const double *inverse,
 void afti_plain_rows(const double *value, const double *by, uint32_t rows, uint32_t stride,
                      uint32_t width, double *sum);
 
+/* afti_whole: n up to a multiple of 8: whole vectors. */
+static inline uint32_t
+afti_whole(uint32_t n)
+{
+    return n + (8 - n % 8) % 8;
+}
+
 /* A term of a candidate, resolved: a column (linear) or a row (bilinear). */
 struct afti_place {
     uint32_t at;

@@ -66,7 +66,7 @@ static void
 others_of(const double *w, const double *rest, uint32_t n, uint32_t i, struct others *o)
 {
     o->n = n;
-    o->whole = n + (8 - n % 8) % 8;
+    o->whole = afti_whole(n);
     memcpy(o->w, w, n * sizeof *w);
     memcpy(o->rest, rest, n * sizeof *rest);
     o->w[i] = 0;

@@ -194,7 +194,7 @@ static uint32_t
 contenders(const double *w, const uint64_t *bits, uint32_t n, uint32_t k, uint32_t *hit)
 {
     double weight[AFT_CANDIDATES_MAX + 8], low[AFT_CANDIDATES_MAX + 8], least[8];
-    uint32_t hits = 0, whole = n + (8 - n % 8) % 8;
+    uint32_t hits = 0, whole = afti_whole(n);
     memcpy(weight, w, n * sizeof *w);
     memset(weight + n, 0, (whole - n) * sizeof *w); /* never first */
     afti_race_bounds(weight, bits, whole, low, least);

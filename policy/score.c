@@ -333,7 +333,7 @@ bilinear_gram(struct aft_scratch *s, uint32_t n)
 void
 afti_directions_room(struct aft_scratch *s, uint32_t n, uint32_t directions)
 {
-    size_t size = (size_t)directions * (n + (8 - n % 8) % 8);
+    size_t size = (size_t)directions * afti_whole(n);
     s->direction = grown(s->direction, &s->direction_cap, size + 1, sizeof *s->direction);
 }
 
@@ -342,7 +342,7 @@ afti_directions_room(struct aft_scratch *s, uint32_t n, uint32_t directions)
 static bool
 bilinear_directions(struct aft_scratch *s, uint32_t n)
 {
-    uint32_t stride = n + (8 - n % 8) % 8;
+    uint32_t stride = afti_whole(n);
     s->directions = 0;
     for (uint32_t i = 0; i < s->places_n; i++)
         s->directions += (s->folds[s->places[i].at].dense += 1) == 2;

@@ -158,7 +158,7 @@ AFT_WIDE bool
 afti_best_of(const double *value, uint32_t n, uint32_t room, uint32_t best[AFTI_RANKS + 1])
 {
     struct hits h;
-    uint32_t whole = n + (8 - n % 8) % 8, hits = 0;
+    uint32_t whole = afti_whole(n), hits = 0;
     double lane[8];
     aft_wide even, odd, x;
     memcpy(&even, value, sizeof even);

@@ -120,7 +120,7 @@ AFT_WIDE void
 afti_draw_values(struct aft_scratch *s, uint32_t n, double alpha)
 {
     double by[AFTI_DIRECTIONS];
-    uint32_t i = 0, stride = n + (8 - n % 8) % 8;
+    uint32_t i = 0, stride = afti_whole(n);
     for (uint32_t j = 0; j < s->directions; j += 4) {
         aft_wide g;
         memcpy(&g, s->normal + n + j, sizeof g);
