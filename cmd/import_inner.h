@@ -28,8 +28,9 @@ enum aft_err import_lines_gunzip(FILE *from, FILE *to, const char *path,
 enum aft_err import_survey(struct import *m, struct import_lines *l,
                            struct aft_error *e) AFT_MUST_CHECK;
 
-/* Values above a million (import_scale.c). import_scale_may: this line's features may have one, at a glance; import_scale_note keeps what
- * must be divided by how much, of the first IMPORT_SCALES_MAX; import_scale_begin before all lines; import_scale_conclude behind them, when the namespaces are known; import_scale: the features with that done, in the arena. */
+/* Values above a million (import_scale.c). import_scale_begin before all lines; import_scale_may: this line's features may have one, at
+ * a glance; import_scale_note keeps what must be divided by how much, of the first IMPORT_SCALES_MAX; import_scale_conclude behind all
+ * lines, when the namespaces are known; import_scale: the features with that done, in the arena. */
 void import_scale_begin(struct import *m);
 bool import_scale_may(const struct import *m, struct aft_bytes text);
 void import_scale_note(struct import *m, struct aft_features f);
