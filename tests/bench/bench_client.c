@@ -294,7 +294,7 @@ swap(struct bed *b, struct spent applied[ROUNDS - 1])
 static void
 swap_and_decide(struct bed *b, double *us)
 {
-    pthread_t threads[THREADS_MAX];
+    pthread_t threads[THREADS_MAX] = {0};
     struct run runs[THREADS_MAX];
     struct spent applied[ROUNDS - 1];
     char rest[160];
