@@ -1,20 +1,19 @@
 /* recover.c - from the store back to the index: the records of the open window, applied again by the same functions, muted.
+ * recover_read.c makes them ready, beside this where the state is large.
  *
  * Invariants: I1 numbers in a segment's head are those that applying has reached; I2 after it the index means what it meant at the
  * commit (aft_joiner_digest). Timers fire between the records as they did; what they emitted and counted is in the commit record.
  */
-#include "attribution/inner.h"
+#include "attribution/recover.h"
 
-/* A record is read AHEAD of its turn: what the index has of it is then on its way from memory. */
-enum { AHEAD = 32 };
+/* A record is taken AHEAD of its turn: what the index has of it is then on its way from memory. A state of BESIDE segments (2 MB) and more
+ * is read in a thread of its own. */
+enum { AHEAD = 32, BESIDE = 256 };
 _Static_assert((AHEAD & (AHEAD - 1)) == 0, "records ahead stand in a ring");
 
-struct ready { /* a record of a segment, read and not yet applied */
-    struct aft_redo_record r;
-    struct aft_place place;
-    bool sound;                  /* its payload makes sense, as far as that was looked at */
-    struct aft_glance v;         /* of an impression; its slices are not used */
-    struct aft_hash128 id, user; /* of an impression; the id of an outcome */
+struct ready { /* a record, taken off its block and not yet applied */
+    struct afti_again r;
+    struct aft_bytes payload;
 };
 
 static enum aft_err
@@ -55,51 +54,53 @@ hash_at(const uint8_t *p)
 /* ---- one record; false: its payload makes no sense */
 
 static void
-add_touch(struct aft_joiner *j, const struct aft_touch *t, const struct aft_hash128 *user)
+add_touch(struct aft_joiner *j, const struct aft_touch *t, uint32_t before)
 {
-    uint64_t n = aft_index_add(&j->index, t, user);
+    uint64_t n = aft_index_add_linked(&j->index, t, before);
     if (t->late != 0)
         afti_timers_late(j, n);
 }
 
 static bool
-again_impression(struct aft_joiner *j, const struct ready *d)
+again_impression(struct aft_joiner *j, const struct afti_again *d)
 {
-    bool deferred = d->r.note & AFT_NOTE_DEFERRED;
-    uint8_t items = d->r.note & (255 & ~AFT_NOTE_DEFERRED);
-    if (!d->sound || items > AFT_SHOWN_MAX || !aft_touch_fits(d->v.timestamp_ms, d->r.e))
+    bool deferred = d->note & AFT_NOTE_DEFERRED;
+    uint8_t items = d->note & (255 & ~AFT_NOTE_DEFERRED);
+    if (!d->sound || items > AFT_SHOWN_MAX || !aft_touch_fits(d->ts, d->e))
         return false;
     unsigned flags = AFT_TOUCH_LIVE | (deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
-    struct aft_touch t = aft_touch_make(d->id, d->v.timestamp_ms, d->r.e, flags, d->place);
+    struct aft_touch t = aft_touch_make(d->id, d->ts, d->e, flags, d->at);
     t.items = items;
-    add_touch(j, &t, &d->user);
+    add_touch(j, &t, d->before);
     return true;
 }
 
 static bool
-again_erased(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at)
+again_erased(struct aft_joiner *j, const struct ready *d)
 {
-    if (r->payload.n < AFT_ERASED_BYTES)
+    const uint8_t *p = d->payload.p;
+    if (d->payload.n < AFT_ERASED_BYTES)
         return false;
-    int64_t ts = (int64_t)aft_load_le64(r->payload.p + 16);
-    unsigned flags = AFT_TOUCH_WIPED | (r->payload.p[24] ? AFT_TOUCH_DEFERRED : 0);
-    if (!aft_touch_fits(ts, r->e))
+    int64_t ts = (int64_t)aft_load_le64(p + 16);
+    unsigned flags = AFT_TOUCH_WIPED | (p[24] ? AFT_TOUCH_DEFERRED : 0);
+    if (!aft_touch_fits(ts, d->r.e))
         return false;
-    struct aft_touch t = aft_touch_make(hash_at(r->payload.p), ts, r->e, flags, at);
-    add_touch(j, &t, NULL);
+    struct aft_touch t = aft_touch_make(hash_at(p), ts, d->r.e, flags, d->r.at);
+    add_touch(j, &t, 0);
     return true;
 }
 
 static enum aft_err
-again_outcome(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
-              struct aft_error *e)
+again_outcome(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
 {
-    if (r->payload.n < 16)
+    const struct afti_again *r = &d->r;
+    struct aft_place at = r->at;
+    if (!r->sound)
         return damaged(at.segment, "holds an outcome without an id", e);
     if (!fate_there(r->note))
         return damaged(at.segment, unknown_fate, e);
-    struct aft_seen s = {.id = hash_at(r->payload.p), .e = r->e, .at = at, .note = r->note};
-    struct aft_reader rest = {r->payload.p + 16, r->payload.p + r->payload.n};
+    struct aft_seen s = {.id = r->id, .e = r->e, .at = at, .note = r->note};
+    struct aft_reader rest = {d->payload.p + 16, d->payload.p + d->payload.n};
     if (r->kind == AFT_REDO_WAITING) {
         struct aft_outcome o;
         aft_arena_reset(&j->scratch);
@@ -122,10 +123,11 @@ again_outcome(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_
 }
 
 static enum aft_err
-again_resolved(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
-               struct aft_error *e)
+again_resolved(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
 {
-    struct aft_reader in = aft_reader(r->payload);
+    const struct afti_again *r = &d->r;
+    struct aft_place at = r->at;
+    struct aft_reader in = aft_reader(d->payload);
     int64_t outcome;
     uint64_t n;
     if (!aft_get_long(&in, &outcome))
@@ -145,37 +147,37 @@ again_resolved(struct aft_joiner *j, const struct aft_redo_record *r, struct aft
 }
 
 static enum aft_err
-again_stale(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
-            struct aft_error *e)
+again_stale(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
 {
+    const struct afti_again *r = &d->r;
+    struct aft_place at = r->at;
     uint64_t n;
-    if (r->payload.n < 17)
+    if (d->payload.n < 17)
         return damaged(at.segment, "holds a timer without an id", e);
     if (!aft_index_gathered(&j->index, true))
         return damaged(at.segment, twice, e);
-    if (aft_index_find(&j->index, hash_at(r->payload.p), &n))
-        return afti_timer_act(j, r->e, n, r->payload.p[16], e);
+    if (aft_index_find(&j->index, hash_at(d->payload.p), &n))
+        return afti_timer_act(j, r->e, n, d->payload.p[16], e);
     return AFT_OK; /* its decision was erased since */
 }
 
 static enum aft_err
 again(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
 {
-    const struct aft_redo_record *r = &d->r;
-    struct aft_place at = d->place;
-    AFT_TRY(afti_timers_run(j, r->e, e));
-    switch (r->kind) {
+    uint32_t segment = d->r.at.segment;
+    AFT_TRY(afti_timers_run(j, d->r.e, e));
+    switch ((enum aft_redo)d->r.kind) {
     case AFT_REDO_IMPRESSION:
-        return again_impression(j, d) ? AFT_OK : damaged(at.segment, "holds a bad impression", e);
+        return again_impression(j, &d->r) ? AFT_OK : damaged(segment, "holds a bad impression", e);
     case AFT_REDO_ERASED:
-        return again_erased(j, r, at) ? AFT_OK : damaged(at.segment, "holds a bad erasure", e);
+        return again_erased(j, d) ? AFT_OK : damaged(segment, "holds a bad erasure", e);
     case AFT_REDO_OUTCOME:
     case AFT_REDO_WAITING:
-        return again_outcome(j, r, at, e);
+        return again_outcome(j, d, e);
     case AFT_REDO_RESOLVED:
-        return again_resolved(j, r, at, e);
+        return again_resolved(j, d, e);
     case AFT_REDO_STALE:
-        return again_stale(j, r, at, e);
+        return again_stale(j, d, e);
     }
     AFT_NEVER();
 }
@@ -187,46 +189,21 @@ again(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
 struct reading {  /* of the segments, one after the other */
     int64_t last; /* e of the record before: canonical order */
     bool begun;
+    uint64_t want;                     /* the segment to come */
     uint64_t last_touch, last_outcome; /* as the head of the last segment has them */
     uint64_t most;                     /* records that there can be */
 };
 
-/* first_credit: the touch of an outcome's first credit, where its entry is the usual one (ledger.c). */
+/* prepare takes the record at *at off the block and asks for the slots that it will want; false where there is none. */
 static bool
-first_credit(struct aft_bytes ledger, uint64_t *touch)
+prepare(struct aft_joiner *j, struct aft_bytes block, size_t *at, struct ready *d)
 {
-    const size_t head = 2, hash = 12; /* no flags, fewer than 64 credits */
-    int64_t number;
-    if (ledger.n < head + hash || ledger.p[0] != 0 || ledger.p[1] > 127)
+    if (!afti_again_next(block, at, &d->r, &d->payload))
         return false;
-    struct aft_reader r = {ledger.p + head + hash, ledger.p + ledger.n};
-    bool whole = aft_get_long(&r, &number);
-    *touch = whole ? (uint64_t)number - 1 : 0;
-    return whole;
-}
-
-/* prepare reads the record at *at and asks for the slots that it will want; false where there is none. */
-static bool
-prepare(struct aft_joiner *j, uint64_t number, struct aft_bytes segment, size_t *at,
-        struct ready *d)
-{
-    d->place = (struct aft_place){(uint32_t)number, (uint32_t)*at};
-    if (!aft_redo_next(segment, at, &d->r))
-        return false;
-    struct aft_bytes payload = d->r.payload;
-    d->sound = true;
-    if (d->r.kind == AFT_REDO_IMPRESSION) {
-        d->sound = aft_glance_impression(payload, &d->v);
-        if (!d->sound)
-            return true;
-        d->id = aft_id_of(d->v.decision_id);
-        d->user = aft_id_of(d->v.user_id);
-        AFT_USERS_EXPECT(&j->index.users, d->user.low);
-    } else if (d->r.kind == AFT_REDO_OUTCOME && payload.n >= 16) {
-        uint64_t n;
-        AFT_IDS_EXPECT(&j->index.seen_ids, hash_at(payload.p).low);
-        if (first_credit((struct aft_bytes){payload.p + 16, payload.n - 16}, &n) &&
-            n >= j->index.head && n < j->index.tail)
+    if (d->r.kind == AFT_REDO_OUTCOME && d->r.sound) {
+        uint64_t n = d->r.touch;
+        AFT_IDS_EXPECT(&j->index.seen_ids, d->r.id.low);
+        if (n >= j->index.head && n < j->index.tail)
             AFT_INDEX_EXPECT_TOUCH(&j->index, n);
     }
     return true;
@@ -254,30 +231,49 @@ begin(struct aft_joiner *j, struct reading *at_hand, uint64_t touch, uint64_t ou
 }
 
 static enum aft_err
-again_segment(struct aft_joiner *j, uint64_t number, struct reading *at_hand,
-              struct aft_bytes value, struct aft_error *e)
+again_head(struct aft_joiner *j, struct reading *at_hand, const struct afti_again *d,
+           struct aft_error *e)
+{
+    if ((uint64_t)d->e != at_hand->want)
+        return damaged(at_hand->want, "is missing", e);
+    if (!d->sound)
+        return damaged(at_hand->want, "has a wrong head", e);
+    if (!at_hand->begun)
+        begin(j, at_hand, d->touch, d->outcome);
+    else if (d->touch != j->index.tail || d->outcome != j->index.seen_tail)
+        return damaged(at_hand->want, "does not follow the one before it", e);
+    at_hand->want++;
+    return AFT_OK;
+}
+
+static enum aft_err
+again_in_order(struct aft_joiner *j, struct reading *at_hand, const struct ready *d,
+               struct aft_error *e)
+{
+    if (d->r.kind == AFTI_AGAIN_HEAD)
+        return again_head(j, at_hand, &d->r, e);
+    if (d->r.kind == AFTI_AGAIN_CUT)
+        return damaged(d->r.at.segment, "is cut off", e);
+    if (d->r.e < at_hand->last || d->r.e > TIME_MAX_MS)
+        return damaged(d->r.at.segment, "is out of order", e);
+    at_hand->last = d->r.e;
+    return again(j, d, e);
+}
+
+static enum aft_err
+again_block(struct aft_joiner *j, struct reading *at_hand, struct aft_bytes block,
+            struct aft_error *e)
 {
     struct ready ahead[AHEAD];
-    size_t at = AFT_SEGMENT_HEAD, end = 0;
-    if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS2", 4) != 0)
-        return damaged(number, "has a wrong head", e);
-    uint64_t touch = aft_load_le64(value.p + 4), outcome = aft_load_le64(value.p + 12);
-    if (!at_hand->begun)
-        begin(j, at_hand, touch, outcome);
-    else if (touch != j->index.tail || outcome != j->index.seen_tail)
-        return damaged(number, "does not follow the one before it", e);
+    size_t at = 0, end = 0;
     for (size_t i = 0; i <= end; i++) {
-        while (end < i + AHEAD && prepare(j, number, value, &at, &ahead[end & (AHEAD - 1)]))
+        while (end < i + AHEAD && prepare(j, block, &at, &ahead[end & (AHEAD - 1)]))
             end++;
         if (i == end)
             break;
-        const struct ready *d = &ahead[i & (AHEAD - 1)];
-        if (d->r.e < at_hand->last || d->r.e > TIME_MAX_MS)
-            return damaged(number, "is out of order", e);
-        at_hand->last = d->r.e;
-        AFT_TRY(again(j, d, e));
+        AFT_TRY(again_in_order(j, at_hand, &ahead[i & (AHEAD - 1)], e));
     }
-    return at == value.n ? AFT_OK : damaged(number, "is cut off", e);
+    return AFT_OK;
 }
 
 /* look_ahead: how many there will be of what, from the last segment's head; what is impossible is not believed. */
@@ -287,8 +283,6 @@ look_ahead(struct aft_joiner *j, const struct aft_commit_record *c, struct readi
 {
     uint8_t key[AFT_KEY_BYTES];
     bool found;
-    if (c->first_segment > c->last_segment)
-        return AFT_OK;
     aft_buffer_reset(&j->bytes);
     aft_key_make(key, c->last_segment, AFT_KEY_SEGMENT);
     AFT_TRY(
@@ -303,26 +297,40 @@ look_ahead(struct aft_joiner *j, const struct aft_commit_record *c, struct readi
 }
 
 static enum aft_err
-read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_store_scan *scan,
-              struct aft_error *e)
+again_blocks(struct aft_joiner *j, struct reading *at_hand, struct aft_ahead *ahead,
+             struct aft_error *e)
 {
-    uint64_t want = c->first_segment;
-    struct reading at_hand = {.last = -TIME_MAX_MS};
-    AFT_TRY(look_ahead(j, c, &at_hand, e));
-    while (want <= c->last_segment) {
-        struct aft_put at;
-        bool end;
-        AFT_TRY(j->store->ops->scan_next(scan, &at, &end, e));
+    struct aft_bytes block;
+    bool end;
+    for (;;) {
+        AFT_TRY(aft_ahead_next(ahead, &block, &end, e));
         if (end)
-            return damaged(want, "is missing", e);
-        if (at.key.n != AFT_KEY_BYTES || at.key.p[8] != AFT_KEY_SEGMENT)
-            continue;
-        if (aft_load_be64(at.key.p) != want)
-            return damaged(want, "is missing", e);
-        AFT_TRY(again_segment(j, want, &at_hand, at.value, e));
-        want++;
+            return AFT_OK;
+        AFT_TRY(again_block(j, at_hand, block, e));
     }
-    if (at_hand.begun && at_hand.last > c->fired_ms)
+}
+
+static enum aft_err
+read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_error *e)
+{
+    struct reading at_hand = {.last = -TIME_MAX_MS, .want = c->first_segment};
+    struct afti_reading reading = {.last = c->last_segment};
+    struct aft_ahead_work work = {afti_again_read, &reading};
+    struct aft_ahead *ahead;
+    uint8_t from[AFT_KEY_BYTES];
+    if (c->first_segment > c->last_segment)
+        return AFT_OK;
+    AFT_TRY(look_ahead(j, c, &at_hand, e));
+    aft_key_make(from, c->first_segment, 0);
+    AFT_TRY(aft_ahead_open(j->store, (struct aft_bytes){from, sizeof from}, &work,
+                           c->last_segment - c->first_segment >= BESIDE, &ahead, e));
+    enum aft_err failed = again_blocks(j, &at_hand, ahead, e);
+    aft_ahead_close(ahead);
+    aft_index_take_users(&j->index, &reading.users);
+    AFT_TRY(failed);
+    if (at_hand.want <= c->last_segment)
+        return damaged(at_hand.want, "is missing", e);
+    if (at_hand.last > c->fired_ms)
         return AFT_FAIL(
             e, AFT_E_CORRUPT,
             "the state's last record says that it has gone up to %lld, but its segments "
@@ -369,18 +377,12 @@ restore(struct aft_joiner *j, const struct aft_commit_record *c)
 static enum aft_err
 rebuild(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_error *e)
 {
-    struct aft_store_scan *scan;
-    uint8_t from[AFT_KEY_BYTES];
     if (c->counts_n != AFTI_COUNTS)
         return AFT_FAIL(
             e, AFT_E_CORRUPT,
             "the state counts other things than this version: rebuild it from the logs");
-    aft_key_make(from, c->first_segment, 0);
-    AFT_TRY(j->store->ops->scan_open(j->store, (struct aft_bytes){from, sizeof from}, &scan, e));
     j->replaying = true;
-    enum aft_err failed = read_segments(j, c, scan, e);
-    j->store->ops->scan_close(scan);
-    AFT_TRY(failed);
+    AFT_TRY(read_segments(j, c, e));
     AFT_TRY(afti_timers_run(j, c->fired_ms, e));
     if (j->index.gather && !aft_index_gathered(&j->index, false))
         return damaged(c->last_segment, twice, e);

@@ -119,21 +119,25 @@ aft_index_add(struct aft_index *x, const struct aft_touch *t, const struct aft_h
     return aft_index_add_at(x, t, user, NULL);
 }
 
-uint64_t
-aft_index_add_at(struct aft_index *x, const struct aft_touch *t, const struct aft_hash128 *user,
-                 const struct aft_ids_probe *ended)
+/* place puts a touch into the ring, of which nobody knows yet. */
+static struct aft_touch *
+place(struct aft_index *x, const struct aft_touch *t)
 {
-    uint64_t n = x->tail, before;
+    uint64_t n = x->tail;
     if (x->chunks == 0 || (n & (CHUNK - 1)) == 0)
         make_room(x);
     x->tail++;
     struct aft_touch *to = aft_index_touch(x, n);
     *to = *t;
     to->cells = to->before = 0;
-    if (user && aft_users_put(&x->users, *user, n, x->head, &before)) {
-        AFT_INVARIANT(I4, before < n && n - before <= UINT32_MAX);
-        to->before = (uint32_t)(n - before);
-    }
+    return to;
+}
+
+/* name makes the newest touch known by its id. */
+static void
+name(struct aft_index *x, const struct aft_touch *t, const struct aft_ids_probe *ended)
+{
+    uint64_t n = x->tail - 1;
     if (t->flags & AFT_TOUCH_LIVE) {
         if (x->gather)
             afti_gather(x, aft_touch_id(t), n);
@@ -145,7 +149,38 @@ aft_index_add_at(struct aft_index *x, const struct aft_touch *t, const struct af
     } else if (x->gone == n) {
         x->gone++;
     }
+}
+
+uint64_t
+aft_index_add_at(struct aft_index *x, const struct aft_touch *t, const struct aft_hash128 *user,
+                 const struct aft_ids_probe *ended)
+{
+    uint64_t n = x->tail, before;
+    struct aft_touch *to = place(x, t);
+    if (user && aft_users_put(&x->users, *user, n, x->head, &before)) {
+        AFT_INVARIANT(I4, before < n && n - before <= UINT32_MAX);
+        to->before = (uint32_t)(n - before);
+    }
+    name(x, t, ended);
     return n;
+}
+
+uint64_t
+aft_index_add_linked(struct aft_index *x, const struct aft_touch *t, uint32_t before)
+{
+    uint64_t n = x->tail;
+    AFT_INVARIANT(I2, before <= n - x->head);
+    place(x, t)->before = before;
+    name(x, t, NULL);
+    return n;
+}
+
+void
+aft_index_take_users(struct aft_index *x, struct aft_users *users)
+{
+    aft_users_deinit(&x->users);
+    x->users = *users;
+    *users = (struct aft_users){0};
 }
 
 bool

@@ -170,6 +170,10 @@ uint64_t aft_index_add(struct aft_index *x, const struct aft_touch *t,
 /* aft_index_add_at: likewise, of an id that aft_index_find_end did not find, if no touch was added since. */
 uint64_t aft_index_add_at(struct aft_index *x, const struct aft_touch *t,
                           const struct aft_hash128 *user, const struct aft_ids_probe *ended);
+/* aft_index_add_linked: likewise, with `before` told by who keeps the users meanwhile (0: none); nobody is asked for by user until
+ * aft_index_take_users, which takes the table over, and leaves an empty one. */
+uint64_t aft_index_add_linked(struct aft_index *x, const struct aft_touch *t, uint32_t before);
+void aft_index_take_users(struct aft_index *x, struct aft_users *users);
 /* aft_index_find: the live touch of a decision. aft_index_find_end: *ended is where the look-up ended that found none. */
 bool aft_index_find_end(const struct aft_index *x, struct aft_hash128 id, uint64_t *n,
                         struct aft_ids_probe *ended);

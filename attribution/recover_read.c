@@ -1,0 +1,146 @@
+/* recover_read.c - what recovery wants of a segment, out of its bytes: recover.h. It may run in a thread of its own, and touches nothing but
+ * its arguments.
+ *
+ * Users are linked here: which touch came before another of the same user is a matter of what was read, and of nobody's life. So half of
+ * the work that waits for memory is done beside the other half.
+ * Invariant: I1 a segment that does not follow the one before it, or is cut off, is the last that is read.
+ */
+#include "attribution/recover.h"
+
+/* first_credit: the touch of an outcome's first credit, where its entry is the usual one (ledger.c). */
+static uint64_t
+first_credit(struct aft_bytes ledger)
+{
+    const size_t head = 2, hash = 12; /* no flags, fewer than 64 credits */
+    int64_t number;
+    if (ledger.n < head + hash || ledger.p[0] != 0 || ledger.p[1] > 127)
+        return AFTI_AGAIN_UNKNOWN;
+    struct aft_reader r = {ledger.p + head + hash, ledger.p + ledger.n};
+    return aft_get_long(&r, &number) ? (uint64_t)number - 1 : AFTI_AGAIN_UNKNOWN;
+}
+
+static void
+impression(struct afti_reading *s, struct aft_bytes body, struct afti_again *d)
+{
+    struct aft_glance v;
+    d->sound = aft_glance_impression(body, &v);
+    if (!d->sound)
+        return;
+    d->id = aft_id_of(v.decision_id);
+    d->user = aft_id_of(v.user_id);
+    d->ts = v.timestamp_ms;
+    AFT_USERS_EXPECT(&s->users, d->user.low);
+}
+
+static void
+outcome(struct aft_bytes payload, struct afti_again *d)
+{
+    const size_t hash = 16;
+    d->sound = payload.n >= hash;
+    if (!d->sound)
+        return;
+    d->id =
+        aft_id_from((struct aft_hash128){aft_load_le64(payload.p), aft_load_le64(payload.p + 8)});
+    if (d->kind == AFT_REDO_OUTCOME)
+        d->touch = first_credit((struct aft_bytes){payload.p + hash, payload.n - hash});
+}
+
+static void
+put(struct aft_buffer *out, const struct afti_again *d, struct aft_bytes payload)
+{
+    aft_put_raw(out, (struct aft_bytes){(const uint8_t *)d, sizeof *d});
+    aft_put_raw(out, payload);
+}
+
+bool
+afti_again_next(struct aft_bytes block, size_t *at, struct afti_again *out,
+                struct aft_bytes *payload)
+{
+    if (*at == block.n)
+        return false;
+    AFT_ASSERT(block.n - *at >= sizeof *out);
+    memcpy(out, block.p + *at, sizeof *out);
+    *at += sizeof *out;
+    AFT_ASSERT(block.n - *at >= out->payload_n);
+    *payload = (struct aft_bytes){block.p + *at, out->payload_n};
+    *at += out->payload_n;
+    return true;
+}
+
+/* records reads all of a segment's; true: to its end. */
+static bool
+records(struct afti_reading *s, uint32_t segment, struct aft_bytes value, struct aft_buffer *out)
+{
+    struct aft_redo_record r;
+    for (size_t at = AFT_SEGMENT_HEAD, from = at; aft_redo_next(value, &at, &r); from = at) {
+        bool shown = r.kind == AFT_REDO_IMPRESSION;
+        struct afti_again d = {.kind = r.kind,
+                               .note = r.note,
+                               .e = r.e,
+                               .at = {segment, (uint32_t)from},
+                               .touch = AFTI_AGAIN_UNKNOWN,
+                               .payload_n = shown ? 0 : (uint32_t)r.payload.n,
+                               .sound = true};
+        if (shown)
+            impression(s, r.payload, &d);
+        else if (r.kind == AFT_REDO_OUTCOME || r.kind == AFT_REDO_WAITING)
+            outcome(r.payload, &d);
+        put(out, &d, shown ? AFT_ABSENT : r.payload);
+        if (at == value.n)
+            return true;
+    }
+    return value.n == AFT_SEGMENT_HEAD;
+}
+
+/* link_users: of what was made of one segment, whose users' places are on their way from memory by now. */
+static void
+link_users(struct afti_reading *s, struct aft_buffer *out, size_t from)
+{
+    const size_t at_before = offsetof(struct afti_again, before);
+    struct afti_again d;
+    struct aft_bytes payload;
+    uint64_t n;
+    for (size_t at = from; afti_again_next(aft_buffer_bytes(out), &at, &d, &payload);) {
+        bool shown = d.kind == AFT_REDO_IMPRESSION;
+        uint64_t number = s->next;
+        s->next += shown || d.kind == AFT_REDO_ERASED;
+        if (!shown || !d.sound || !aft_users_put(&s->users, d.user, number, s->floor, &n))
+            continue;
+        d.before = number - n <= UINT32_MAX ? (uint32_t)(number - n) : 0;
+        memcpy(out->p + at - sizeof d + at_before, &d.before, sizeof d.before);
+    }
+}
+
+enum aft_err
+afti_again_read(void *ctx, const struct aft_put *at, struct aft_buffer *out, bool *enough,
+                struct aft_error *e)
+{
+    struct afti_reading *s = ctx;
+    (void)e;
+    if (at->key.n != AFT_KEY_BYTES || at->key.p[8] != AFT_KEY_SEGMENT)
+        return AFT_OK;
+    uint64_t number = aft_load_be64(at->key.p);
+    struct afti_again head = {
+        .kind = AFTI_AGAIN_HEAD, .e = (int64_t)number, .at = {(uint32_t)number, 0}};
+    struct aft_bytes value = at->value;
+    head.sound = value.n >= AFT_SEGMENT_HEAD && memcmp(value.p, "AFS2", 4) == 0;
+    if (head.sound) {
+        head.touch = aft_load_le64(value.p + 4);
+        head.outcome = aft_load_le64(value.p + 12);
+    }
+    if (!s->begun)
+        s->floor = s->next = head.touch;
+    s->begun = true;
+    put(out, &head, AFT_ABSENT);
+    *enough = number >= s->last || !head.sound || head.touch != s->next; /* I1 */
+    if (!head.sound || head.touch != s->next)
+        return AFT_OK;
+    size_t from = out->n;
+    struct afti_again cut = {.kind = AFTI_AGAIN_CUT, .at = head.at};
+    bool whole = records(s, head.at.segment, value, out);
+    link_users(s, out, from);
+    if (!whole)
+        put(out, &cut, AFT_ABSENT);
+    *enough = *enough || !whole;
+    return AFT_OK;
+}
