@@ -27,6 +27,7 @@ damaged(uint64_t segment, const char *what, struct aft_error *e)
 }
 
 static const char unknown_fate[] = "holds an outcome of a fate that there is not";
+static const char beyond[] = "holds more impressions than the last one says";
 static const char twice[] = "comes behind two impressions of one decision";
 
 static bool
@@ -186,12 +187,11 @@ again(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
 #define TIME_MAX_MS \
     INT64_C(8640000000000000) /* of an event, as in wire; nothing in a state is beyond */
 
-struct reading {  /* of the segments, one after the other */
-    int64_t last; /* e of the record before: canonical order */
-    bool begun;
-    uint64_t want;                     /* the segment to come */
-    uint64_t last_touch, last_outcome; /* as the head of the last segment has them */
-    uint64_t most;                     /* records that there can be */
+struct reading {   /* of the segments, one after the other */
+    int64_t last;  /* e of the record before: canonical order */
+    uint64_t want; /* the segment to come */
+    uint64_t
+        end; /* numbers of touches that there can be are below it: the index has room for them */
 };
 
 /* prepare takes the record at *at off the block and asks for the slots that it will want; false where there is none. */
@@ -209,27 +209,6 @@ prepare(struct aft_joiner *j, struct aft_bytes block, size_t *at, struct ready *
     return true;
 }
 
-static uint64_t
-to_come(const struct reading *at_hand, uint64_t first, uint64_t last)
-{
-    return last > first && last - first <= at_hand->most ? last - first : 0;
-}
-
-/* begin: the index is empty, and as large as it will be: nothing of it is moved while it is filled. */
-static void
-begin(struct aft_joiner *j, struct reading *at_hand, uint64_t touch, uint64_t outcome)
-{
-    struct aft_index *x = &j->index;
-    at_hand->begun = true;
-    aft_index_deinit(x);
-    aft_index_init(x, touch, outcome);
-    aft_index_gather(x);
-    aft_ids_room(&x->ids, to_come(at_hand, touch, at_hand->last_touch));
-    aft_ids_room(&x->seen_ids, to_come(at_hand, outcome, at_hand->last_outcome));
-    afti_timers_init(&j->timers, touch);
-    j->needed_touch = touch;
-}
-
 static enum aft_err
 again_head(struct aft_joiner *j, struct reading *at_hand, const struct afti_again *d,
            struct aft_error *e)
@@ -238,9 +217,7 @@ again_head(struct aft_joiner *j, struct reading *at_hand, const struct afti_agai
         return damaged(at_hand->want, "is missing", e);
     if (!d->sound)
         return damaged(at_hand->want, "has a wrong head", e);
-    if (!at_hand->begun)
-        begin(j, at_hand, d->touch, d->outcome);
-    else if (d->touch != j->index.tail || d->outcome != j->index.seen_tail)
+    if (d->touch != j->index.tail || d->outcome != j->index.seen_tail)
         return damaged(at_hand->want, "does not follow the one before it", e);
     at_hand->want++;
     return AFT_OK;
@@ -256,6 +233,8 @@ again_in_order(struct aft_joiner *j, struct reading *at_hand, const struct ready
         return damaged(d->r.at.segment, "is cut off", e);
     if (d->r.e < at_hand->last || d->r.e > TIME_MAX_MS)
         return damaged(d->r.at.segment, "is out of order", e);
+    if (j->index.tail == at_hand->end)
+        return damaged(d->r.at.segment, beyond, e);
     at_hand->last = d->r.e;
     return again(j, d, e);
 }
@@ -276,23 +255,53 @@ again_block(struct aft_joiner *j, struct reading *at_hand, struct aft_bytes bloc
     return AFT_OK;
 }
 
-/* look_ahead: how many there will be of what, from the last segment's head; what is impossible is not believed. */
+struct heads { /* of the first segment and the last */
+    uint64_t touch[2], outcome[2];
+    size_t last_bytes;
+};
+
 static enum aft_err
-look_ahead(struct aft_joiner *j, const struct aft_commit_record *c, struct reading *at_hand,
+read_heads(struct aft_joiner *j, const struct aft_commit_record *c, struct heads *h,
            struct aft_error *e)
 {
+    const uint64_t number[2] = {c->first_segment, c->last_segment};
     uint8_t key[AFT_KEY_BYTES];
     bool found;
-    aft_buffer_reset(&j->bytes);
-    aft_key_make(key, c->last_segment, AFT_KEY_SEGMENT);
-    AFT_TRY(
-        j->store->ops->get(j->store, (struct aft_bytes){key, sizeof key}, &j->bytes, &found, e));
-    if (!found || j->bytes.n < AFT_SEGMENT_HEAD)
-        return AFT_OK; /* told when it is its turn */
-    at_hand->last_touch = aft_load_le64(j->bytes.p + 4);
-    at_hand->last_outcome = aft_load_le64(j->bytes.p + 12);
-    at_hand->most =
-        (AFT_SEGMENT_BYTES / AFT_REDO_HEAD + 1) * (c->last_segment - c->first_segment + 1);
+    for (int i = 0; i < 2; i++) {
+        aft_buffer_reset(&j->bytes);
+        aft_key_make(key, number[i], AFT_KEY_SEGMENT);
+        AFT_TRY(j->store->ops->get(j->store, (struct aft_bytes){key, sizeof key}, &j->bytes, &found,
+                                   e));
+        if (!found)
+            return damaged(number[i], "is missing", e);
+        if (!afti_again_head(aft_buffer_bytes(&j->bytes), &h->touch[i], &h->outcome[i]))
+            return damaged(number[i], "has a wrong head", e);
+    }
+    h->last_bytes = j->bytes.n;
+    return AFT_OK;
+}
+
+/* begin: the index is empty, and as large as it will be: nothing of it is moved while it is filled. What is impossible is not believed. */
+static enum aft_err
+begin(struct aft_joiner *j, const struct aft_commit_record *c, struct reading *at_hand,
+      struct aft_error *e)
+{
+    struct heads h;
+    struct aft_index *x = &j->index;
+    AFT_TRY(read_heads(j, c, &h, e));
+    uint64_t most = (AFT_SEGMENT_BYTES / AFT_REDO_HEAD + 1) * (c->last_segment - c->first_segment),
+             touches = h.touch[1] - h.touch[0], outcomes = h.outcome[1] - h.outcome[0];
+    if (h.touch[1] < h.touch[0] || h.outcome[1] < h.outcome[0] || touches + outcomes > most)
+        return damaged(c->last_segment, "has numbers that those before it do not lead to", e);
+    touches += h.last_bytes / AFT_REDO_HEAD + 1;
+    outcomes += h.last_bytes / AFT_REDO_HEAD + 1;
+    aft_index_deinit(x);
+    aft_index_init(x, h.touch[0], h.outcome[0]);
+    aft_index_gather(x);
+    aft_index_room(x, touches, outcomes);
+    at_hand->end = x->tail + touches;
+    afti_timers_init(&j->timers, x->tail);
+    j->needed_touch = x->tail;
     return AFT_OK;
 }
 
@@ -314,13 +323,15 @@ static enum aft_err
 read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_error *e)
 {
     struct reading at_hand = {.last = -TIME_MAX_MS, .want = c->first_segment};
-    struct afti_reading reading = {.last = c->last_segment};
+    struct afti_reading reading = {.index = &j->index, .last = c->last_segment};
     struct aft_ahead_work work = {afti_again_read, &reading};
     struct aft_ahead *ahead;
     uint8_t from[AFT_KEY_BYTES];
     if (c->first_segment > c->last_segment)
         return AFT_OK;
-    AFT_TRY(look_ahead(j, c, &at_hand, e));
+    AFT_TRY(begin(j, c, &at_hand, e));
+    reading.first = reading.next = reading.present = j->index.tail;
+    reading.end = at_hand.end;
     aft_key_make(from, c->first_segment, 0);
     AFT_TRY(aft_ahead_open(j->store, (struct aft_bytes){from, sizeof from}, &work,
                            c->last_segment - c->first_segment >= BESIDE, &ahead, e));

@@ -28,15 +28,19 @@ struct afti_again {
 };
 #define AFTI_AGAIN_UNKNOWN UINT64_MAX /* a touch that is not told */
 
-struct afti_reading {     /* the reader's own, until aft_ahead_close */
-    uint64_t last;        /* segment that the state ends with */
-    uint64_t floor, next; /* numbers of the first touch, and of the next */
-    bool begun;
-    struct aft_users users; /* of all touches so far; whoever takes it leaves a zeroed one */
+struct afti_reading { /* the reader's own, until aft_ahead_close */
+    const struct aft_index
+        *index;                /* with room for touches first .. end - 1; it is only made present */
+    uint64_t last;             /* segment that the state ends with */
+    uint64_t first, next, end; /* numbers of touches: next to be read */
+    uint64_t present;          /* those below are there */
+    struct aft_users users;    /* of all touches so far; whoever takes it leaves a zeroed one */
 };
 
-/* afti_again_read: the work of aft_ahead; ctx is a struct afti_reading, zeroed but for `last`. It never fails: what is wrong is told in
- * its turn, and nothing behind it. */
+/* afti_again_head: the numbers in a segment's head; false when it is none. */
+bool afti_again_head(struct aft_bytes value, uint64_t *touch, uint64_t *outcome);
+/* afti_again_read: the work of aft_ahead; ctx is a struct afti_reading. It never fails: what is wrong is told in its turn, and nothing
+ * behind it. */
 enum aft_err afti_again_read(void *ctx, const struct aft_put *at, struct aft_buffer *out,
                              bool *enough, struct aft_error *e);
 /* afti_again_next takes the record at *at off a block, with its payload; false behind the last. */

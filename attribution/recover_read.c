@@ -104,11 +104,31 @@ link_users(struct afti_reading *s, struct aft_buffer *out, size_t from)
         bool shown = d.kind == AFT_REDO_IMPRESSION;
         uint64_t number = s->next;
         s->next += shown || d.kind == AFT_REDO_ERASED;
-        if (!shown || !d.sound || !aft_users_put(&s->users, d.user, number, s->floor, &n))
+        if (!shown || !d.sound || !aft_users_put(&s->users, d.user, number, s->first, &n))
             continue;
         d.before = number - n <= UINT32_MAX ? (uint32_t)(number - n) : 0;
         memcpy(out->p + at - sizeof d + at_before, &d.before, sizeof d.before);
     }
+}
+
+/* make_present: memory of the touches that come after these, so that who adds them need not wait for it. */
+static void
+make_present(struct afti_reading *s)
+{
+    const uint64_t chunk = UINT64_C(1) << AFT_TOUCH_CHUNK_BITS, ahead = 2 * chunk;
+    for (; s->present < s->end && s->present < s->next + ahead;
+         s->present = (s->present | (chunk - 1)) + 1)
+        aft_index_present(s->index, s->present);
+}
+
+bool
+afti_again_head(struct aft_bytes value, uint64_t *touch, uint64_t *outcome)
+{
+    if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS2", 4) != 0)
+        return false;
+    *touch = aft_load_le64(value.p + 4);
+    *outcome = aft_load_le64(value.p + 12);
+    return true;
 }
 
 enum aft_err
@@ -122,25 +142,18 @@ afti_again_read(void *ctx, const struct aft_put *at, struct aft_buffer *out, boo
     uint64_t number = aft_load_be64(at->key.p);
     struct afti_again head = {
         .kind = AFTI_AGAIN_HEAD, .e = (int64_t)number, .at = {(uint32_t)number, 0}};
-    struct aft_bytes value = at->value;
-    head.sound = value.n >= AFT_SEGMENT_HEAD && memcmp(value.p, "AFS2", 4) == 0;
-    if (head.sound) {
-        head.touch = aft_load_le64(value.p + 4);
-        head.outcome = aft_load_le64(value.p + 12);
-    }
-    if (!s->begun)
-        s->floor = s->next = head.touch;
-    s->begun = true;
+    struct afti_again cut = {.kind = AFTI_AGAIN_CUT, .at = head.at};
+    head.sound = afti_again_head(at->value, &head.touch, &head.outcome);
     put(out, &head, AFT_ABSENT);
-    *enough = number >= s->last || !head.sound || head.touch != s->next; /* I1 */
-    if (!head.sound || head.touch != s->next)
+    *enough = true;
+    if (!head.sound || head.touch != s->next) /* I1 */
         return AFT_OK;
     size_t from = out->n;
-    struct afti_again cut = {.kind = AFTI_AGAIN_CUT, .at = head.at};
-    bool whole = records(s, head.at.segment, value, out);
+    bool whole = records(s, head.at.segment, at->value, out);
     link_users(s, out, from);
+    make_present(s);
     if (!whole)
         put(out, &cut, AFT_ABSENT);
-    *enough = *enough || !whole;
+    *enough = !whole || number >= s->last;
     return AFT_OK;
 }

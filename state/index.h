@@ -239,6 +239,12 @@ bool aft_index_waiting_of(const struct aft_index *x, uint64_t outcome, uint64_t 
 void aft_index_gather(struct aft_index *x);
 bool aft_index_gathered(struct aft_index *x, bool more) AFT_MUST_CHECK;
 
+/* aft_index_room: an empty index has room for so many touches and outcomes: nothing of it is moved while they are added. Memory that is not
+ * written to yet is not there yet: aft_index_present makes that of touch n and its neighbours be there, n below the room's end. It may
+ * be called from another thread than that which adds. */
+void aft_index_room(struct aft_index *x, uint64_t touches, uint64_t outcomes);
+void aft_index_present(const struct aft_index *x, uint64_t n);
+
 /* aft_index_trim lets touches and waiting entries go whose segment is below `segment`: none of them is live. */
 void aft_index_trim(struct aft_index *x, uint64_t segment);
 

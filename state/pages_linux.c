@@ -63,3 +63,14 @@ afti_pages_give(void *p, size_t n)
     else
         free(p);
 }
+
+void
+afti_pages_present(void *p, size_t n)
+{
+    const uintptr_t page = 4096, end = ((uintptr_t)p + n) & ~(page - 1),
+                    from = ((uintptr_t)p + page - 1) & ~(page - 1);
+#ifdef MADV_POPULATE_WRITE
+    if (from < end)
+        (void)madvise((void *)from, end - from, MADV_POPULATE_WRITE); /* advice alone */
+#endif
+}
