@@ -6,15 +6,9 @@
  */
 #include "attribution/recover.h"
 
-/* A record is taken AHEAD of its turn: what the index has of it is then on its way from memory. A state of BESIDE segments (2 MB) and more
+/* A record is looked at AHEAD of its turn: what the index has of it is then on its way from memory. A state of BESIDE segments (2 MB) and more
  * is read in a thread of its own. */
 enum { AHEAD = 32, BESIDE = 256 };
-_Static_assert((AHEAD & (AHEAD - 1)) == 0, "records ahead stand in a ring");
-
-struct ready { /* a record, taken off its block and not yet applied */
-    struct afti_again r;
-    struct aft_bytes payload;
-};
 
 static enum aft_err
 damaged(uint64_t segment, const char *what, struct aft_error *e)
@@ -77,32 +71,32 @@ again_impression(struct aft_joiner *j, const struct afti_again *d)
 }
 
 static bool
-again_erased(struct aft_joiner *j, const struct ready *d)
+again_erased(struct aft_joiner *j, const struct afti_again *d)
 {
-    const uint8_t *p = d->payload.p;
-    if (d->payload.n < AFT_ERASED_BYTES)
+    const uint8_t *p = afti_again_payload(d).p;
+    if (d->payload_n < AFT_ERASED_BYTES)
         return false;
     int64_t ts = (int64_t)aft_load_le64(p + 16);
     unsigned flags = AFT_TOUCH_WIPED | (p[24] ? AFT_TOUCH_DEFERRED : 0);
-    if (!aft_touch_fits(ts, d->r.e))
+    if (!aft_touch_fits(ts, d->e))
         return false;
-    struct aft_touch t = aft_touch_make(hash_at(p), ts, d->r.e, flags, d->r.at);
+    struct aft_touch t = aft_touch_make(hash_at(p), ts, d->e, flags, d->at);
     add_touch(j, &t, 0);
     return true;
 }
 
 static enum aft_err
-again_outcome(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
+again_outcome(struct aft_joiner *j, const struct afti_again *d, struct aft_error *e)
 {
-    const struct afti_again *r = &d->r;
-    struct aft_place at = r->at;
-    if (!r->sound)
+    struct aft_place at = d->at;
+    struct aft_bytes payload = afti_again_payload(d);
+    if (!d->sound)
         return damaged(at.segment, "holds an outcome without an id", e);
-    if (!fate_there(r->note))
+    if (!fate_there(d->note))
         return damaged(at.segment, unknown_fate, e);
-    struct aft_seen s = {.id = r->id, .e = r->e, .at = at, .note = r->note};
-    struct aft_reader rest = {d->payload.p + 16, d->payload.p + d->payload.n};
-    if (r->kind == AFT_REDO_WAITING) {
+    struct aft_seen s = {.id = d->id, .e = d->e, .at = at, .note = d->note};
+    struct aft_reader rest = {payload.p + 16, payload.p + payload.n};
+    if (d->kind == AFT_REDO_WAITING) {
         struct aft_outcome o;
         aft_arena_reset(&j->scratch);
         if (aft_decode_outcome((struct aft_bytes){rest.p, aft_left(&rest)}, &j->scratch, &o, e))
@@ -110,7 +104,7 @@ again_outcome(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
         s.waiting = true;
         struct aft_waiting w = {.decision = aft_id_of(o.decision_id),
                                 .user = aft_id_of(o.user_id),
-                                .e = r->e,
+                                .e = d->e,
                                 .at = at};
         w.outcome = aft_index_see(&j->index, &s);
         aft_index_wait(&j->index, &w);
@@ -120,56 +114,56 @@ again_outcome(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
     if (j->ledger.credit_n && !(j->ledger.flags & AFTI_RETRACTS))
         s.ledger = at;
     aft_index_see(&j->index, &s);
-    return afti_apply(j, r->e, at.segment, &j->ledger, AFT_ABSENT, e);
+    return afti_apply(j, d->e, at.segment, &j->ledger, AFT_ABSENT, e);
 }
 
 static enum aft_err
-again_resolved(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
+again_resolved(struct aft_joiner *j, const struct afti_again *d, struct aft_error *e)
 {
-    const struct afti_again *r = &d->r;
-    struct aft_place at = r->at;
-    struct aft_reader in = aft_reader(d->payload);
+    struct aft_place at = d->at;
+    struct aft_bytes payload = afti_again_payload(d);
+    struct aft_reader in = aft_reader(payload);
     int64_t outcome;
     uint64_t n;
     if (!aft_get_long(&in, &outcome))
         return damaged(at.segment, "holds a resolution without an outcome", e);
-    if (!fate_there(r->note))
+    if (!fate_there(d->note))
         return damaged(at.segment, unknown_fate, e);
     AFT_TRY(ledger_again(j, in, at, e));
     if (aft_index_waiting_of(&j->index, (uint64_t)outcome, &n))
         aft_index_waited(&j->index, n);
     if ((uint64_t)outcome >= j->index.seen_head && (uint64_t)outcome < j->index.seen_tail) {
         struct aft_seen *s = aft_index_seen(&j->index, (uint64_t)outcome);
-        s->note = r->note;
+        s->note = d->note;
         if (j->ledger.credit_n)
             s->ledger = at;
     }
-    return afti_apply(j, r->e, at.segment, &j->ledger, AFT_ABSENT, e);
+    return afti_apply(j, d->e, at.segment, &j->ledger, AFT_ABSENT, e);
 }
 
 static enum aft_err
-again_stale(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
+again_stale(struct aft_joiner *j, const struct afti_again *d, struct aft_error *e)
 {
-    const struct afti_again *r = &d->r;
-    struct aft_place at = r->at;
+    struct aft_place at = d->at;
+    struct aft_bytes payload = afti_again_payload(d);
     uint64_t n;
-    if (d->payload.n < 17)
+    if (payload.n < 17)
         return damaged(at.segment, "holds a timer without an id", e);
     if (!aft_index_gathered(&j->index, true))
         return damaged(at.segment, twice, e);
-    if (aft_index_find(&j->index, hash_at(d->payload.p), &n))
-        return afti_timer_act(j, r->e, n, d->payload.p[16], e);
+    if (aft_index_find(&j->index, hash_at(payload.p), &n))
+        return afti_timer_act(j, d->e, n, payload.p[16], e);
     return AFT_OK; /* its decision was erased since */
 }
 
 static enum aft_err
-again(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
+again(struct aft_joiner *j, const struct afti_again *d, struct aft_error *e)
 {
-    uint32_t segment = d->r.at.segment;
-    AFT_TRY(afti_timers_run(j, d->r.e, e));
-    switch ((enum aft_redo)d->r.kind) {
+    uint32_t segment = d->at.segment;
+    AFT_TRY(afti_timers_run(j, d->e, e));
+    switch ((enum aft_redo)d->kind) {
     case AFT_REDO_IMPRESSION:
-        return again_impression(j, &d->r) ? AFT_OK : damaged(segment, "holds a bad impression", e);
+        return again_impression(j, d) ? AFT_OK : damaged(segment, "holds a bad impression", e);
     case AFT_REDO_ERASED:
         return again_erased(j, d) ? AFT_OK : damaged(segment, "holds a bad erasure", e);
     case AFT_REDO_OUTCOME:
@@ -194,19 +188,15 @@ struct reading {   /* of the segments, one after the other */
         end; /* numbers of touches that there can be are below it: the index has room for them */
 };
 
-/* prepare takes the record at *at off the block and asks for the slots that it will want; false where there is none. */
-static bool
-prepare(struct aft_joiner *j, struct aft_bytes block, size_t *at, struct ready *d)
+/* prepare asks for the slots that a record will want. */
+static inline void
+prepare(const struct aft_joiner *j, const struct afti_again *d)
 {
-    if (!afti_again_next(block, at, &d->r, &d->payload))
-        return false;
-    if (d->r.kind == AFT_REDO_OUTCOME && d->r.sound) {
-        uint64_t n = d->r.touch;
-        AFT_IDS_EXPECT(&j->index.seen_ids, d->r.id.low);
-        if (n >= j->index.head && n < j->index.tail)
-            AFT_INDEX_EXPECT_TOUCH(&j->index, n);
-    }
-    return true;
+    if (d->kind != AFT_REDO_OUTCOME || !d->sound)
+        return;
+    AFT_IDS_EXPECT(&j->index.seen_ids, d->id.low);
+    if (d->touch >= j->index.head && d->touch < j->index.tail)
+        AFT_INDEX_EXPECT_TOUCH(&j->index, d->touch);
 }
 
 static enum aft_err
@@ -224,18 +214,18 @@ again_head(struct aft_joiner *j, struct reading *at_hand, const struct afti_agai
 }
 
 static enum aft_err
-again_in_order(struct aft_joiner *j, struct reading *at_hand, const struct ready *d,
+again_in_order(struct aft_joiner *j, struct reading *at_hand, const struct afti_again *d,
                struct aft_error *e)
 {
-    if (d->r.kind == AFTI_AGAIN_HEAD)
-        return again_head(j, at_hand, &d->r, e);
-    if (d->r.kind == AFTI_AGAIN_CUT)
-        return damaged(d->r.at.segment, "is cut off", e);
-    if (d->r.e < at_hand->last || d->r.e > TIME_MAX_MS)
-        return damaged(d->r.at.segment, "is out of order", e);
+    if (d->kind == AFTI_AGAIN_HEAD)
+        return again_head(j, at_hand, d, e);
+    if (d->kind == AFTI_AGAIN_CUT)
+        return damaged(d->at.segment, "is cut off", e);
+    if (d->e < at_hand->last || d->e > TIME_MAX_MS)
+        return damaged(d->at.segment, "is out of order", e);
     if (j->index.tail == at_hand->end)
-        return damaged(d->r.at.segment, beyond, e);
-    at_hand->last = d->r.e;
+        return damaged(d->at.segment, beyond, e);
+    at_hand->last = d->e;
     return again(j, d, e);
 }
 
@@ -243,14 +233,14 @@ static enum aft_err
 again_block(struct aft_joiner *j, struct reading *at_hand, struct aft_bytes block,
             struct aft_error *e)
 {
-    struct ready ahead[AHEAD];
-    size_t at = 0, end = 0;
-    for (size_t i = 0; i <= end; i++) {
-        while (end < i + AHEAD && prepare(j, block, &at, &ahead[end & (AHEAD - 1)]))
-            end++;
-        if (i == end)
-            break;
-        AFT_TRY(again_in_order(j, at_hand, &ahead[i & (AHEAD - 1)], e));
+    const struct afti_again *d, *then;
+    size_t at = 0, ahead = 0;
+    for (int i = 0; i < AHEAD && (then = afti_again_next(block, &ahead)) != NULL; i++)
+        prepare(j, then);
+    while ((d = afti_again_next(block, &at)) != NULL) {
+        if ((then = afti_again_next(block, &ahead)) != NULL)
+            prepare(j, then);
+        AFT_TRY(again_in_order(j, at_hand, d, e));
     }
     return AFT_OK;
 }

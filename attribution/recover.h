@@ -1,8 +1,8 @@
 /* recover.h - records of the open window on their way back: from the bytes of segments (recover_read.c, in a thread of its own where the
  * state is large) to the index (recover.c).
  *
- * A block of aft_ahead is a row of struct afti_again, each followed by the payload_n bytes of its payload, without gaps. All that
- * recovery wants of an impression is in the struct; its bytes stay where they were.
+ * A block of aft_ahead is a row of struct afti_again, each followed by the payload_n bytes of its payload and zeros up to a multiple of
+ * 8. All that recovery wants of an impression is in the struct; its bytes stay where they were.
  */
 #ifndef AFT_ATTRIBUTION_RECOVER_H
 #define AFT_ATTRIBUTION_RECOVER_H
@@ -43,8 +43,12 @@ bool afti_again_head(struct aft_bytes value, uint64_t *touch, uint64_t *outcome)
  * behind it. */
 enum aft_err afti_again_read(void *ctx, const struct aft_put *at, struct aft_buffer *out,
                              bool *enough, struct aft_error *e);
-/* afti_again_next takes the record at *at off a block, with its payload; false behind the last. */
-bool afti_again_next(struct aft_bytes block, size_t *at, struct afti_again *out,
-                     struct aft_bytes *payload);
+/* afti_again_next: the record at *at of a block, and *at moves behind it; NULL behind the last. It lives as long as the block. */
+const struct afti_again *afti_again_next(struct aft_bytes block, size_t *at);
+static inline struct aft_bytes
+afti_again_payload(const struct afti_again *d)
+{
+    return (struct aft_bytes){(const uint8_t *)(d + 1), d->payload_n};
+}
 
 #endif

@@ -45,26 +45,51 @@ outcome(struct aft_bytes payload, struct afti_again *d)
         d->touch = first_credit((struct aft_bytes){payload.p + hash, payload.n - hash});
 }
 
-static void
-put(struct aft_buffer *out, const struct afti_again *d, struct aft_bytes payload)
+/* room_for: of a record of these many bytes with its payload's. */
+static size_t
+room_for(size_t payload_n)
 {
-    aft_put_raw(out, (struct aft_bytes){(const uint8_t *)d, sizeof *d});
-    aft_put_raw(out, payload);
+    return sizeof(struct afti_again) + ((payload_n + 7) & ~(size_t)7);
 }
 
-bool
-afti_again_next(struct aft_bytes block, size_t *at, struct afti_again *out,
-                struct aft_bytes *payload)
+/* put makes a record in its place behind what is there; it lives until the next. */
+static struct afti_again *
+put(struct aft_buffer *out, uint8_t kind, struct aft_place at, struct aft_bytes payload)
+{
+    size_t room = room_for(payload.n);
+    uint8_t *p = aft_reserve(out, room);
+    struct afti_again *d = (struct afti_again *)(void *)p;
+    d->kind = kind;
+    d->at = at;
+    d->sound = true;
+    d->note = 0;
+    d->before = 0;
+    d->touch = AFTI_AGAIN_UNKNOWN;
+    d->payload_n = (uint32_t)payload.n;
+    if (payload.n) {
+        memset(p + room - 8, 0, 8);
+        memcpy(d + 1, payload.p, payload.n);
+    }
+    out->n += room;
+    return d;
+}
+
+static struct afti_again *
+taken(struct aft_bytes block, size_t *at)
 {
     if (*at == block.n)
-        return false;
-    AFT_ASSERT(block.n - *at >= sizeof *out);
-    memcpy(out, block.p + *at, sizeof *out);
-    *at += sizeof *out;
-    AFT_ASSERT(block.n - *at >= out->payload_n);
-    *payload = (struct aft_bytes){block.p + *at, out->payload_n};
-    *at += out->payload_n;
-    return true;
+        return NULL;
+    AFT_ASSERT(block.n - *at >= sizeof(struct afti_again));
+    struct afti_again *d = (struct afti_again *)(uintptr_t)(block.p + *at);
+    *at += room_for(d->payload_n);
+    AFT_ASSERT(*at <= block.n);
+    return d;
+}
+
+const struct afti_again *
+afti_again_next(struct aft_bytes block, size_t *at)
+{
+    return taken(block, at);
 }
 
 /* records reads all of a segment's; true: to its end. */
@@ -72,42 +97,33 @@ static bool
 records(struct afti_reading *s, uint32_t segment, struct aft_bytes value, struct aft_buffer *out)
 {
     struct aft_redo_record r;
-    for (size_t at = AFT_SEGMENT_HEAD, from = at; aft_redo_next(value, &at, &r); from = at) {
+    size_t at = AFT_SEGMENT_HEAD, from = at;
+    for (; aft_redo_next(value, &at, &r); from = at) {
         bool shown = r.kind == AFT_REDO_IMPRESSION;
-        struct afti_again d = {.kind = r.kind,
-                               .note = r.note,
-                               .e = r.e,
-                               .at = {segment, (uint32_t)from},
-                               .touch = AFTI_AGAIN_UNKNOWN,
-                               .payload_n = shown ? 0 : (uint32_t)r.payload.n,
-                               .sound = true};
+        struct aft_place place = {segment, (uint32_t)from};
+        struct afti_again *d = put(out, r.kind, place, shown ? AFT_ABSENT : r.payload);
+        d->note = r.note;
+        d->e = r.e;
         if (shown)
-            impression(s, r.payload, &d);
+            impression(s, r.payload, d);
         else if (r.kind == AFT_REDO_OUTCOME || r.kind == AFT_REDO_WAITING)
-            outcome(r.payload, &d);
-        put(out, &d, shown ? AFT_ABSENT : r.payload);
-        if (at == value.n)
-            return true;
+            outcome(r.payload, d);
     }
-    return value.n == AFT_SEGMENT_HEAD;
+    return at == value.n;
 }
 
 /* link_users: of what was made of one segment, whose users' places are on their way from memory by now. */
 static void
-link_users(struct afti_reading *s, struct aft_buffer *out, size_t from)
+link_users(struct afti_reading *s, struct aft_bytes made)
 {
-    const size_t at_before = offsetof(struct afti_again, before);
-    struct afti_again d;
-    struct aft_bytes payload;
+    size_t at = 0;
     uint64_t n;
-    for (size_t at = from; afti_again_next(aft_buffer_bytes(out), &at, &d, &payload);) {
-        bool shown = d.kind == AFT_REDO_IMPRESSION;
+    for (struct afti_again *d; (d = taken(made, &at)) != NULL;) {
+        bool shown = d->kind == AFT_REDO_IMPRESSION;
         uint64_t number = s->next;
-        s->next += shown || d.kind == AFT_REDO_ERASED;
-        if (!shown || !d.sound || !aft_users_put(&s->users, d.user, number, s->first, &n))
-            continue;
-        d.before = number - n <= UINT32_MAX ? (uint32_t)(number - n) : 0;
-        memcpy(out->p + at - sizeof d + at_before, &d.before, sizeof d.before);
+        s->next += shown || d->kind == AFT_REDO_ERASED;
+        if (shown && d->sound && aft_users_put(&s->users, d->user, number, s->first, &n))
+            d->before = number - n <= UINT32_MAX ? (uint32_t)(number - n) : 0;
     }
 }
 
@@ -140,20 +156,19 @@ afti_again_read(void *ctx, const struct aft_put *at, struct aft_buffer *out, boo
     if (at->key.n != AFT_KEY_BYTES || at->key.p[8] != AFT_KEY_SEGMENT)
         return AFT_OK;
     uint64_t number = aft_load_be64(at->key.p);
-    struct afti_again head = {
-        .kind = AFTI_AGAIN_HEAD, .e = (int64_t)number, .at = {(uint32_t)number, 0}};
-    struct afti_again cut = {.kind = AFTI_AGAIN_CUT, .at = head.at};
-    head.sound = afti_again_head(at->value, &head.touch, &head.outcome);
-    put(out, &head, AFT_ABSENT);
+    struct aft_place place = {(uint32_t)number, 0};
+    struct afti_again *head = put(out, AFTI_AGAIN_HEAD, place, AFT_ABSENT);
+    head->e = (int64_t)number;
+    head->sound = afti_again_head(at->value, &head->touch, &head->outcome);
     *enough = true;
-    if (!head.sound || head.touch != s->next) /* I1 */
+    if (!head->sound || head->touch != s->next) /* I1 */
         return AFT_OK;
     size_t from = out->n;
-    bool whole = records(s, head.at.segment, at->value, out);
-    link_users(s, out, from);
+    bool whole = records(s, place.segment, at->value, out);
+    link_users(s, (struct aft_bytes){out->p + from, out->n - from});
     make_present(s);
     if (!whole)
-        put(out, &cut, AFT_ABSENT);
+        put(out, AFTI_AGAIN_CUT, place, AFT_ABSENT);
     *enough = !whole || number >= s->last;
     return AFT_OK;
 }

@@ -235,7 +235,7 @@ bool aft_index_waiting_of(const struct aft_index *x, uint64_t outcome, uint64_t 
 
 /* ---- filling. aft_index_gather: from now on ids of touches that are added are gathered, by the part of their table where they go, and
  * put when many go to one part: neighbours cost a third of what places at random do. No look-up by id finds them all until
- * aft_index_gathered. That ends it, unless there are more to come; false: two live touches had one id. */
+ * aft_index_gathered. That ends it, unless there are more to come; false: two live touches had one id, and the index is of no use. */
 void aft_index_gather(struct aft_index *x);
 bool aft_index_gathered(struct aft_index *x, bool more) AFT_MUST_CHECK;
 
