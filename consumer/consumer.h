@@ -55,6 +55,10 @@ void aft_task_following(const struct aft_task *t, struct aft_task_following *out
 /* aft_task_epoch: our own; -1 before we have one. */
 int64_t aft_task_epoch(const struct aft_task *t);
 
+/* aft_one_core: from here on the calling thread, and those that it will start, stay on the core on which it runs: for one that makes the
+ * clients and stores it works with itself. Others of the process stay free. *core: which. AFT_E_CONFIG: the system refuses. */
+enum aft_err aft_one_core(int *core, struct aft_error *e) AFT_MUST_CHECK;
+
 /* Which partitioner put keys where they are: all with a key; of them those that murmur2 puts elsewhere; of these the ones that were tried
  * with other clients' partitioners, and how many fit each. Chance fits one of n. */
 enum aft_partitioner { AFT_BY_MURMUR2, AFT_BY_CRC32, AFT_BY_FNV1A, AFT_BY_NONE };

@@ -2,6 +2,7 @@
  *
  *   service.c          start, wait, stop, free
  *   service_worker.c   one thread: the group over impressions and outcomes, a task a partition
+ *   core_linux.c       the worker and all that it starts on one core, where configured
  *   service_standby.c  beside the owners: a task a partition that follows, watched until its owner is gone
  *   service_watch.c    what a status shows that somebody should see to, in the log
  *   service_history.c  one thread: a group over impressions and outcomes; the history of their users into a topic, where one is named

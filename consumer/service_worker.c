@@ -314,9 +314,22 @@ afti_worker_join(struct afti_worker *w, struct aft_error *e)
     return w->log->ops->group_open(w->log, aft_config_text(c, "app.id"), topics, 2, &w->group, e);
 }
 
+/* placed: before anything is opened: clients' and stores' threads inherit it. */
+static enum aft_err
+placed(const struct aft_config *c, struct aft_error *e)
+{
+    int core;
+    if (!aft_config_int(c, "join.one.core"))
+        return AFT_OK;
+    AFT_TRY(aft_one_core(&core, e));
+    aft_say("info", "worker", "stays on core %d with its connections (join.one.core)", core);
+    return AFT_OK;
+}
+
 static enum aft_err
 worker_run(struct afti_worker *w, struct aft_error *e)
 {
+    AFT_TRY(placed(w->s->config, e));
     snprintf(w->marks_name, sizeof w->marks_name, "%s-owners",
              aft_config_text(w->s->config, "app.id"));
     w->beat_interval_ms = aft_config_int(w->s->config, "standby.after") / BEATS;

@@ -75,7 +75,6 @@ afti_draw_normals(const float *quantiles, uint64_t key, uint32_t draw, uint32_t 
 static inline __attribute__((always_inline)) void
 values24(struct aft_scratch *s, uint32_t i, uint32_t stride, const double *by)
 {
-    const double *row = s->direction + i;
     aft_wide t0, t1, t2, t3, t4, t5, v;
     OWN(t0, i);
     OWN(t1, i + 4);
@@ -83,7 +82,8 @@ values24(struct aft_scratch *s, uint32_t i, uint32_t stride, const double *by)
     OWN(t3, i + 12);
     OWN(t4, i + 16);
     OWN(t5, i + 20);
-    for (uint32_t j = 0; j < s->directions; j++, row += stride) {
+    for (uint32_t j = 0; j < s->directions; j++) {
+        const double *row = s->direction + (size_t)j * stride + i;
         aft_wide f = AFT_ALL(by[j]);
         ALONG(t0, row);
         ALONG(t1, row + 4);
@@ -103,11 +103,11 @@ values24(struct aft_scratch *s, uint32_t i, uint32_t stride, const double *by)
 static inline __attribute__((always_inline)) void
 values8(struct aft_scratch *s, uint32_t i, uint32_t stride, const double *by)
 {
-    const double *row = s->direction + i;
     aft_wide t0, t1, v;
     OWN(t0, i);
     OWN(t1, i + 4);
-    for (uint32_t j = 0; j < s->directions; j++, row += stride) {
+    for (uint32_t j = 0; j < s->directions; j++) {
+        const double *row = s->direction + (size_t)j * stride + i;
         aft_wide f = AFT_ALL(by[j]);
         ALONG(t0, row);
         ALONG(t1, row + 4);

@@ -295,6 +295,9 @@ join(int argc, char **argv)
     struct tally t = {0};
     struct aft_config *c = configured(argv[2], argv[3], argv + 6, argc - 6);
     int64_t records = strtoll(argv[4], NULL, 10);
+    int core;
+    if (aft_config_int(c, "join.one.core")) /* as the service's worker does */
+        must(aft_one_core(&core, &e), &e);
     struct aft_log *admin = connected(c);
     must(aft_topics_create(c, admin, &e), &e);
     admin->ops->close(admin);

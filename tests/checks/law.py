@@ -46,7 +46,7 @@ LIBRARIES = [  # header, which files may include it, in words
     (r"jansson\.h", r"_(avro|json)\.[ch]$|^cmd/[^/]*\.c$", "*_avro.c, *_json.c, cmd/"),
     (r"(curl/|microhttpd\.h)", r"_http\.[ch]$", "*_http.c"),
     (r"sodium", r"_sodium\.[ch]$", "*_sodium.c"),
-    (r"sys/mman\.h", r"_linux\.[ch]$", "*_linux.c"),
+    (r"(sys/mman|sched)\.h", r"_linux\.[ch]$", "*_linux.c"),
     (r"xxhash\.h", r"^base/hash(_wide)?\.c$", "base/hash.c, base/hash_wide.c"),
 ]
 CORE = ("base", "wire", "state", "attribution", "policy", "learner")

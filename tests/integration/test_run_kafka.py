@@ -6,9 +6,11 @@ R1  After SIGTERM, kill -9, a broker that is away for a while, and a second proc
 R2  SIGTERM ends it with 0; a broker that is not there with 4, an unknown key with 3.
 R3  What cannot be read stands in the dead letters with its origin and its own bytes.
 R4  Snapshots come out whole, `snapshot list` and `show` tell of them, and they count every impression's arm.
-R5  /readyz, /metrics and the page answer; the group's committed offsets reach the ends.
+R5  With join.one.core the worker and its connections may use one core alone, the learner all.
+R6  /readyz, /metrics and the page answer; the group's committed offsets reach the ends.
 """
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -40,7 +42,8 @@ def configuration(where, name, port):
                 "join.window": "3s", "join.grace": "500ms", "join.open.after": "500ms", "join.orphan.after": "1s",
                 "join.disorder": "2s", "join.idle.after": "300ms", "commit.interval": "300ms", "learner.round.interval": "200ms",
                 "snapshot.interval": "1s", "learner.model": "ridge", "features.bits": "10", "http.listen": f"127.0.0.1:{port}",
-                "kafka.consumer.session.timeout.ms": "6000", "kafka.consumer.heartbeat.interval.ms": "1000"}
+                "kafka.consumer.session.timeout.ms": "6000", "kafka.consumer.heartbeat.interval.ms": "1000",
+                "join.one.core": "true" if name == "second" else "false"}
     settings.update({f"topics.{t}": PREFIX + t for t in TOPICS})
     path = where / f"{name}.conf"
     path.write_text("".join(f"{k}={v}\n" for k, v in settings.items()), encoding="utf-8")
@@ -76,6 +79,14 @@ class Process:
     def ready(self):
         until(self.says_ready, lambda _: f"{self.name} is not ready:\n{self.tail()}", every=0.1)
         return self
+
+    def allowed(self):
+        """How many cores each of its threads may use."""
+        cores = []
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            with contextlib.suppress(ProcessLookupError):  # ended meanwhile
+                cores.append(len(os.sched_getaffinity(int(thread))))
+        return cores
 
     def stop(self):
         self.alive()
@@ -222,6 +233,14 @@ def check_page(process, world):
     consumer.close()
 
 
+def check_cores(process, cores):
+    """The second has join.one.core, the first has not: a worker, its two clients (three threads each and more), its store's thread."""
+    allowed = process.allowed()
+    assert cores == 1 or max(allowed) == cores, f"{process.name}: all threads on fewer cores than there are: {allowed}"
+    wanted = 6 if process.name == "second" else 0 if cores > 1 else len(allowed)
+    assert allowed.count(1) >= wanted and (wanted or 1 not in allowed), f"{process.name}: {allowed} cores for its threads"
+
+
 def check_refusals(where):
     """R2."""
     run = lambda *words: subprocess.run([AFT, "run", *words], capture_output=True, text=True, timeout=PATIENCE_S)
@@ -257,6 +276,8 @@ def story(where):
         world.happen(400)
         second.ready()
         world.happen(200)
+        check_cores(first, len(os.sched_getaffinity(0)))
+        check_cores(second, len(os.sched_getaffinity(0)))
         first.kill()  # the second, with little or nothing on its disk, takes over all
         world.happen(200)
         examples, twice = settled(world, second)
@@ -272,7 +293,7 @@ def story(where):
         first.kill()
         second.kill()
     check_refusals(where)
-    print(f"{len(world.shown)} impressions, {len(world.clicked)} clicks: {len(examples)} examples, {twice} written again; R1 to R5 hold")
+    print(f"{len(world.shown)} impressions, {len(world.clicked)} clicks: {len(examples)} examples, {twice} written again; R1 to R6 hold")
     return 0
 
 
