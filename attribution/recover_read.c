@@ -101,7 +101,7 @@ records(struct afti_reading *s, uint32_t segment, struct aft_bytes value, struct
     for (; aft_redo_next(value, &at, &r); from = at) {
         bool shown = r.kind == AFT_REDO_IMPRESSION;
         struct aft_place place = {segment, (uint32_t)from};
-        struct afti_again *d = put(out, r.kind, place, shown ? AFT_ABSENT : r.payload);
+        struct afti_again *d = put(out, (uint8_t)r.kind, place, shown ? AFT_ABSENT : r.payload);
         d->note = r.note;
         d->e = r.e;
         if (shown)
