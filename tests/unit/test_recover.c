@@ -192,6 +192,7 @@ enum damage { GONE, SHORT, HEAD, NUMBER, TIME, LONG, DAMAGES };
 static void
 harm(struct aft_buffer *b, enum damage how)
 {
+    AFT_ASSERT(b->p != NULL && b->n > AFT_SEGMENT_HEAD + AFT_REDO_HEAD);
     switch (how) {
     case GONE:
         return;
