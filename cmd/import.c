@@ -106,6 +106,10 @@ report_json(const struct import *m)
     json_object_set_new(o, "counts", left);
     spaces_json(o, "context", &m->shared);
     spaces_json(o, "arm", &m->own);
+    json_t *divided = json_object();
+    for (uint32_t i = 0; i < m->scales_n; i++)
+        json_object_set_new(divided, m->scales[i].name, json_real(m->scales[i].by));
+    json_object_set_new(o, "divided", divided);
     json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
@@ -146,6 +150,8 @@ static int
 run(struct import *m, struct import_options *o, bool json)
 {
     struct aft_error e;
+    m->crosses = (const char(*)[8])o->crosses;
+    m->crosses_n = o->crosses_n;
     enum aft_err err = import_vw(m, &e);
     if (err == AFT_OK)
         err = write_config(m, o, &e);

@@ -31,6 +31,15 @@ enum import_count {
     IMPORT_COUNTS
 };
 
+/* A feature whose values, or their products under -q, may be above a million: the learner would refuse them (docs/MODELS.md). VW's does
+ * not mind how large a feature is, so here its values are divided by a power of ten. */
+struct import_scale {
+    char name[AFT_ID_BYTES_MAX + 1];
+    uint32_t name_n;
+    double by;
+};
+enum { IMPORT_SCALES_MAX = 64 };
+
 enum import_json { IMPORT_FOUND_OUT, IMPORT_JSON, IMPORT_DSJSON };
 
 struct import_spaces { /* namespaces that were met */
@@ -51,6 +60,11 @@ struct import {
     bool strict;
     /* what was found */
     struct import_spaces shared, own;
+    struct import_scale scales[IMPORT_SCALES_MAX];
+    uint32_t scales_n;
+    double largest;           /* that a value may be: import_scale.c */
+    const char (*crosses)[8]; /* of import_options: what -q multiplies */
+    uint32_t crosses_n;
     double cost_low, cost_high;
     uint64_t lines, events, examples_n, labelled, counts[IMPORT_COUNTS];
     uint64_t action_lines, tagged, different; /* different: feature texts of actions */

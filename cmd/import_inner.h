@@ -20,9 +20,23 @@ void import_lines_rewind(struct import_lines *l);
 enum aft_err import_lines_next(struct import_lines *l, struct aft_bytes *line, bool *end,
                                struct aft_error *e) AFT_MUST_CHECK;
 
+/* import_lines_gunzip: what gzip made of lines (`from`, at any place) becomes those lines in `to`, behind what is there. */
+enum aft_err import_lines_gunzip(FILE *from, FILE *to, const char *path,
+                                 struct aft_error *e) AFT_MUST_CHECK;
+
 /* import_survey: the first reading: costs, namespaces, whether actions repeat, and what follows from it for the second. */
 enum aft_err import_survey(struct import *m, struct import_lines *l,
                            struct aft_error *e) AFT_MUST_CHECK;
+
+/* Values above a million (import_scale.c). import_scale_begin before all lines; import_scale_may: this line's features may have one, at
+ * a glance; import_scale_note keeps what must be divided by how much, of the first IMPORT_SCALES_MAX; import_scale_conclude behind all
+ * lines, when the namespaces are known; import_scale: the features with that done, in the arena. */
+void import_scale_begin(struct import *m);
+bool import_scale_may(const struct import *m, struct aft_bytes text);
+void import_scale_note(struct import *m, struct aft_features f);
+void import_scale_conclude(struct import *m);
+enum aft_err import_scale(const struct import *m, struct aft_arena *a, struct aft_features *f,
+                          struct aft_error *e) AFT_MUST_CHECK;
 
 /* Ids of actions, without the ending 0; at most AFT_ID_BYTES_MAX. import_line_id: of a line's content: the one feature that it has, or
  * the hash of all. import_space_id: the first feature of namespace m->arm_space; 0: it has none. */

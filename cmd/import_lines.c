@@ -1,5 +1,5 @@
 /* import_lines.c - a file's lines, twice over, within bounded memory. In: a path, or "-". Out: slices that live until the next call.
- * What cannot be read twice (a pipe) is copied to an unnamed temporary file first. One thread. */
+ * What cannot be read twice (a pipe, or what gzip made) is copied to an unnamed temporary file first. One thread. */
 #include "cmd/import_inner.h"
 
 #include <errno.h>
@@ -34,17 +34,24 @@ spool(struct import_lines *l, struct aft_error *e)
     return bad ? io(l, "reading", e) : AFT_OK;
 }
 
-/* The first bytes say what it surely is not. */
+/* What gzip made is known by its first bytes. */
 static enum aft_err
-check_magic(struct import_lines *l, struct aft_error *e)
+unpack(struct import_lines *l, struct aft_error *e)
 {
     uint8_t head[2] = {0};
+    rewind(l->file);
     size_t n = fread(head, 1, 2, l->file);
     rewind(l->file);
-    if (n == 2 && head[0] == 0x1f && head[1] == 0x8b)
-        return AFT_FAIL(e, AFT_E_MALFORMED,
-                        "%s is compressed: zcat FILE | aftertouch import vw - ...", l->path);
-    return AFT_OK;
+    if (n < 2 || head[0] != 0x1f || head[1] != 0x8b)
+        return AFT_OK;
+    FILE *lines = tmpfile();
+    if (!lines)
+        return io(l, "a temporary copy of", e);
+    enum aft_err err = import_lines_gunzip(l->file, lines, l->path, e);
+    fclose(l->file);
+    l->file = lines;
+    rewind(lines);
+    return err;
 }
 
 enum aft_err
@@ -58,7 +65,7 @@ import_lines_open(struct import_lines *l, const char *path, struct aft_error *e)
     AFT_ASSERT(l->buffer);
     if (l->file == stdin || fseeko(l->file, 0, SEEK_SET) != 0)
         AFT_TRY(spool(l, e));
-    return check_magic(l, e);
+    return unpack(l, e);
 }
 
 void

@@ -439,6 +439,10 @@ import_config_write(const struct import *m, struct import_options *o, FILE *out)
 {
     struct aft_buffer crosses = {0};
     interactions(m, o, &crosses);
+    for (uint32_t i = 0; i < m->scales_n; i++)
+        remark(o, "feature %.80s is above %s somewhere%s: divided by %g here; log it so, too",
+               m->scales[i].name, m->largest < 1e6 ? "1000" : "a million",
+               m->largest < 1e6 ? ", and -q multiplies" : "", m->scales[i].by);
     fprintf(
         out,
         "# from %s by aftertouch import vw; a reward r of VW's (= -cost) is (r - %g) / %g here\n",

@@ -2,6 +2,7 @@
  *
  * An action of --cb_adf has no name. It gets the tag of its line if all have one; else, if lines repeat (each is met twice or
  * more on the average), what stands in the line is its identity; else its place in the event is all there is.
+ * Lines that each have a label are no actions of one event, whatever empty lines stand between them.
  * A rewards' range that is not declared is [0, 1], [-1, 0] or [-1, 1] when that holds all rewards (= -cost), else what was met. */
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,7 @@ struct survey {
     struct aft_arena arena;
     struct aft_vw_json json;
     bool gap, inner_gap; /* an empty line; one with lines behind it */
+    bool several, bare;  /* two lines without an empty one between; a line without a label */
     bool zero;           /* a label for action 0, which --cb K has none of */
     bool shared, many;   /* many: more feature texts than the cache holds */
 };
@@ -120,6 +122,17 @@ note_action(struct survey *s, const struct aft_vw_line *l, bool tag)
     s->m->different++;
 }
 
+/* Lines are read whole where a value may be too large to be learned as it is. */
+static void
+note_large(struct survey *s, struct aft_bytes text)
+{
+    struct aft_features f;
+    struct aft_error e;
+    if (import_scale_may(s->m, text) &&
+        aft_vw_features(text, &s->m->filter, &s->arena, &f, &e) == AFT_OK) /* else told later */
+        import_scale_note(s->m, f);
+}
+
 static void
 survey_text(struct survey *s, struct aft_bytes text, bool tag)
 {
@@ -133,13 +146,17 @@ survey_text(struct survey *s, struct aft_bytes text, bool tag)
         s->gap = s->m->action_lines > 0;
         return;
     }
+    s->several |= s->m->action_lines > 0 && !s->gap;
     s->inner_gap |= s->gap;
+    s->gap = false;
     s->shared |= l.kind == AFT_VW_SHARED;
+    note_large(s, l.features);
     struct aft_bytes rest = l.features;
     while (aft_vw_namespace(&rest, &name))
         note_space(l.kind == AFT_VW_SHARED ? &s->m->shared : &s->m->own, name);
     if (l.kind == AFT_VW_SHARED)
         return;
+    s->bare |= l.labels_n == 0;
     note_action(s, &l, tag || l.tag.n);
     note_costs(s, &l);
 }
@@ -166,7 +183,8 @@ conclude(struct import *m, const struct survey *s)
     double low = -m->cost_high, high = -m->cost_low;
     uint32_t declared = m->actions;
     if (!m->single && !m->adf)
-        m->adf = s->shared || s->zero || (s->inner_gap && m->json == IMPORT_FOUND_OUT);
+        m->adf = s->shared || s->zero ||
+                 (s->inner_gap && s->several && s->bare && m->json == IMPORT_FOUND_OUT);
     m->single = !m->adf;
     m->actions = m->single ? declared : 0;
     if (!m->has_range) {
@@ -183,6 +201,7 @@ conclude(struct import *m, const struct survey *s)
         m->shared = m->own;
     if (m->single)
         m->own.n = 0;
+    import_scale_conclude(m);
 }
 
 enum aft_err
@@ -192,6 +211,7 @@ import_survey(struct import *m, struct import_lines *l, struct aft_error *e)
     enum aft_err err;
     struct aft_bytes line;
     bool end = false;
+    import_scale_begin(m);
     import_cache_init(&s.seen);
     aft_arena_init(&s.arena, 16 << 20);
     while ((err = import_lines_next(l, &line, &end, e)) == AFT_OK && !end)

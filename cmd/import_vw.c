@@ -79,6 +79,14 @@ copy_id(char to[AFT_ID_BYTES_MAX + 1], struct aft_bytes id)
     return n;
 }
 
+static enum aft_err
+read_features(struct reading *r, const struct aft_vw_line *l, struct aft_features *f,
+              struct aft_error *e)
+{
+    AFT_TRY(aft_vw_features(l->features, &r->m->filter, &r->arena, f, e));
+    return import_scale(r->m, &r->arena, f, e);
+}
+
 /* ---- arms */
 /* An action that was not met before: its features, encoded, and the id that they make. */
 static enum aft_err
@@ -88,7 +96,7 @@ read_action(struct reading *r, const struct aft_vw_line *l, struct aft_hash128 k
     struct aft_features f;
     char id[AFT_ID_BYTES_MAX + 1];
     uint32_t n = 0;
-    AFT_TRY(aft_vw_features(l->features, &r->m->filter, &r->arena, &f, e));
+    AFT_TRY(read_features(r, l, &f, e));
     if (r->m->arms == IMPORT_ARMS_LINE)
         n = import_line_id(l->features, f, id);
     if (r->m->arms == IMPORT_ARMS_SPACE && (n = import_space_id(r->m, f, id)) == 0)
@@ -155,7 +163,7 @@ static enum aft_err
 take_context(struct reading *r, const struct aft_vw_line *l, struct aft_error *e)
 {
     struct aft_features f;
-    AFT_TRY(aft_vw_features(l->features, &r->m->filter, &r->arena, &f, e));
+    AFT_TRY(read_features(r, l, &f, e));
     aft_buffer_reset(&r->event.context);
     aft_vw_put_features(&r->event.context, f);
     r->event.id_n = copy_id(r->event.id, l->tag);
@@ -435,6 +443,21 @@ read_events(struct reading *r, struct aft_error *e)
 }
 
 static enum aft_err
+nothing(const struct reading *r, struct aft_error *e)
+{
+    const struct import *m = r->m;
+    const char *also = m->counts[IMPORT_SKIPPED]
+                           ? "; VW, too, passes over such JSON (it has _skipLearn, or no \"a\")"
+                       : m->events && m->counts[IMPORT_UNLABELLED] == m->events
+                           ? "; none has a label, so none says what was taken"
+                           : "";
+    return AFT_FAIL(e, AFT_E_MALFORMED,
+                    "%s: not one of %llu events could be imported%s: lines like \"0:-1:0.25 |ns "
+                    "feature:1\" are wanted, an empty line between events, or lines of VW's JSON",
+                    r->lines.path, (unsigned long long)m->events, also);
+}
+
+static enum aft_err
 write_all(struct reading *r, struct aft_error *e)
 {
     struct aft_error second;
@@ -443,14 +466,7 @@ write_all(struct reading *r, struct aft_error *e)
     enum aft_err closed = aft_file_finish(r->out, err == AFT_OK ? e : &second);
     err = err == AFT_OK ? closed : err;
     if (err == AFT_OK && r->m->examples_n == 0)
-        err =
-            AFT_FAIL(e, AFT_E_MALFORMED,
-                     "%s: not one of %llu events could be imported%s: lines like \"0:-1:0.25 |ns "
-                     "feature:1\" are wanted, an empty line between events, or lines of VW's JSON",
-                     r->lines.path, (unsigned long long)r->m->events,
-                     r->m->counts[IMPORT_SKIPPED] ? "; VW, too, passes over such JSON (it has "
-                                                    "_skipLearn, or no \"a\")"
-                                                  : "");
+        err = nothing(r, e);
     if (err != AFT_OK)
         cmd_discard(r->m->examples);
     return err;

@@ -77,6 +77,19 @@ merge_file(struct learn_job *j, const char *path, const char *model, struct aft_
     return err;
 }
 
+/* A partition without examples may be one; or the share that has it is not here. */
+static void
+say_empty(const struct learn_job *j)
+{
+    for (int32_t p = 0; p < j->n; p++)
+        if (j->ends[p].next_seq == 0)
+            fprintf(
+                stderr,
+                "aftertouch learn: partition %d has no example in any of these snapshots: if it is "
+                "not empty, --merge the share that learned it, too\n",
+                p);
+}
+
 enum aft_err
 learn_merge(struct learn_job *j, const char *model, struct aft_error *e)
 {
@@ -89,5 +102,6 @@ learn_merge(struct learn_job *j, const char *model, struct aft_error *e)
     for (int32_t i = 0; i < files; i++)
         AFT_TRY(merge_file(j, j->files[i], model, e));
     aft_learner_merge(j->learner);
+    say_empty(j);
     return AFT_OK;
 }

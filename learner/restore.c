@@ -38,8 +38,9 @@ aft_learner_restore(struct aft_learner *l, const struct aft_snapshot_set *set, s
     if (memcmp(&r->manifest.configuration, &l->configuration, sizeof l->configuration) != 0)
         return AFT_FAIL(
             e, AFT_E_CONFIG,
-            "the snapshot of round %lld was learned under other features.* or learner.* "
-            "settings: put them back, or start a new app.id",
+            "the snapshot of round %lld was learned under other features.* or learner.* settings "
+            "(learner.reward.scale=auto follows reward.*.weight): put them back, or start a new "
+            "app.id",
             (long long)r->round);
     AFT_TRY(aft_learner_new(&l->settings, &fresh, e));
     enum aft_err err = decode(fresh, set, e);

@@ -168,14 +168,36 @@ put_label(struct aft_vw_line *out, struct aft_bytes w, struct aft_vw_label *v, s
     return label(w, &v[out->labels_n++], e);
 }
 
+/* Whether a word is what an event cannot do without. */
+static bool
+needed(struct aft_bytes w)
+{
+    struct aft_vw_label l;
+    struct aft_error ignored;
+    return aft_same(w, AFT_LITERAL("shared")) || label(w, &l, &ignored) == AFT_OK;
+}
+
+/* A label before a tab would be lost. */
+static enum aft_err
+check_dropped(struct aft_bytes dropped, struct aft_error *e)
+{
+    struct aft_reader r = aft_reader(dropped);
+    struct aft_bytes w;
+    while ((w = word(&r, '|')).n)
+        if (needed(w))
+            return AFT_FAIL(e, AFT_E_MALFORMED,
+                            "\"%.*s\" stands before a tab, and VW drops that: put a space there "
+                            "instead of the tab",
+                            SHOWN(w));
+    return AFT_OK;
+}
+
 /* A word that touches the '|' is a tag for VW, whatever it looks like: a label there would be lost. */
 static enum aft_err
 check_tag(struct aft_bytes tag, struct aft_error *e)
 {
-    struct aft_vw_label l;
-    struct aft_error ignored;
     bool quoted = tag.n && tag.p[0] == '\'';
-    if (!quoted && (aft_same(tag, AFT_LITERAL("shared")) || label(tag, &l, &ignored) == AFT_OK))
+    if (!quoted && needed(tag))
         return AFT_FAIL(e, AFT_E_MALFORMED,
                         "\"%.*s\" touches the '|', which makes it a tag: put a space between",
                         SHOWN(tag));
@@ -226,8 +248,10 @@ aft_vw_head(struct aft_bytes line, struct aft_arena *a, struct aft_vw_line *out,
     out->features = (struct aft_bytes){bar, (size_t)(line.p + line.n - bar)};
     struct aft_bytes head = {line.p, (size_t)(bar - line.p)};
     const uint8_t *tab = head.n ? memchr(head.p, '\t', head.n) : NULL;
-    if (tab) /* VW drops what stands before a tab */
+    if (tab) { /* VW drops what stands before a tab */
+        AFT_TRY(check_dropped((struct aft_bytes){head.p, (size_t)(tab - head.p)}, e));
         head = (struct aft_bytes){tab + 1, (size_t)(bar - tab - 1)};
+    }
     return read_head(head, a, out, e);
 }
 

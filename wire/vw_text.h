@@ -35,8 +35,8 @@ struct aft_vw_line {
 };
 
 /* aft_vw_head reads what stands before the features. AFT_E_MALFORMED or AFT_E_LIMIT say what is wrong and how to mend it (the
- * caller knows the line's number): other label types, a label that touches the '|' (VW takes that for a tag), costs that are
- * no numbers, no '|'. */
+ * caller knows the line's number): other label types, a label that touches the '|' (VW takes that for a tag) or stands before a
+ * tab (VW drops it), costs that are no numbers, no '|'. */
 enum aft_err aft_vw_head(struct aft_bytes line, struct aft_arena *a, struct aft_vw_line *out,
                          struct aft_error *e) AFT_MUST_CHECK;
 

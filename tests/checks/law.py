@@ -46,11 +46,12 @@ LIBRARIES = [  # header, which files may include it, in words
     (r"jansson\.h", r"_(avro|json)\.[ch]$|^cmd/[^/]*\.c$", "*_avro.c, *_json.c, cmd/"),
     (r"(curl/|microhttpd\.h)", r"_http\.[ch]$", "*_http.c"),
     (r"sodium", r"_sodium\.[ch]$", "*_sodium.c"),
+    (r"zlib\.h", r"_zlib\.[ch]$", "*_zlib.c"),
     (r"(sys/mman|sched)\.h", r"_linux\.[ch]$", "*_linux.c"),
     (r"xxhash\.h", r"^base/hash(_wide)?\.c$", "base/hash.c, base/hash_wide.c"),
 ]
 CORE = ("base", "wire", "state", "attribution", "policy", "learner")
-EDGE = re.compile(r"_(kafka|rocksdb|avro|http|sodium|linux)\.[ch]$")  # files that are named for a library, or for the system
+EDGE = re.compile(r"_(kafka|rocksdb|avro|http|sodium|zlib|linux)\.[ch]$")  # files that are named for a library, or for the system
 PURE_HEADERS = {"inttypes.h", "limits.h", "float.h", "math.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h",
                 "stdio.h", "stdlib.h", "string.h"}
 ALSO = {"base/number.c": {"locale.h"}}

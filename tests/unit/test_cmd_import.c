@@ -242,6 +242,75 @@ test_json(void **state)
               "0 vw-0 [f] 1() 2() 3() -> 2 p=0.5 r=0.5\n1 vw-1 [g] 1() 2() 3() -> 1 p=0.5 r=1\n");
 }
 
+/* Empty lines, between lines that each have a label or around single ones, make no actions of one event of them. */
+static void
+test_single_with_gaps(void **state)
+{
+    (void)state;
+    const char *wanted = "0 vw-0 [a] 1() 2() -> 1 p=0.5 r=0\n1 vw-1 [b] 1() 2() -> 2 p=0.5 r=1\n"
+                         "2 vw-2 [c] 1() 2() -> 1 p=0.5 r=1\n";
+    import_is("1:1:0.5 | a\n\n2:0:0.5 | b\n\n1:0:0.5 | c\n", "", wanted);
+    import_is("1:1:0.5 | a\n2:0:0.5 | b\n\n\n1:0:0.5 | c\n", "", wanted);
+    import_is("1:1:0.5 | a\n\n2:0:0.5 | b\n\n1:0:0.5 | c\n\n| d\n", "", wanted);
+    says("unlabelled: 1");
+    import_is("1:1:0.5 | a\n| b\n\n2:0:0.5 | a\n| b\n", "", /* these are */
+              "0 vw-0 [] a(a) b(b) -> a p=0.5 r=0\n1 vw-1 [] a(a) b(b) -> a p=0.5 r=1\n");
+}
+
+/* A time as a feature: VW takes it as it is, our learner would refuse it. */
+static void
+test_divided(void **state)
+{
+    (void)state;
+    import_is(
+        "shared |U at:1700000000 b:3000000 c:1e6 |W:4000 d:1500 e:2\n0:-1:0.5 |A a p:9e9\n|A b "
+        "p:-3\n\n",
+        "--json",
+        "0 vw-0 [U^at:170000,U^b:300000,U^c:1e+06,W^d:600000,W^e:8000] 1(A^a,A^p:900000) "
+        "2(A^b,A^p:-0.0003) -> 1 p=0.5 r=1\n");
+    says("\"divided\":{\"U^at\":10000.0,\"U^b\":10.0,\"W^d\":10.0,\"A^p\":10000.0}");
+    says("# feature U^at is above a million somewhere: divided by 10000 here");
+    assert_int_equal(run("", "learn --examples out.avro --snapshot out.snapshot --json"), 0);
+    says("\"feature\":0");
+    import_is("shared |U age:35 pay:5500000\n0:-1:0.5 |A a\n|A b\n\n", "-q UA", /* the flow's */
+              "0 vw-0 [U^age:35,U^pay:550000] 1(A^a) 2(A^b) -> 1 p=0.5 r=1\n");
+    import_is("shared |U age:35 pay:55000\n0:-1:0.5 |A a\n|A b\n\n", "--interactions UUA",
+              "0 vw-0 [U^age:35,U^pay:550] 1(A^a) 2(A^b) -> 1 p=0.5 r=1\n");
+    import_is("shared |U age:35 pay:55000\n0:-1:0.5 |A a\n|A b\n\n", "-q UU --out-config out.conf",
+              "0 vw-0 [U^age:35,U^pay:550] 1(A^a) 2(A^b) -> 1 p=0.5 r=1\n");
+    assert_int_equal(
+        run("", "learn --config out.conf --examples out.avro --snapshot out.snapshot --json"), 0);
+    says("\"feature\":0");
+}
+
+/* What gzip made is read as it is: several members, too, and from a pipe; not half of it. */
+static void
+test_gzip(void **state)
+{
+    (void)state;
+    char line[900];
+    import_is(tutorial, "--json",
+              "0 vw-0 [s_1,s_2] df12ac019a210a24(a_1,b_1,c_1) "
+              "1013e30dd86f6698(a_2,b_2,c_2) b0ee26b4ded571a5(a_3,b_3,c_3) -> df12ac019a210a24 "
+              "p=0.5 r=0\n1 second [s_1,s_3] df12ac019a210a24(a_1,b_1,c_1) "
+              "1013e30dd86f6698(a_2,b_2,c_2) -> 1013e30dd86f6698 p=0.25 r=1\n");
+    snprintf(line, sizeof line,
+             "cd %s && cp out.avro plain.avro && head -5 in.vw | gzip > in.gz && tail -n +6 in.vw "
+             "| gzip "
+             ">> in.gz && head -c 100 in.gz > cut.gz",
+             directory);
+    assert_int_equal(system(line), 0);
+    assert_int_equal(run("", "import vw in.gz --examples out.avro --json"), 0);
+    says("\"events\":3");
+    says("\"examples\":2");
+    assert_int_equal(run("", "import vw - --examples out.avro --json < in.gz"), 0);
+    says("\"examples\":2");
+    assert_int_not_equal(run("", "import vw cut.gz --examples cut.avro"), 0);
+    says("cut off");
+    snprintf(line, sizeof line, "cd %s && test ! -e cut.avro", directory);
+    assert_int_equal(system(line), 0);
+}
+
 static void
 test_left_out(void **state)
 {
@@ -277,7 +346,7 @@ test_refused(void **state)
     assert_int_not_equal(run("", "import vw in.vw --examples out.avro"), 0);
     says("not one of 0 events");
     assert_int_not_equal(run("\x1f\x8b\x08", "import vw in.vw --examples out.avro"), 0);
-    says("zcat");
+    says("cut off");
     assert_int_not_equal(run("{\"a\":1}\n", "import vw in.vw --examples out.avro"), 0);
     says("JSON");
     assert_int_not_equal(run("", "import vw nowhere.vw --examples out.avro"), 0);
@@ -373,10 +442,17 @@ main(int argc, char **argv)
              n && argv[0][0] == '/' ? "" : here, n && argv[0][0] == '/' ? "" : "/", n ? n : 1,
              n ? argv[0] : ".");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tutorial),       cmocka_unit_test(test_arms),
-        cmocka_unit_test(test_single),         cmocka_unit_test(test_json),
-        cmocka_unit_test(test_known_costs),    cmocka_unit_test(test_left_out),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_rare_options),
+        cmocka_unit_test(test_tutorial),
+        cmocka_unit_test(test_arms),
+        cmocka_unit_test(test_single),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_known_costs),
+        cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_single_with_gaps),
+        cmocka_unit_test(test_divided),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_rare_options),
         cmocka_unit_test(test_pipe_and_learn),
     };
     if (!mkdtemp(directory))

@@ -149,6 +149,10 @@ test_shares_and_their_merge(void **state)
         assert_string_equal(want, have);
     }
     char out[4096];
+    snprintf(line, sizeof line, "%s --set learner.shards=1 --snapshot %s --merge %s", sums,
+             path("s.avro"), path("s0.avro"));
+    assert_int_equal(run(line, out, sizeof out), 0);
+    assert_non_null(strstr(out, "partition 1 has no example in any of these snapshots"));
     snprintf(line, sizeof line, "--set learner.shards=2 --snapshot %s %s", path("s.avro"),
              path("a.avro"));
     int code = run(line, out, sizeof out);

@@ -64,6 +64,9 @@ test_heads_refused(void **state)
     (void)state;
     head_refused("0:-1:0.5|A y", "put a space between");
     head_refused("shared|U a", "put a space between");
+    head_refused("0:-1:0.5\t|A y", "instead of the tab");
+    head_refused("shared\t|U a", "instead of the tab");
+    head_refused("x 2:0:0.5\t'tag |U a", "instead of the tab");
     head_refused("shared 0:1:0.5 |U a", "has no cost");
     head_refused("0:x:0.5 |A y", "action:cost:probability");
     head_refused("0:1:0.5:7 |A y", "action:cost:probability");
