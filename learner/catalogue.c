@@ -218,8 +218,8 @@ entry_of(struct aft_arena *a, uint32_t n, struct afti_entry **out, struct afti_e
     if (!p || !*terms)
         return false;
     (*terms)->at = aft_arena_take(a, n * sizeof *(*terms)->at);
-    (*terms)->value = aft_arena_take(a, n * sizeof *(*terms)->value);
-    (*terms)->size = aft_arena_take(a, (n + 4) * sizeof *(*terms)->size); /* read in fours */
+    (*terms)->value = aft_arena_take(a, (n + 4) * sizeof *(*terms)->value);
+    (*terms)->size = aft_arena_take(a, (n + 4) * sizeof *(*terms)->size); /* both read in fours */
     (*terms)->own = aft_arena_take(a, n * sizeof *(*terms)->own);
     (*terms)->whole = false;
     *out = (void *)(p + (64 - (uintptr_t)p % 64));
@@ -244,6 +244,8 @@ make(struct afti_table *t, const struct aft_candidate *c)
         return e;
     memcpy(terms->own, s->own, s->own_n * sizeof *s->own);
     memset(terms->size + terms->own_n, 0, 4 * sizeof *terms->size);
+    memset(terms->value + terms->own_n, 0, 4 * sizeof *terms->value);
+    terms->entry = e;
     for (uint32_t i = 0; i < terms->own_n; i++) {
         terms->at[i] = AFT_NOWHERE;
         terms->value[i] = (float)s->own[i].value;

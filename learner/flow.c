@@ -19,7 +19,7 @@
  */
 #include "learner/flow.h"
 
-static const double first_squared = 1.5, phi_squared = 0.5;
+static const double first_squared = 1.5;
 
 /* Sum over the eight lanes of (x / norm)^2. */
 static float
@@ -155,17 +155,6 @@ length(const struct afti_table *t, const struct afti_member *m, double weight, f
 {
     double first = t->weights.kind == AFT_MODEL_FLOW ? 6 : first_squared * t->calm;
     return first * m->t / m->q * weight * (double)q;
-}
-
-double
-afti_flow_information(const struct afti_table *t, double score, double label)
-{
-    double off = (label - score) * (label - score);
-    if (t->weights.kind == AFT_MODEL_FLOW) {
-        double p = score == t->judged.logit ? t->judged.chance : aft_logistic(score);
-        return p * (1 - p);
-    }
-    return phi_squared * (off > 1 ? off : 1);
 }
 
 double

@@ -12,14 +12,17 @@
  *   slot    of a row, in the order in which they are met
  *   home    slots side by side of rows that several items have in the same places, all but the first three (constant, identity, perhaps
  *           the arm's name as a word); before them one slot that is nobody's, where the third row of the item at hand is put
+ * Where the last item was at home, all of it known and its scales such that only a larger value can move them, one that is known and
+ * of the same shape follows it: nothing but its own two rows and its values is new (I4).
  * Invariants: I1 between afti_flow_begin and afti_flow_end neither x, N of the columns nor the stride changes; I2 nothing is kept from
- * one decision to the next, so none of this is state; I3 beyond the item's rows four values are 0 and four N 1.
+ * one decision to the next, so none of this is state; I3 beyond the item's rows four values are 0 and four N 1; I4 grid.at[],
+ * position[] and scale[] are the follower's too, its two rows put in.
  */
 #include <stdlib.h>
 
 #include "learner/flow.h"
 
-enum { FOLD, BY, MOVED, INFORMATION, FIELDS, SLOTS_FIRST = 64, LEAD = 2 };
+enum { SLOTS_FIRST = 64 };
 
 void
 afti_batch_deinit(struct afti_batch *b)
@@ -38,6 +41,7 @@ afti_flow_begin(struct afti_table *t)
     AFT_ASSERT(!b->open);
     b->open = true;
     b->n = b->item_n = b->home_n = 0;
+    b->quick = false;
     b->item = t->grid.items - 1;
     b->stride = t->weights.bilinear.stride;
     b->members = t->weights.bilinear.members;
@@ -47,25 +51,36 @@ afti_flow_begin(struct afti_table *t)
     }
 }
 
-/* A field of a member, by slot. */
-static inline float *
-field(const struct afti_batch *b, uint32_t member, int f)
+float
+afti_batch_fold(const struct afti_batch *b, uint32_t member, uint32_t row)
 {
-    return b->v + ((size_t)member * FIELDS + (size_t)f) * (b->cap + 4);
+    return afti_batch_cell(b, member, b->places[row].slot)[AFTI_FOLD];
 }
 
 static void
 more_slots(struct afti_batch *b)
 {
-    struct afti_batch old = *b;
+    size_t quad = (size_t)b->members * AFTI_QUAD * sizeof *b->v;
+    float *old = b->v;
+    uint32_t had = b->cap / 4;
     b->cap = b->cap ? 2 * b->cap : SLOTS_FIRST;
-    b->v = calloc((size_t)b->members * FIELDS * (b->cap + 4), sizeof *b->v);
+    b->v = aligned_alloc(64, b->cap / 4 * quad);
     b->rows = realloc(b->rows, b->cap * sizeof *b->rows);
     AFT_ASSERT(b->v && b->rows);
-    for (uint32_t m = 0; m < b->members && old.n; m++)
-        for (int f = 0; f < FIELDS; f++)
-            memcpy(field(b, m, f), field(&old, m, f), old.n * sizeof *b->v);
-    free(old.v);
+    memset(b->v, 0, b->cap / 4 * quad);
+    if (had)
+        memcpy(b->v, old, had * quad);
+    free(old);
+}
+
+static inline void
+empty_slot(struct afti_batch *b, uint32_t slot)
+{
+    for (uint32_t m = 0; m < b->members; m++) {
+        float *c = afti_batch_cell(b, m, slot);
+        c[AFTI_FOLD] = c[AFTI_MOVED] = c[AFTI_INFORMATION] = 0;
+        c[AFTI_BY] = -1;
+    }
 }
 
 static uint32_t
@@ -83,10 +98,7 @@ slot_of(struct afti_batch *b, uint32_t row)
         return p->slot;
     if (b->n == b->cap)
         more_slots(b);
-    for (uint32_t m = 0; m < b->members; m++) {
-        field(b, m, FOLD)[b->n] = field(b, m, MOVED)[b->n] = field(b, m, INFORMATION)[b->n] = 0;
-        field(b, m, BY)[b->n] = -1;
-    }
+    empty_slot(b, b->n);
     b->rows[b->n] = row;
     *p = (struct afti_batch_place){.stamp = b->now, .slot = b->n};
     return b->n++;
@@ -97,17 +109,17 @@ static float
 used_of(struct afti_table *t)
 {
     const struct afti_grid *g = &t->grid;
+    const float *rest_of = g->batch.rest, *scale = g->scale + AFTI_LEAD;
     float first = g->x[0] / g->norm[0], sum = 0, spread = afti_flow_spread(t);
-    uint32_t i = 0;
     aft_floats rest = {0}, a, n;
     first *= first;
-    for (; i < g->n && i < LEAD; i++) {
-        float c = afti_flow_c(g, i), ratio = g->value[i] / g->scale[i];
+    for (uint32_t i = 0; i < g->n && i < AFTI_LEAD; i++) {
+        float c = afti_flow_c(g, i), ratio = g->batch.lead[i] / g->scale[i];
         sum += (c * spread + (afti_flow_own(g, i) - c) * first) * (ratio * ratio);
     }
-    for (; i < g->n; i += 4) {
-        memcpy(&a, g->value + i, sizeof a);
-        memcpy(&n, g->scale + i, sizeof n);
+    for (uint32_t i = AFTI_LEAD; i < g->n; i += 4, rest_of += 4, scale += 4) {
+        memcpy(&a, rest_of, sizeof a);
+        memcpy(&n, scale, sizeof n);
         a /= n;
         rest += a * a;
     }
@@ -139,8 +151,8 @@ move_slot(struct afti_batch *b, uint32_t old)
     uint32_t to = b->n++, row = b->rows[old];
     size_t size = (size_t)b->members * b->stride;
     for (uint32_t m = 0; m < b->members; m++)
-        for (int f = 0; f < FIELDS; f++)
-            field(b, m, f)[to] = field(b, m, f)[old];
+        for (int f = 0; f < AFTI_QUAD; f += 4)
+            afti_batch_cell(b, m, to)[f] = afti_batch_cell(b, m, old)[f];
     memcpy(b->unit + to * size, b->unit + old * size, size * sizeof *b->unit);
     b->rows[to] = row;
     b->rows[old] = AFT_NOWHERE;
@@ -148,283 +160,114 @@ move_slot(struct afti_batch *b, uint32_t old)
     return to;
 }
 
-/* The item's rows after the first three get slots side by side, after one that is nobody's. */
+/* The item's rows after the first three get slots side by side, after one that is nobody's, from the beginning of a line of memory. */
 static void
 make_home(struct afti_batch *b, uint32_t n)
 {
-    while (b->n + n > b->cap)
+    uint32_t home = (b->n + 3) / 4 * 4, end = home + (n - AFTI_LEAD + 3) / 4 * 4;
+    while (end > b->cap)
         more_slots(b);
-    b->rows[b->n] = AFT_NOWHERE;
-    b->home = b->n++;
-    b->n += n - LEAD; /* room for their steps */
+    for (uint32_t slot = b->n; slot <= home; slot++)
+        b->rows[slot] = AFT_NOWHERE;
+    b->n = end; /* room for their steps */
     unit_room(b);
-    b->n -= n - LEAD;
-    for (uint32_t i = LEAD + 1; i < n; i++)
-        b->slot[i] = move_slot(b, b->slot[i]);
+    b->home = home;
+    b->n = home + 1;
+    for (uint32_t i = AFTI_LEAD + 1; i < n; i++)
+        move_slot(b, b->slot[i]);
+    for (; b->n < end; b->n++) {
+        b->rows[b->n] = AFT_NOWHERE;
+        for (uint32_t m = 0; m < b->members; m++)
+            for (int f = 0; f < AFTI_QUAD; f += 4)
+                afti_batch_cell(b, m, b->n)[f] = 0;
+    }
     b->home_n = n;
+    memset(b->unsure, true, b->members);
     memcpy(b->home_at, b->at, n * sizeof *b->at);
-    memcpy(b->home_slot, b->slot, n * sizeof *b->slot);
 }
 
-/* The slots of the item at hand, once for all members. */
+/* What is known of the item at hand, if others can follow it (I4). */
 static void
-resolve(struct afti_table *t)
+follow(struct afti_table *t)
 {
+    struct afti_grid *g = &t->grid;
+    struct afti_batch *b = &g->batch;
+    const struct afti_entry *e = NULL;
+    b->quick = b->at_home && t->known && t->known->whole && g->steady && g->ordered >= g->n;
+    if (b->quick)
+        e = t->known->entry;
+    b->quick = e && (!e->apart || e->place == 0);
+    b->word = e ? afti_entry_word(e) : 0;
+}
+
+bool
+afti_batch_follows(struct afti_table *t, const struct aft_candidate *c)
+{
+    struct afti_grid *g = &t->grid;
+    struct afti_batch *b = &g->batch;
+    const struct afti_entry *e = b->quick ? afti_catalogue_entry(t, c) : NULL;
+    if (!e || afti_entry_word(e) != b->word || e->missing)
+        return false;
+    const struct afti_entry_terms *k = t->catalogue.terms[c->known];
+    if (k->own_n + 1 != g->n ||
+        afti_some_other(k->size + AFTI_LEAD, g->scale + AFTI_LEAD + 1, k->own_n - AFTI_LEAD))
+        return false;
+    for (uint32_t i = 0; i < AFTI_LEAD; i++) {
+        float size = k->size[i];
+        g->at[i + 1] = k->at[i];
+        g->scale[i + 1] = size < 0 ? 1 : afti_scale_see(&g->rows[k->at[i]], size);
+        b->slot[i + 1] = slot_of(b, k->at[i]);
+    }
+    b->lead[1] = k->value[0];
+    b->rest = k->value + 1;
+    if (b->n * b->members * b->stride > b->unit_cap)
+        unit_room(b);
+    b->used = used_of(t);
+    b->item = ++g->items;
+    return true;
+}
+
+/* The slots of the item at hand, once for all members. At home those of the first three: the others follow `home`. */
+void
+afti_batch_resolve(struct afti_table *t)
+{
+    static const aft_floats none = {0}, one = {1, 1, 1, 1};
     struct afti_grid *g = &t->grid;
     struct afti_batch *b = &g->batch;
     uint32_t n = g->n;
     AFT_INVARIANT(I1, b->stride == t->weights.bilinear.stride);
-    b->at_home = n > LEAD + 1 && b->home_n == n && same_rows(g, b->home_at, LEAD + 1);
-    for (uint32_t i = 0; i < (b->at_home ? LEAD + 1 : n); i++)
+    b->at_home = n > AFTI_LEAD + 1 && b->home_n == n && same_rows(g, b->home_at, AFTI_LEAD + 1);
+    for (uint32_t i = 0; i < (b->at_home ? AFTI_LEAD + 1 : n); i++)
         b->slot[i] = slot_of(b, g->at[i]);
-    if (b->at_home) {
-        memcpy(b->slot + LEAD + 1, b->home_slot + LEAD + 1, (n - LEAD - 1) * sizeof *b->slot);
-    } else {
-        bool again = n > LEAD + 1 && b->item_n == n && same_rows(g, b->at, LEAD + 1);
+    if (!b->at_home) {
+        bool first = b->home_n == 0 && t->known && t->known->whole; /* others will be like it */
+        bool again =
+            n > AFTI_LEAD + 1 && (first || (b->item_n == n && same_rows(g, b->at, AFTI_LEAD + 1)));
         memcpy(b->at, g->at, n * sizeof *b->at);
         b->item_n = n;
         b->at_home = again;
         if (again)
             make_home(b, n);
     }
-    for (uint32_t i = n; i < n + 4; i++) { /* I3 */
-        g->value[i] = 0;
-        g->scale[i] = 1;
-    }
+    memcpy(g->value + n, &none, sizeof none); /* I3 */
+    memcpy(g->scale + n, &one, sizeof one);
     unit_room(b);
+    b->lead[0] = g->value[0];
+    b->lead[1] = g->value[1];
+    b->rest = g->value + AFTI_LEAD;
     b->used = used_of(t);
     b->item = g->items;
-}
-
-struct unit { /* what the steps of one row are made of */
-    const float *x, *norm, *g;
-    float *step;
-    uint32_t stride;
-    float scale, information, c, own;
-};
-
-/* Steps s x of a value of 1; returns B. */
-AFT_WIDE static float
-unit_steps(const struct unit *of)
-{
-    const struct unit u = *of;
-    aft_wide_floats b = {0}, x, m, g, s;
-    for (size_t j = 0; j < u.stride; j += 8) {
-        memcpy(&x, u.x + j, sizeof x);
-        memcpy(&m, u.norm + j, sizeof m);
-        memcpy(&g, u.g + j, sizeof g);
-        m *= u.scale;
-        g += u.information * (x * x);
-        afti_roots(&g);
-        s = u.c / (m * (m + g));
-        b += x * x * s;
-        s *= x;
-        memcpy(u.step + j, &s, sizeof s);
-    }
-    float sum = aft_lanes_sum(&b), w = u.x[0], l = u.norm[0] * u.scale;
-    if (u.own == u.c)
-        return sum;
-    float rate = u.own / (l * (l + sqrtf(u.g[0] + u.information * (w * w))));
-    sum += w * (rate * w - u.step[0]);
-    u.step[0] = rate * w;
-    return sum;
-}
-
-static float
-steps_of(const struct afti_table *t, uint32_t member, uint32_t i, float information)
-{
-    const struct afti_grid *g = &t->grid;
-    const struct afti_batch *b = &g->batch;
-    struct unit u = {.x = g->x,
-                     .norm = g->norm,
-                     .g = g->plane[0] + ((size_t)g->at[i] * b->members + member) * b->stride,
-                     .step = b->unit + ((size_t)b->slot[i] * b->members + member) * b->stride,
-                     .stride = b->stride,
-                     .scale = g->scale[i],
-                     .information = information,
-                     .c = afti_flow_c(g, i),
-                     .own = afti_flow_own(g, i)};
-    return unit_steps(&u);
-}
-
-static float
-fold_of(const struct afti_table *t, uint32_t member, uint32_t row)
-{
-    const struct aft_bilinear *w = &t->weights.bilinear;
-    size_t i = (size_t)row * w->members + member;
-    const struct afti_fold *fold = &t->grid.fold[i];
-    return fold->stamp == t->grid.now ? fold->value
-                                      : aft_dot8(w->w + i * w->stride, t->grid.x, w->stride);
-}
-
-typedef int signs __attribute__((vector_size(16)));
-
-/* ---- an item. v: the fields of its rows: the first two, then the others in lanes, at home or copied. */
-struct item {
-    uint32_t n, lead, rest; /* rest: a multiple of four */
-    const float *value;
-    float *v[FIELDS];                        /* of the rest */
-    float *at[FIELDS];                       /* of all, by slot */
-    float copy[FIELDS][AFTI_ITEM_ROWS + 4];  /* where they are not at home */
-    uint32_t fresh[AFTI_ITEM_ROWS], fresh_n; /* rows that have no steps yet, and want some */
-};
-
-/* Where the others are not at home. */
-static void
-copy_item(const struct afti_batch *b, struct item *v)
-{
-    for (int f = 0; f < FIELDS; f++) {
-        v->v[f] = v->copy[f];
-        for (uint32_t i = v->lead; i < v->n; i++)
-            v->copy[f][i - v->lead] = v->at[f][b->slot[i]];
-        for (uint32_t i = v->n - v->lead; i < v->rest; i++)
-            v->copy[f][i] = 0;
-    }
-}
-
-/* Whether some of the rest but the first want steps. */
-static bool
-fresh(const struct item *v)
-{
-    aft_floats a, x;
-    signs any = {0}, now;
-    for (uint32_t j = 0; j < v->rest; j += 4) {
-        memcpy(&a, v->value + v->lead + j, sizeof a);
-        memcpy(&x, v->v[BY] + j, sizeof x);
-        now = (x < 0) & (a != 0);
-        if (j == 0)
-            now[0] = 0;
-        any |= now;
-    }
-    return any[0] | any[1] | any[2] | any[3];
-}
-
-static void
-take_item(const struct afti_grid *g, uint32_t member, struct item *v)
-{
-    const struct afti_batch *b = &g->batch;
-    v->n = g->n;
-    v->lead = g->n < LEAD ? g->n : LEAD;
-    v->rest = (v->n - v->lead + 3) / 4 * 4;
-    v->value = g->value;
-    v->fresh_n = 0;
-    for (int f = 0; f < FIELDS; f++) {
-        v->at[f] = field(b, member, f);
-        v->v[f] = v->at[f] + b->home;
-    }
-    if (!b->at_home)
-        copy_item(b, v);
-    for (int f = 0; b->at_home && f < FIELDS; f++)
-        v->v[f][0] = v->at[f][b->slot[LEAD]];
-    for (uint32_t i = 0; i < v->n && i <= v->lead; i++)
-        if (v->at[BY][b->slot[i]] < 0 && v->value[i] != 0)
-            v->fresh[v->fresh_n++] = i;
-    for (uint32_t i = v->lead + 1, n = fresh(v) ? v->n : 0; i < n; i++)
-        if (v->v[BY][i - v->lead] < 0 && v->value[i] != 0)
-            v->fresh[v->fresh_n++] = i;
-}
-
-/* Of row i. */
-static inline float *
-its(const struct afti_batch *b, struct item *v, int f, uint32_t i)
-{
-    return i < v->lead ? &v->at[f][b->slot[i]] : &v->v[f][i - v->lead];
-}
-
-static void
-put_item(const struct afti_batch *b, const struct item *v)
-{
-    uint32_t end = b->at_home ? v->lead + 1 : v->n;
-    for (int f = 0; f < FIELDS; f++)
-        for (uint32_t i = v->lead; i < end; i++)
-            v->at[f][b->slot[i]] = v->v[f][i - v->lead];
-}
-
-/* sum by[] f[]; square: of value^2. */
-static inline __attribute__((always_inline)) float
-sum_of(const struct afti_batch *b, const struct item *v, int f, bool square)
-{
-    aft_floats sum = {0}, a, x;
-    float lead = 0;
-    for (uint32_t i = 0; i < v->lead; i++) {
-        float k = square ? v->value[i] * v->value[i] : v->value[i];
-        lead += k * v->at[f][b->slot[i]];
-    }
-    for (uint32_t j = 0; j < v->rest; j += 4) {
-        memcpy(&a, v->value + v->lead + j, sizeof a);
-        memcpy(&x, v->v[f] + j, sizeof x);
-        sum += (square ? a * a : a) * x;
-    }
-    return lead + ((sum[0] + sum[2]) + (sum[1] + sum[3]));
-}
-
-static inline void
-inform(const struct afti_batch *b, struct item *v, float phi)
-{
-    aft_floats a, x;
-    for (uint32_t i = 0; i < v->lead; i++)
-        v->at[INFORMATION][b->slot[i]] += phi * (v->value[i] * v->value[i]);
-    for (uint32_t j = 0; j < v->rest; j += 4) {
-        memcpy(&a, v->value + v->lead + j, sizeof a);
-        memcpy(&x, v->v[INFORMATION] + j, sizeof x);
-        x += phi * (a * a);
-        memcpy(v->v[INFORMATION] + j, &x, sizeof x);
-    }
-}
-
-static inline void
-move(const struct afti_batch *b, struct item *v, float u)
-{
-    aft_floats a, x, y, z;
-    for (uint32_t i = 0; i < v->lead; i++) {
-        float step = u * v->value[i];
-        v->at[MOVED][b->slot[i]] += step;
-        v->at[FOLD][b->slot[i]] += step * v->at[BY][b->slot[i]];
-    }
-    for (uint32_t j = 0; j < v->rest; j += 4) {
-        memcpy(&a, v->value + v->lead + j, sizeof a);
-        memcpy(&x, v->v[MOVED] + j, sizeof x);
-        memcpy(&y, v->v[FOLD] + j, sizeof y);
-        memcpy(&z, v->v[BY] + j, sizeof z);
-        a *= u;
-        x += a;
-        y += a * z;
-        memcpy(v->v[MOVED] + j, &x, sizeof x);
-        memcpy(v->v[FOLD] + j, &y, sizeof y);
-    }
-}
-
-void
-afti_batch_learn(struct afti_table *t, struct afti_member *m, double weight, double label)
-{
-    struct afti_batch *b = &t->grid.batch;
-    struct item v;
-    if (b->item != t->grid.items)
-        resolve(t);
-    take_item(&t->grid, m->index, &v);
-    for (uint32_t k = 0; k < v.fresh_n; k++)
-        *its(b, &v, FOLD, v.fresh[k]) = fold_of(t, m->index, t->grid.at[v.fresh[k]]);
-    double from = (double)sum_of(b, &v, FOLD, false);
-    inform(b, &v, (float)(weight * afti_flow_information(t, from, label)));
-    for (uint32_t k = 0; k < v.fresh_n; k++) {
-        uint32_t i = v.fresh[k];
-        *its(b, &v, BY, i) = steps_of(t, m->index, i, *its(b, &v, INFORMATION, i));
-    }
-    float q = sum_of(b, &v, BY, true);
-    m->t += 1;
-    m->q += (double)b->used;
-    if (q > 0)
-        move(b, &v, (float)((afti_flow_to(t, m, from, label, weight, q) - from) / (double)q));
-    put_item(b, &v);
+    follow(t);
 }
 
 /* ---- the end. Of a member's rows that have steps: w += moved s x, G += information x^2. */
 struct settled {
     float *w, *g; /* from row 0 on */
-    const float *x, *step, *by, *moved, *information;
+    const float *x, *step;
+    const struct afti_batch *batch;
     struct afti_fold *fold;
     const uint32_t *rows;
-    uint32_t n, members, stride;
+    uint32_t n, member, members, stride;
 };
 
 static inline __attribute__((always_inline)) void
@@ -434,11 +277,12 @@ settle_rows(const struct settled *of, size_t stride)
     size_t row = v.members * stride;
     aft_wide_floats w, g, x, s;
     for (uint32_t k = 0; k < v.n; k++) {
-        if (v.rows[k] == AFT_NOWHERE || v.by[k] < 0)
+        const float *c = afti_batch_cell(v.batch, v.member, k);
+        if (v.rows[k] == AFT_NOWHERE || c[AFTI_BY] < 0)
             continue;
         float *ws = v.w + v.rows[k] * row, *gs = v.g + v.rows[k] * row;
         const float *steps = v.step + k * row;
-        float moved = v.moved[k], information = v.information[k];
+        float moved = c[AFTI_MOVED], information = c[AFTI_INFORMATION];
         for (size_t j = 0; j < stride; j += 8) {
             memcpy(&w, ws + j, sizeof w);
             memcpy(&g, gs + j, sizeof g);
@@ -473,16 +317,15 @@ afti_flow_end(struct afti_table *t)
                             .g = g->plane[0] + (size_t)m * b->stride,
                             .x = g->x,
                             .step = b->unit + (size_t)m * b->stride,
-                            .by = field(b, m, BY),
-                            .moved = field(b, m, MOVED),
-                            .information = field(b, m, INFORMATION),
+                            .batch = b,
                             .fold = g->fold + m,
                             .rows = b->rows,
                             .n = b->n,
+                            .member = m,
                             .members = b->members,
                             .stride = b->stride};
         settle(&v);
     }
     g->epoch++;
-    b->open = false;
+    b->open = b->quick = false;
 }

@@ -320,15 +320,6 @@ add_held(aft_wide_floats *sum, const struct held *h, const float *w, size_t n)
     }
 }
 
-/* What an entry begins with: shape, place and marks as one word. */
-static inline __attribute__((always_inline)) uint32_t
-word_of(const struct afti_entry *e)
-{
-    uint32_t word;
-    memcpy(&word, e, sizeof word);
-    return word;
-}
-
 enum { BLOCK = 64, ODD = 8 };
 struct
     block { /* of candidates: their four lanes, and which of those that were passed are unlike the others */
@@ -358,7 +349,7 @@ alike(const struct sums *all, uint32_t i, const struct afti_entry *first, struct
       size_t stride, size_t n, bool apart)
 {
     const struct sums s = *all;
-    const uint32_t word = word_of(first);
+    const uint32_t word = afti_entry_word(first);
     const float *shared = s.shapes[first->shape].by, *w = s.folds.w;
     const struct held x = hold(s.folds.x, stride), by = hold(shared, n);
     const size_t row = s.folds.row;
@@ -369,7 +360,7 @@ alike(const struct sums *all, uint32_t i, const struct afti_entry *first, struct
     for (; c < end; c++, to++) {
         const struct afti_entry *e = c->known < s.cap ? s.entry[c->known] : NULL;
         aft_wide_floats own = {0}, rest = {0};
-        if (__builtin_expect(!e || word_of(e) != word, 0)) {
+        if (__builtin_expect(!e || afti_entry_word(e) != word, 0)) {
             if (!at_hand(&s, e) || out->odd_n == ODD)
                 break;
             out->odd[out->odd_n++] = (uint32_t)(c - s.candidate);
@@ -424,7 +415,7 @@ alike_by(const struct sums *s, uint32_t i, const struct afti_entry *first, struc
 {
     const struct afti_entry *next = i + 1 < s->end ? entry_at(s, i + 1) : NULL;
     if (stride > NARROW || stride == 0 || first->missing || !next ||
-        word_of(next) != word_of(first))
+        afti_entry_word(next) != afti_entry_word(first))
         return i;
     uint32_t n = worth(s, first, stride)->n;
     return n >= 8 && n <= 16 ? alikes[stride / 8 - 1][n / 4 - 2](s, i, first, out) : i;

@@ -177,8 +177,6 @@ new_folds(struct afti_table *t)
     }
 }
 
-typedef int signs __attribute__((vector_size(16)));
-
 /* N where the columns' scales are such that only a larger |x| can move them (steady), if there is none: as they stand, of x = 0: 1. */
 static bool
 norms_stand(struct afti_table *t)
@@ -186,7 +184,7 @@ norms_stand(struct afti_table *t)
     struct afti_grid *g = &t->grid;
     uint32_t stride = t->weights.bilinear.stride;
     const aft_floats ones = {1, 1, 1, 1};
-    signs above = {0}, bits, one;
+    afti_signs above = {0}, bits, one;
     aft_floats x, n;
     memcpy(&one, &ones, sizeof one);
     for (uint32_t i = 0; i < stride; i += 4) {
@@ -298,20 +296,6 @@ enum {
     LEAD = 2
 }; /* of an item's own rows, those that other arms may not share: its identity, its name as a word */
 
-/* Whether some value from LEAD on is no number, or above the scale that stands there. Both are read in fours. */
-static bool
-some_other(const float *size, const float *scale, uint32_t n)
-{
-    signs any = {0};
-    aft_floats a, b;
-    for (uint32_t i = LEAD; i < n; i += 4) {
-        memcpy(&a, size + i, sizeof a);
-        memcpy(&b, scale + i, sizeof b);
-        any |= (a > b) | (a < 0);
-    }
-    return any[0] | any[1] | any[2] | any[3];
-}
-
 /* The scales of a known item's rows. Where the last item had the same ones from LEAD on, all of them of numbers, whose scales only a
  * larger one can move (steady), they stand already. */
 static void
@@ -319,7 +303,7 @@ known_scales(struct afti_grid *g, const struct afti_entry_terms *k, bool stands,
 {
     uint32_t n = k->own_n;
     bool steady = true;
-    if (stands && some_other(k->size, g->scale + 1, n))
+    if (stands && afti_some_other(k->size + LEAD, g->scale + 1 + LEAD, n - LEAD))
         stands = false;
     for (uint32_t i = 0; i < (stands && n > LEAD ? LEAD : n); i++) {
         struct afti_scale *s = &g->rows[k->at[i]];

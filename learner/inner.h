@@ -4,7 +4,7 @@
  *   pass.c        of how many decisions a logged one speaks
  *   table.c       the example at hand -> terms; what the members share
  *   grid.c        terms -> rows and columns of a bilinear model       linear.c   terms -> columns and block of a linear one
- *   fold.c        its rows times the context: scores, steps          flow.h, flow_batch.c   many items of a decision at once
+ *   fold.c        its rows times the context: scores, steps          flow.h, flow_batch.c, flow_item.c   many items of a decision at once
  *   catalogue.c   known candidates -> their rows and values, kept
  *   kinds.c       the table of kinds of models        flow.c, logistic.c   importance-aware flow     ridge.c   exact, additive
  *   forget.c      what is old counts less
@@ -118,17 +118,22 @@ enum { AFTI_PLANES = 2, AFTI_ITEM_ROWS = AFT_TERMS_MAX + AFT_INTERACTIONS_MAX + 
 struct afti_batch {
     struct afti_batch_place *places; /* by row */
     uint32_t *rows;                  /* by slot */
-    float *v;                        /* [member][field][slot], four more than cap of each */
+    float *v;                        /* [slot / 4][member][field][slot % 4] */
     float *unit;                     /* [slot][member][column]: its steps */
     size_t unit_cap;
     uint32_t places_cap, cap, n, now, stride, members;
     uint32_t at[AFTI_ITEM_ROWS], slot[AFTI_ITEM_ROWS]; /* of the item at hand: rows, slots */
     uint32_t item_n;       /* of the last one that was not at home, as at[] */
     uint32_t home, home_n; /* the slot before, and the rows of an item; 0: none yet */
-    uint32_t home_at[AFTI_ITEM_ROWS], home_slot[AFTI_ITEM_ROWS];
+    uint32_t home_at[AFTI_ITEM_ROWS];
     uint64_t item;      /* its number (grid.items) */
     float used;         /* what it adds to Q */
+    float lead[2];      /* its values: of two rows, */
+    const float *rest;  /* and of the others, read in fours */
+    uint32_t word;      /* of the entry of one that others may follow, where quick */
     bool open, at_home; /* at_home: its slots from the fourth on lie side by side, after `home` */
+    bool quick;
+    bool unsure[AFT_MEMBERS_MAX]; /* some of those may have no steps yet, of a member */
 };
 struct afti_grid { /* for bilinear kinds; grid.c */
     float
@@ -164,7 +169,9 @@ struct afti_shape {
     const uint32_t *rows; /* AFT_NOWHERE: not there yet, or beyond the arm's terms */
     float *by;            /* what one unit at each is worth */
 };
+struct afti_entry;
 struct afti_entry_terms { /* what is seldom needed */
+    const struct afti_entry *entry;
     uint32_t *at;         /* the row of each, AFT_NOWHERE: none yet */
     float *value, *size;  /* of each; its |value|, or -1: its scale is 1 */
     bool whole;           /* all have their rows */
@@ -249,6 +256,8 @@ struct afti_kind {
      * learns; NULL: nothing is to be done. */
     void (*begin)(struct afti_table *t);
     void (*end)(struct afti_table *t);
+    /* follows, between those: a candidate is the item at hand from now on, to be learned by members alone; false: it must be taken. */
+    bool (*follows)(struct afti_table *t, const struct aft_candidate *c);
     void (*revise)(struct afti_table *t, struct afti_member *m, double weight, double before,
                    double after);
     /* Into bilinear.v before a snapshot; NULL: it has its covariances already. */
@@ -482,6 +491,7 @@ void afti_flow_revise(struct afti_table *t, struct afti_member *m, double weight
                       double after);
 void afti_flow_begin(struct afti_table *t);
 void afti_flow_end(struct afti_table *t);
+bool afti_batch_follows(struct afti_table *t, const struct aft_candidate *c);
 void afti_flow_variances(const struct afti_table *t, const struct afti_member *m);
 void afti_flow_forget(struct afti_table *t, struct afti_member *m, double keep);
 void afti_flow_encode(const struct afti_table *t, const struct afti_member *m,

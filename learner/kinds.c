@@ -26,7 +26,7 @@ static const struct afti_kind kinds[] = {
                         .variances = afti_flow_variances},
     [AFT_MODEL_FLOW_SQUARED] = {FLOW, .learn = afti_flow_learn, .revise = afti_flow_revise,
                                 .begin = afti_flow_begin, .end = afti_flow_end,
-                                .variances = afti_flow_variances},
+                                .follows = afti_batch_follows, .variances = afti_flow_variances},
     [AFT_MODEL_VW] = {BILINEAR, .planes = 2, .learn = afti_vw_learn, .revise = afti_vw_revise,
                       .forget = afti_flow_forget, .variances = afti_vw_variances,
                       .encode = afti_vw_encode, .decode = afti_vw_decode},

@@ -203,6 +203,15 @@ take(const struct task *t, uint32_t candidate, bool grow)
     return good;
 }
 
+/* A candidate that is like the last one, so that its places need not be looked for. */
+static bool
+taken(const struct task *t, uint32_t candidate, bool alone)
+{
+    struct afti_table *table = &t->l->table;
+    return alone && table->kind->follows &&
+           table->kind->follows(table, &t->x->candidates[candidate]);
+}
+
 /* What each of cover's members would pick, and norm before it. */
 struct picks {
     uint32_t best[AFT_MEMBERS_MAX];
@@ -297,10 +306,11 @@ teach_others(const struct task *t, const struct picks *p)
 {
     struct afti_table *table = &t->l->table;
     uint32_t shown = t->l->shown[t->item - t->x->items];
+    bool alone = t->l->design.regressor == AFT_NOWHERE || t->predicted; /* nobody is to be asked */
     if (table->kind->begin)
         table->kind->begin(table);
     for (uint32_t i = 0; i < t->x->candidates_n; i++)
-        if (i != shown && left(t, i) && take(t, i, true))
+        if (i != shown && left(t, i) && (taken(t, i, alone) || take(t, i, true)))
             teach_candidate(t, p, i);
     if (table->kind->end)
         table->kind->end(table);
