@@ -161,6 +161,13 @@ predicted(const struct aft_learner *l, uint32_t side, uint32_t candidate)
     return reward_of(l, l->score[side][candidate] / l->design.voters);
 }
 
+/* Of features that lie too far apart a score may be none, or none that can be squared: a sum would never forget it. */
+static bool
+sound(double guess)
+{
+    return fabs(guess) < 1e100;
+}
+
 /* ---- auto */
 static void
 choose(struct aft_learner *l, double d)
@@ -193,7 +200,9 @@ compare(struct aft_learner *l, uint32_t shown, double w, double reward, bool lat
         d = predicted(l, 0, l->top[1]) - predicted(l, 0, l->top[0]);
     if (!late && hit != 0)
         reward -= predicted(l, 0, shown);
-    choose(l, l->stands * (d + hit * w * reward));
+    d = l->stands * (d + hit * w * reward);
+    if (sound(d))
+        choose(l, d);
 }
 
 uint32_t
@@ -243,6 +252,8 @@ afti_progressive(struct aft_learner *l, const struct aft_example *x)
     bool has_shown = shown != AFT_NOWHERE && l->scored[shown] && !x->candidates[shown].mask.p;
     double best = predicted(l, serving, l->greedy);
     double guess = has_shown ? predicted(l, serving, shown) : 0;
+    if (!sound(best) || !sound(guess))
+        return;
     if (has_shown)
         judge(l, x, at, guess);
     double w = l->greedy == shown ? 1 / p : 0;

@@ -1,11 +1,18 @@
 /* table.c - what the members of a learner share: the terms of the example at hand, the weights, their places. One thread.
- * A feature can be learned where it is finite and at most 1e6: else declare buckets for it, or scale it. */
+ * A feature can be learned where it is finite and at most 1e6: else declare buckets for it, or scale it. Below 1e-18 it is 0. */
 #include <float.h>
 #include <math.h>
 
 #include "learner/inner.h"
 
-static const double largest = 1e6;
+static const double largest = 1e6, least = 1e-18;
+
+/* A value whose square a float cannot hold counts as 0: what divides by it would leave no number behind. */
+static inline double
+heard(double value)
+{
+    return fabs(value) < least ? 0 : value;
+}
 
 void
 afti_table_init(struct afti_table *t, const struct aft_learner_settings *s, uint32_t members)
@@ -74,7 +81,6 @@ static bool
 repeats(struct afti_terms *s, struct aft_features f)
 {
     struct afti_before *b = &s->before;
-    const double least = b->zeros ? 0 : DBL_TRUE_MIN;
     double top = 0;
     if (b->n == 0 || f.n != b->n)
         return false;
@@ -85,7 +91,7 @@ repeats(struct afti_terms *s, struct aft_features f)
             !same_name(b->name[i], n, x->name.p))
             return false;
         double size = fabs(x->number);
-        if (!(size >= least && size <= DBL_MAX))
+        if (!((size >= least || (b->zeros && size == 0)) && size <= DBL_MAX))
             return false;
         top = size > top ? size : top;
         s->context.v[i].value = x->number;
@@ -126,8 +132,10 @@ share(struct afti_table *t, int32_t slot)
     t->grid.placed = false;
     s->shared_n = aft_terms_shared(&s->plan, &s->context, slot, s->shared);
     b->slot = s->plan.settings.interactions_n ? -1 : slot;
-    for (uint32_t i = 0; i < s->shared_n; i++)
+    for (uint32_t i = 0; i < s->shared_n; i++) {
+        s->shared[i].value = heard(s->shared[i].value);
         s->slot_good = s->slot_good && fabs(s->shared[i].value) <= largest;
+    }
 }
 
 bool
@@ -151,9 +159,11 @@ afti_take_arm(struct afti_table *t, struct aft_bytes id, struct aft_features f, 
     if (aft_encode_arm_known(&s->plan, s->arm_names, id, f, &s->arm, &e) != AFT_OK)
         return false;
     s->own_n = aft_terms_own(&s->plan, &s->context, &s->arm, slot, s->identity, s->crosses, s->own);
-    for (uint32_t i = 0; i < s->own_n; i++)
+    for (uint32_t i = 0; i < s->own_n; i++) {
+        s->own[i].value = heard(s->own[i].value);
         if (!(fabs(s->own[i].value) <= largest))
             return false;
+    }
     return true;
 }
 

@@ -102,6 +102,47 @@ digests_equal(const struct aft_learner *a, const struct aft_learner *b)
     assert_memory_equal(&x, &y, sizeof x);
 }
 
+/* Features that are finite, and as far apart as they may be: what is judged stays a number, and what is published can be restored. */
+static void
+test_sizes_far_apart(void **state)
+{
+    static const char *const models[] = {"flow", "flow-squared", "ridge", "vw", "bayes"};
+    (void)state;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct aft_learner_settings s;
+        struct kit_world w;
+        struct aft_learner_stats stats;
+        struct aft_error e;
+        aft_learner_settings_default(&s);
+        kit_set(&s, "learner.model", models[i]);
+        struct aft_learner *l = kit_learner(&s), *r = kit_learner(&s);
+        kit_world_init(&w, kit_seed(71));
+        for (int n = 0; n < 2000; n++) {
+            double size = n % 300 < 199 ? 1e-99 : 1;
+            for (int k = 0; k < n % 300 % 100; k++)
+                size *= 10;
+            size = size > 1e6 ? 1e6 : size;
+            for (int k = 0; k < KIT_ARMS && n > 1000; k++)
+                w.arm_features[k][1].number = size > 1 ? 1 : k % 2 ? size : 0.1 * k;
+            struct aft_example x = kit_open(&w, NULL);
+            w.context[1].number = size;
+            assert_int_equal(aft_learner_learn(l, &x, &e), AFT_OK);
+        }
+        aft_learner_stats(l, &stats);
+        if (!isfinite(stats.progressive_ips) || !isfinite(stats.progressive_dr) ||
+            !isfinite(stats.mean_weight) || !isfinite(stats.progressive_loss))
+            fail_msg("%s: ips %g dr %g", models[i], stats.progressive_ips, stats.progressive_dr);
+        struct kit_follower f = {.set = aft_snapshot_set_new()};
+        kit_publish(l, 1, &f);
+        if (aft_learner_restore(r, f.set, &e) != AFT_OK)
+            fail_msg("%s: %s", models[i], e.message);
+        aft_snapshot_set_free(f.set);
+        aft_learner_free(l);
+        aft_learner_free(r);
+        kit_world_deinit(&w);
+    }
+}
+
 /* publish -> restore -> continue = never stopped, for every model. */
 static void
 test_restore_goes_on(void **state)
@@ -241,11 +282,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learning_pays),
-        cmocka_unit_test(test_restore_goes_on),
-        cmocka_unit_test(test_other_settings_are_refused),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_scoreboard),
+        cmocka_unit_test(test_learning_pays),   cmocka_unit_test(test_restore_goes_on),
+        cmocka_unit_test(test_sizes_far_apart), cmocka_unit_test(test_other_settings_are_refused),
+        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_scoreboard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
