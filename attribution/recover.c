@@ -1,21 +1,14 @@
 /* recover.c - from the store back to the index: the records of the open window, applied again by the same functions, muted.
+ * recover_read.c makes them ready, beside this where the state is large.
  *
  * Invariants: I1 numbers in a segment's head are those that applying has reached; I2 after it the index means what it meant at the
  * commit (aft_joiner_digest). Timers fire between the records as they did; what they emitted and counted is in the commit record.
  */
-#include "attribution/inner.h"
+#include "attribution/recover.h"
 
-/* A record is read AHEAD of its turn: what the index has of it is then on its way from memory. */
-enum { AHEAD = 32 };
-_Static_assert((AHEAD & (AHEAD - 1)) == 0, "records ahead stand in a ring");
-
-struct ready { /* a record of a segment, read and not yet applied */
-    struct aft_redo_record r;
-    struct aft_place place;
-    bool sound;                  /* its payload makes sense, as far as that was looked at */
-    struct aft_glance v;         /* of an impression; its slices are not used */
-    struct aft_hash128 id, user; /* of an impression; the id of an outcome */
-};
+/* A record is looked at AHEAD of its turn: what the index has of it is then on its way from memory. A state of BESIDE segments (2 MB) and more
+ * is read in a thread of its own. */
+enum { AHEAD = 32, BESIDE = 256 };
 
 static enum aft_err
 damaged(uint64_t segment, const char *what, struct aft_error *e)
@@ -28,6 +21,7 @@ damaged(uint64_t segment, const char *what, struct aft_error *e)
 }
 
 static const char unknown_fate[] = "holds an outcome of a fate that there is not";
+static const char beyond[] = "holds more impressions than the last one says";
 static const char twice[] = "comes behind two impressions of one decision";
 
 static bool
@@ -55,52 +49,54 @@ hash_at(const uint8_t *p)
 /* ---- one record; false: its payload makes no sense */
 
 static void
-add_touch(struct aft_joiner *j, const struct aft_touch *t, const struct aft_hash128 *user)
+add_touch(struct aft_joiner *j, const struct aft_touch *t, uint32_t before)
 {
-    uint64_t n = aft_index_add(&j->index, t, user);
+    uint64_t n = aft_index_add_linked(&j->index, t, before);
     if (t->late != 0)
         afti_timers_late(j, n);
 }
 
 static bool
-again_impression(struct aft_joiner *j, const struct ready *d)
+again_impression(struct aft_joiner *j, const struct afti_again *d)
 {
-    bool deferred = d->r.note & AFT_NOTE_DEFERRED;
-    uint8_t items = d->r.note & (255 & ~AFT_NOTE_DEFERRED);
-    if (!d->sound || items > AFT_SHOWN_MAX || !aft_touch_fits(d->v.timestamp_ms, d->r.e))
+    bool deferred = d->note & AFT_NOTE_DEFERRED;
+    uint8_t items = d->note & (255 & ~AFT_NOTE_DEFERRED);
+    if (!d->sound || items > AFT_SHOWN_MAX || !aft_touch_fits(d->ts, d->e))
         return false;
     unsigned flags = AFT_TOUCH_LIVE | (deferred ? AFT_TOUCH_DEFERRED : AFT_TOUCH_ACTIVE);
-    struct aft_touch t = aft_touch_make(d->id, d->v.timestamp_ms, d->r.e, flags, d->place);
+    struct aft_touch t = aft_touch_make(d->id, d->ts, d->e, flags, d->at);
     t.items = items;
-    add_touch(j, &t, &d->user);
+    add_touch(j, &t, d->before);
     return true;
 }
 
 static bool
-again_erased(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at)
+again_erased(struct aft_joiner *j, const struct afti_again *d)
 {
-    if (r->payload.n < AFT_ERASED_BYTES)
+    const uint8_t *p = afti_again_payload(d).p;
+    if (d->payload_n < AFT_ERASED_BYTES)
         return false;
-    int64_t ts = (int64_t)aft_load_le64(r->payload.p + 16);
-    unsigned flags = AFT_TOUCH_WIPED | (r->payload.p[24] ? AFT_TOUCH_DEFERRED : 0);
-    if (!aft_touch_fits(ts, r->e))
+    int64_t ts = (int64_t)aft_load_le64(p + 16);
+    unsigned flags = AFT_TOUCH_WIPED | (p[24] ? AFT_TOUCH_DEFERRED : 0);
+    if (!aft_touch_fits(ts, d->e))
         return false;
-    struct aft_touch t = aft_touch_make(hash_at(r->payload.p), ts, r->e, flags, at);
-    add_touch(j, &t, NULL);
+    struct aft_touch t = aft_touch_make(hash_at(p), ts, d->e, flags, d->at);
+    add_touch(j, &t, 0);
     return true;
 }
 
 static enum aft_err
-again_outcome(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
-              struct aft_error *e)
+again_outcome(struct aft_joiner *j, const struct afti_again *d, struct aft_error *e)
 {
-    if (r->payload.n < 16)
+    struct aft_place at = d->at;
+    struct aft_bytes payload = afti_again_payload(d);
+    if (!d->sound)
         return damaged(at.segment, "holds an outcome without an id", e);
-    if (!fate_there(r->note))
+    if (!fate_there(d->note))
         return damaged(at.segment, unknown_fate, e);
-    struct aft_seen s = {.id = hash_at(r->payload.p), .e = r->e, .at = at, .note = r->note};
-    struct aft_reader rest = {r->payload.p + 16, r->payload.p + r->payload.n};
-    if (r->kind == AFT_REDO_WAITING) {
+    struct aft_seen s = {.id = d->id, .e = d->e, .at = at, .note = d->note};
+    struct aft_reader rest = {payload.p + 16, payload.p + payload.n};
+    if (d->kind == AFT_REDO_WAITING) {
         struct aft_outcome o;
         aft_arena_reset(&j->scratch);
         if (aft_decode_outcome((struct aft_bytes){rest.p, aft_left(&rest)}, &j->scratch, &o, e))
@@ -108,7 +104,7 @@ again_outcome(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_
         s.waiting = true;
         struct aft_waiting w = {.decision = aft_id_of(o.decision_id),
                                 .user = aft_id_of(o.user_id),
-                                .e = r->e,
+                                .e = d->e,
                                 .at = at};
         w.outcome = aft_index_see(&j->index, &s);
         aft_index_wait(&j->index, &w);
@@ -118,64 +114,65 @@ again_outcome(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_
     if (j->ledger.credit_n && !(j->ledger.flags & AFTI_RETRACTS))
         s.ledger = at;
     aft_index_see(&j->index, &s);
-    return afti_apply(j, r->e, at.segment, &j->ledger, AFT_ABSENT, e);
+    return afti_apply(j, d->e, at.segment, &j->ledger, AFT_ABSENT, e);
 }
 
 static enum aft_err
-again_resolved(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
-               struct aft_error *e)
+again_resolved(struct aft_joiner *j, const struct afti_again *d, struct aft_error *e)
 {
-    struct aft_reader in = aft_reader(r->payload);
+    struct aft_place at = d->at;
+    struct aft_bytes payload = afti_again_payload(d);
+    struct aft_reader in = aft_reader(payload);
     int64_t outcome;
     uint64_t n;
     if (!aft_get_long(&in, &outcome))
         return damaged(at.segment, "holds a resolution without an outcome", e);
-    if (!fate_there(r->note))
+    if (!fate_there(d->note))
         return damaged(at.segment, unknown_fate, e);
     AFT_TRY(ledger_again(j, in, at, e));
     if (aft_index_waiting_of(&j->index, (uint64_t)outcome, &n))
         aft_index_waited(&j->index, n);
     if ((uint64_t)outcome >= j->index.seen_head && (uint64_t)outcome < j->index.seen_tail) {
         struct aft_seen *s = aft_index_seen(&j->index, (uint64_t)outcome);
-        s->note = r->note;
+        s->note = d->note;
         if (j->ledger.credit_n)
             s->ledger = at;
     }
-    return afti_apply(j, r->e, at.segment, &j->ledger, AFT_ABSENT, e);
+    return afti_apply(j, d->e, at.segment, &j->ledger, AFT_ABSENT, e);
 }
 
 static enum aft_err
-again_stale(struct aft_joiner *j, const struct aft_redo_record *r, struct aft_place at,
-            struct aft_error *e)
+again_stale(struct aft_joiner *j, const struct afti_again *d, struct aft_error *e)
 {
+    struct aft_place at = d->at;
+    struct aft_bytes payload = afti_again_payload(d);
     uint64_t n;
-    if (r->payload.n < 17)
+    if (payload.n < 17)
         return damaged(at.segment, "holds a timer without an id", e);
     if (!aft_index_gathered(&j->index, true))
         return damaged(at.segment, twice, e);
-    if (aft_index_find(&j->index, hash_at(r->payload.p), &n))
-        return afti_timer_act(j, r->e, n, r->payload.p[16], e);
+    if (aft_index_find(&j->index, hash_at(payload.p), &n))
+        return afti_timer_act(j, d->e, n, payload.p[16], e);
     return AFT_OK; /* its decision was erased since */
 }
 
 static enum aft_err
-again(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
+again(struct aft_joiner *j, const struct afti_again *d, struct aft_error *e)
 {
-    const struct aft_redo_record *r = &d->r;
-    struct aft_place at = d->place;
-    AFT_TRY(afti_timers_run(j, r->e, e));
-    switch (r->kind) {
+    uint32_t segment = d->at.segment;
+    AFT_TRY(afti_timers_run(j, d->e, e));
+    switch ((enum aft_redo)d->kind) {
     case AFT_REDO_IMPRESSION:
-        return again_impression(j, d) ? AFT_OK : damaged(at.segment, "holds a bad impression", e);
+        return again_impression(j, d) ? AFT_OK : damaged(segment, "holds a bad impression", e);
     case AFT_REDO_ERASED:
-        return again_erased(j, r, at) ? AFT_OK : damaged(at.segment, "holds a bad erasure", e);
+        return again_erased(j, d) ? AFT_OK : damaged(segment, "holds a bad erasure", e);
     case AFT_REDO_OUTCOME:
     case AFT_REDO_WAITING:
-        return again_outcome(j, r, at, e);
+        return again_outcome(j, d, e);
     case AFT_REDO_RESOLVED:
-        return again_resolved(j, r, at, e);
+        return again_resolved(j, d, e);
     case AFT_REDO_STALE:
-        return again_stale(j, r, at, e);
+        return again_stale(j, d, e);
     }
     AFT_NEVER();
 }
@@ -184,145 +181,157 @@ again(struct aft_joiner *j, const struct ready *d, struct aft_error *e)
 #define TIME_MAX_MS \
     INT64_C(8640000000000000) /* of an event, as in wire; nothing in a state is beyond */
 
-struct reading {  /* of the segments, one after the other */
-    int64_t last; /* e of the record before: canonical order */
-    bool begun;
-    uint64_t last_touch, last_outcome; /* as the head of the last segment has them */
-    uint64_t most;                     /* records that there can be */
+struct reading {   /* of the segments, one after the other */
+    int64_t last;  /* e of the record before: canonical order */
+    uint64_t want; /* the segment to come */
+    uint64_t
+        end; /* numbers of touches that there can be are below it: the index has room for them */
 };
 
-/* first_credit: the touch of an outcome's first credit, where its entry is the usual one (ledger.c). */
-static bool
-first_credit(struct aft_bytes ledger, uint64_t *touch)
+/* prepare asks for the slots that a record will want. */
+static inline void
+prepare(const struct aft_joiner *j, const struct afti_again *d)
 {
-    const size_t head = 2, hash = 12; /* no flags, fewer than 64 credits */
-    int64_t number;
-    if (ledger.n < head + hash || ledger.p[0] != 0 || ledger.p[1] > 127)
-        return false;
-    struct aft_reader r = {ledger.p + head + hash, ledger.p + ledger.n};
-    bool whole = aft_get_long(&r, &number);
-    *touch = whole ? (uint64_t)number - 1 : 0;
-    return whole;
-}
-
-/* prepare reads the record at *at and asks for the slots that it will want; false where there is none. */
-static bool
-prepare(struct aft_joiner *j, uint64_t number, struct aft_bytes segment, size_t *at,
-        struct ready *d)
-{
-    d->place = (struct aft_place){(uint32_t)number, (uint32_t)*at};
-    if (!aft_redo_next(segment, at, &d->r))
-        return false;
-    struct aft_bytes payload = d->r.payload;
-    d->sound = true;
-    if (d->r.kind == AFT_REDO_IMPRESSION) {
-        d->sound = aft_glance_impression(payload, &d->v);
-        if (!d->sound)
-            return true;
-        d->id = aft_id_of(d->v.decision_id);
-        d->user = aft_id_of(d->v.user_id);
-        AFT_USERS_EXPECT(&j->index.users, d->user.low);
-    } else if (d->r.kind == AFT_REDO_OUTCOME && payload.n >= 16) {
-        uint64_t n;
-        AFT_IDS_EXPECT(&j->index.seen_ids, hash_at(payload.p).low);
-        if (first_credit((struct aft_bytes){payload.p + 16, payload.n - 16}, &n) &&
-            n >= j->index.head && n < j->index.tail)
-            AFT_INDEX_EXPECT_TOUCH(&j->index, n);
-    }
-    return true;
-}
-
-static uint64_t
-to_come(const struct reading *at_hand, uint64_t first, uint64_t last)
-{
-    return last > first && last - first <= at_hand->most ? last - first : 0;
-}
-
-/* begin: the index is empty, and as large as it will be: nothing of it is moved while it is filled. */
-static void
-begin(struct aft_joiner *j, struct reading *at_hand, uint64_t touch, uint64_t outcome)
-{
-    struct aft_index *x = &j->index;
-    at_hand->begun = true;
-    aft_index_deinit(x);
-    aft_index_init(x, touch, outcome);
-    aft_index_gather(x);
-    aft_ids_room(&x->ids, to_come(at_hand, touch, at_hand->last_touch));
-    aft_ids_room(&x->seen_ids, to_come(at_hand, outcome, at_hand->last_outcome));
-    afti_timers_init(&j->timers, touch);
-    j->needed_touch = touch;
+    if (d->kind != AFT_REDO_OUTCOME || !d->sound)
+        return;
+    AFT_IDS_EXPECT(&j->index.seen_ids, d->id.low);
+    if (d->touch >= j->index.head && d->touch < j->index.tail)
+        AFT_INDEX_EXPECT_TOUCH(&j->index, d->touch);
 }
 
 static enum aft_err
-again_segment(struct aft_joiner *j, uint64_t number, struct reading *at_hand,
-              struct aft_bytes value, struct aft_error *e)
-{
-    struct ready ahead[AHEAD];
-    size_t at = AFT_SEGMENT_HEAD, end = 0;
-    if (value.n < AFT_SEGMENT_HEAD || memcmp(value.p, "AFS2", 4) != 0)
-        return damaged(number, "has a wrong head", e);
-    uint64_t touch = aft_load_le64(value.p + 4), outcome = aft_load_le64(value.p + 12);
-    if (!at_hand->begun)
-        begin(j, at_hand, touch, outcome);
-    else if (touch != j->index.tail || outcome != j->index.seen_tail)
-        return damaged(number, "does not follow the one before it", e);
-    for (size_t i = 0; i <= end; i++) {
-        while (end < i + AHEAD && prepare(j, number, value, &at, &ahead[end & (AHEAD - 1)]))
-            end++;
-        if (i == end)
-            break;
-        const struct ready *d = &ahead[i & (AHEAD - 1)];
-        if (d->r.e < at_hand->last || d->r.e > TIME_MAX_MS)
-            return damaged(number, "is out of order", e);
-        at_hand->last = d->r.e;
-        AFT_TRY(again(j, d, e));
-    }
-    return at == value.n ? AFT_OK : damaged(number, "is cut off", e);
-}
-
-/* look_ahead: how many there will be of what, from the last segment's head; what is impossible is not believed. */
-static enum aft_err
-look_ahead(struct aft_joiner *j, const struct aft_commit_record *c, struct reading *at_hand,
+again_head(struct aft_joiner *j, struct reading *at_hand, const struct afti_again *d,
            struct aft_error *e)
 {
-    uint8_t key[AFT_KEY_BYTES];
-    bool found;
-    if (c->first_segment > c->last_segment)
-        return AFT_OK;
-    aft_buffer_reset(&j->bytes);
-    aft_key_make(key, c->last_segment, AFT_KEY_SEGMENT);
-    AFT_TRY(
-        j->store->ops->get(j->store, (struct aft_bytes){key, sizeof key}, &j->bytes, &found, e));
-    if (!found || j->bytes.n < AFT_SEGMENT_HEAD)
-        return AFT_OK; /* told when it is its turn */
-    at_hand->last_touch = aft_load_le64(j->bytes.p + 4);
-    at_hand->last_outcome = aft_load_le64(j->bytes.p + 12);
-    at_hand->most =
-        (AFT_SEGMENT_BYTES / AFT_REDO_HEAD + 1) * (c->last_segment - c->first_segment + 1);
+    if ((uint64_t)d->e != at_hand->want)
+        return damaged(at_hand->want, "is missing", e);
+    if (!d->sound)
+        return damaged(at_hand->want, "has a wrong head", e);
+    if (d->touch != j->index.tail || d->outcome != j->index.seen_tail)
+        return damaged(at_hand->want, "does not follow the one before it", e);
+    at_hand->want++;
     return AFT_OK;
 }
 
 static enum aft_err
-read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_store_scan *scan,
-              struct aft_error *e)
+again_in_order(struct aft_joiner *j, struct reading *at_hand, const struct afti_again *d,
+               struct aft_error *e)
 {
-    uint64_t want = c->first_segment;
-    struct reading at_hand = {.last = -TIME_MAX_MS};
-    AFT_TRY(look_ahead(j, c, &at_hand, e));
-    while (want <= c->last_segment) {
-        struct aft_put at;
-        bool end;
-        AFT_TRY(j->store->ops->scan_next(scan, &at, &end, e));
-        if (end)
-            return damaged(want, "is missing", e);
-        if (at.key.n != AFT_KEY_BYTES || at.key.p[8] != AFT_KEY_SEGMENT)
-            continue;
-        if (aft_load_be64(at.key.p) != want)
-            return damaged(want, "is missing", e);
-        AFT_TRY(again_segment(j, want, &at_hand, at.value, e));
-        want++;
+    if (d->kind == AFTI_AGAIN_HEAD)
+        return again_head(j, at_hand, d, e);
+    if (d->kind == AFTI_AGAIN_CUT)
+        return damaged(d->at.segment, "is cut off", e);
+    if (d->e < at_hand->last || d->e > TIME_MAX_MS)
+        return damaged(d->at.segment, "is out of order", e);
+    if (j->index.tail == at_hand->end)
+        return damaged(d->at.segment, beyond, e);
+    at_hand->last = d->e;
+    return again(j, d, e);
+}
+
+static enum aft_err
+again_block(struct aft_joiner *j, struct reading *at_hand, struct aft_bytes block,
+            struct aft_error *e)
+{
+    const struct afti_again *d, *then;
+    size_t at = 0, ahead = 0;
+    for (int i = 0; i < AHEAD && (then = afti_again_next(block, &ahead)) != NULL; i++)
+        prepare(j, then);
+    while ((d = afti_again_next(block, &at)) != NULL) {
+        if ((then = afti_again_next(block, &ahead)) != NULL)
+            prepare(j, then);
+        AFT_TRY(again_in_order(j, at_hand, d, e));
     }
-    if (at_hand.begun && at_hand.last > c->fired_ms)
+    return AFT_OK;
+}
+
+struct heads { /* of the first segment and the last */
+    uint64_t touch[2], outcome[2];
+    size_t last_bytes;
+};
+
+static enum aft_err
+read_heads(struct aft_joiner *j, const struct aft_commit_record *c, struct heads *h,
+           struct aft_error *e)
+{
+    const uint64_t number[2] = {c->first_segment, c->last_segment};
+    uint8_t key[AFT_KEY_BYTES];
+    bool found;
+    for (int i = 0; i < 2; i++) {
+        aft_buffer_reset(&j->bytes);
+        aft_key_make(key, number[i], AFT_KEY_SEGMENT);
+        AFT_TRY(j->store->ops->get(j->store, (struct aft_bytes){key, sizeof key}, &j->bytes, &found,
+                                   e));
+        if (!found)
+            return damaged(number[i], "is missing", e);
+        if (!afti_again_head(aft_buffer_bytes(&j->bytes), &h->touch[i], &h->outcome[i]))
+            return damaged(number[i], "has a wrong head", e);
+    }
+    h->last_bytes = j->bytes.n;
+    return AFT_OK;
+}
+
+/* begin: the index is empty, and as large as it will be: nothing of it is moved while it is filled. What is impossible is not believed. */
+static enum aft_err
+begin(struct aft_joiner *j, const struct aft_commit_record *c, struct reading *at_hand,
+      struct aft_error *e)
+{
+    struct heads h;
+    struct aft_index *x = &j->index;
+    AFT_TRY(read_heads(j, c, &h, e));
+    uint64_t most = (AFT_SEGMENT_BYTES / AFT_REDO_HEAD + 1) * (c->last_segment - c->first_segment),
+             touches = h.touch[1] - h.touch[0], outcomes = h.outcome[1] - h.outcome[0];
+    if (h.touch[1] < h.touch[0] || h.outcome[1] < h.outcome[0] || touches + outcomes > most)
+        return damaged(c->last_segment, "has numbers that those before it do not lead to", e);
+    touches += h.last_bytes / AFT_REDO_HEAD + 1;
+    outcomes += h.last_bytes / AFT_REDO_HEAD + 1;
+    aft_index_deinit(x);
+    aft_index_init(x, h.touch[0], h.outcome[0]);
+    aft_index_gather(x);
+    aft_index_room(x, touches, outcomes);
+    at_hand->end = x->tail + touches;
+    afti_timers_init(&j->timers, x->tail);
+    j->needed_touch = x->tail;
+    return AFT_OK;
+}
+
+static enum aft_err
+again_blocks(struct aft_joiner *j, struct reading *at_hand, struct aft_ahead *ahead,
+             struct aft_error *e)
+{
+    struct aft_bytes block;
+    bool end;
+    for (;;) {
+        AFT_TRY(aft_ahead_next(ahead, &block, &end, e));
+        if (end)
+            return AFT_OK;
+        AFT_TRY(again_block(j, at_hand, block, e));
+    }
+}
+
+static enum aft_err
+read_segments(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_error *e)
+{
+    struct reading at_hand = {.last = -TIME_MAX_MS, .want = c->first_segment};
+    struct afti_reading reading = {.index = &j->index, .last = c->last_segment};
+    struct aft_ahead_work work = {afti_again_read, &reading};
+    struct aft_ahead *ahead;
+    uint8_t from[AFT_KEY_BYTES];
+    if (c->first_segment > c->last_segment)
+        return AFT_OK;
+    AFT_TRY(begin(j, c, &at_hand, e));
+    reading.first = reading.next = reading.present = j->index.tail;
+    reading.end = at_hand.end;
+    aft_key_make(from, c->first_segment, 0);
+    AFT_TRY(aft_ahead_open(j->store, (struct aft_bytes){from, sizeof from}, &work,
+                           c->last_segment - c->first_segment >= BESIDE, &ahead, e));
+    enum aft_err failed = again_blocks(j, &at_hand, ahead, e);
+    aft_ahead_close(ahead);
+    aft_index_take_users(&j->index, &reading.users);
+    AFT_TRY(failed);
+    if (at_hand.want <= c->last_segment)
+        return damaged(at_hand.want, "is missing", e);
+    if (at_hand.last > c->fired_ms)
         return AFT_FAIL(
             e, AFT_E_CORRUPT,
             "the state's last record says that it has gone up to %lld, but its segments "
@@ -369,18 +378,12 @@ restore(struct aft_joiner *j, const struct aft_commit_record *c)
 static enum aft_err
 rebuild(struct aft_joiner *j, const struct aft_commit_record *c, struct aft_error *e)
 {
-    struct aft_store_scan *scan;
-    uint8_t from[AFT_KEY_BYTES];
     if (c->counts_n != AFTI_COUNTS)
         return AFT_FAIL(
             e, AFT_E_CORRUPT,
             "the state counts other things than this version: rebuild it from the logs");
-    aft_key_make(from, c->first_segment, 0);
-    AFT_TRY(j->store->ops->scan_open(j->store, (struct aft_bytes){from, sizeof from}, &scan, e));
     j->replaying = true;
-    enum aft_err failed = read_segments(j, c, scan, e);
-    j->store->ops->scan_close(scan);
-    AFT_TRY(failed);
+    AFT_TRY(read_segments(j, c, e));
     AFT_TRY(afti_timers_run(j, c->fired_ms, e));
     if (j->index.gather && !aft_index_gathered(&j->index, false))
         return damaged(c->last_segment, twice, e);

@@ -170,11 +170,11 @@ next_due(const struct afti_timers *t)
     return d;
 }
 
-/* silent: no example of this touch can be rewarded, and no other is wanted. */
+/* silent: no example of this touch can be rewarded, and no other is wanted; or none at all is. */
 static inline bool
 silent(const struct aft_joiner *j, const struct aft_touch *t)
 {
-    return !t->cells && j->config.emit_rewarded_only;
+    return (!t->cells && j->config.emit_rewarded_only) || j->replaying;
 }
 
 static enum aft_err

@@ -22,7 +22,10 @@ take(struct aft_client *c, struct aft_client_catalogue *k, const struct aft_clie
         if (v[i].mask)
             return AFT_FAIL(e, AFT_E_VALUE,
                             "candidate %u of a catalogue has a mask; masks are a request's", i);
-    AFT_TRY(afti_candidates_take(&k->own, v, n, &k->candidates, &k->subjects, e));
+    struct afti_candidates taken;
+    AFT_TRY(afti_candidates_take(&k->own, v, n, &taken, e));
+    k->candidates = taken.v;
+    k->subjects = taken.subjects;
     k->n = n;
     k->client = c;
     k->revision = 1 + atomic_fetch_add_explicit(&c->catalogues, 1, memory_order_relaxed);

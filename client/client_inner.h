@@ -4,7 +4,8 @@
  *   model_cell.c       the model that decides now, exchanged under the deciders' hands
  *   pool.c             decisions that wait to be used again
  *   catalogue.c        candidates that many decisions share
- *   request.c          public structs -> the house's nouns, copied and checked
+ *   features.c         texts, features and candidates -> the house's nouns, copied and checked
+ *   request.c          a request likewise
  *   decide.c           decide, mask late
  *   prescored.c        weights that were made before, in the place of the model's
  *   engine_slate.c     what is shown when the model does not decide: apprentice, log-only
@@ -282,10 +283,27 @@ enum aft_err afti_prescored_match(struct aft_client_decision *d, struct aft_erro
 enum aft_err afti_request_arm_stats(struct aft_client_decision *d, const struct aft_model *m,
                                     struct aft_error *e);
 
-/* The candidates alone, each arm once, into the arena. */
+/* features.c: into the arena, with a NUL behind; absent (an id: AFT_E_VALUE) where there is none. `what` is for the message.
+ * value: what a feature says but its name. once: AFT_E_VALUE where a name stands there twice. room: for n features and one more.
+ * candidates: each arm once; alike as struct aft_request's. */
+enum aft_err afti_take_text(struct aft_arena *a, const char *s, size_t max, const char *what,
+                            struct aft_bytes *out, struct aft_error *e);
+enum aft_err afti_take_id(struct aft_arena *a, const char *s, const char *what,
+                          struct aft_bytes *out, struct aft_error *e);
+enum aft_err afti_take_value(struct aft_arena *a, const struct aft_client_feature *f,
+                             struct aft_feature *out, struct aft_error *e);
+enum aft_err afti_take_feature(struct aft_arena *a, const struct aft_client_feature *f,
+                               struct aft_feature *out, struct aft_error *e);
+enum aft_err afti_names_once(const struct aft_feature *v, uint32_t n, struct aft_error *e);
+enum aft_err afti_features_room(struct aft_arena *a, uint32_t n, struct aft_feature **v,
+                                struct aft_error *e);
+struct afti_candidates {
+    struct aft_candidate *v;
+    struct aft_bytes *subjects;
+    uint32_t alike;
+};
 enum aft_err afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v,
-                                  uint32_t n, struct aft_candidate **candidates,
-                                  struct aft_bytes **subjects, struct aft_error *e);
+                                  uint32_t n, struct afti_candidates *out, struct aft_error *e);
 
 /* engine_slate.c: the engine's own slate, by the client's mode: the first of the eligible in their order, into d->drawn. AFT_E_VALUE: none
  * is eligible. */

@@ -131,6 +131,7 @@ afti_prescored_match(struct aft_client_decision *d, struct aft_error *e)
     }
     d->request.context = p->context;
     d->request.revision = 0; /* the table is this decision's own now */
+    d->request.alike = 0;
     d->given = (struct aft_given){weights, p->design, p->propensity_kind};
     if (aft_same(p->design.kind, AFT_LITERAL("uniform"))) /* shown as a C string */
         d->given.design.kind = AFT_LITERAL("uniform");

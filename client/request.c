@@ -1,154 +1,8 @@
-/* request.c - an engine's request becomes the house's nouns: copied into the decision's arena, checked against base/bounds.h.
- * The copy is what is scored, drawn from and logged, so these agree. One thread a decision. */
-#include <math.h>
+/* request.c - an engine's request becomes the house's nouns: copied into the decision's arena and checked (features.c). The copy is
+ * what is scored, drawn from and logged, so these agree. One thread a decision. */
 #include <stdio.h>
 
 #include "client/client_inner.h"
-
-static enum aft_err
-take_text(struct aft_arena *a, const char *s, size_t max, const char *what, struct aft_bytes *out,
-          struct aft_error *e)
-{
-    *out = AFT_ABSENT;
-    if (!s)
-        return AFT_OK;
-    size_t n = strnlen(s, max + 1);
-    if (n > max)
-        return AFT_FAIL(e, AFT_E_LIMIT, "%s is longer than %zu bytes", what, max);
-    /* with its NUL: the slate shows it as a C string */
-    struct aft_bytes copy = aft_arena_copy(a, (struct aft_bytes){(const uint8_t *)s, n + 1});
-    if (!copy.p)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
-    *out = (struct aft_bytes){copy.p, n};
-    return AFT_OK;
-}
-
-static enum aft_err
-take_id(struct aft_arena *a, const char *s, const char *what, struct aft_bytes *out,
-        struct aft_error *e)
-{
-    AFT_TRY(take_text(a, s, AFT_ID_BYTES_MAX, what, out, e));
-    if (!out->n)
-        return AFT_FAIL(e, AFT_E_VALUE, "%s is missing or empty", what);
-    return AFT_OK;
-}
-
-/* What a feature says but its name. */
-static enum aft_err
-take_value(struct aft_arena *a, const struct aft_client_feature *f, struct aft_feature *out,
-           struct aft_error *e)
-{
-    switch (f->type) {
-    case AFT_CLIENT_NUMBER:
-        if (!isfinite(f->number))
-            return AFT_FAIL(e, AFT_E_VALUE, "feature %s is not finite", f->name);
-        out->type = AFT_FEATURE_NUMBER;
-        out->number = f->number;
-        return AFT_OK;
-    case AFT_CLIENT_FLAG:
-        out->type = AFT_FEATURE_FLAG;
-        out->flag = f->number != 0;
-        return AFT_OK;
-    case AFT_CLIENT_TEXT:
-        out->type = AFT_FEATURE_TEXT;
-        AFT_TRY(take_text(a, f->text, AFT_TEXT_BYTES_MAX, f->name, &out->text, e));
-        if (!out->text.p)
-            return AFT_FAIL(e, AFT_E_VALUE, "feature %s is a text without one", f->name);
-        return AFT_OK;
-    }
-    return AFT_FAIL(e, AFT_E_VALUE, "feature %s has the unknown type %d", f->name, (int)f->type);
-}
-
-static enum aft_err
-take_feature(struct aft_arena *a, const struct aft_client_feature *f, struct aft_feature *out,
-             struct aft_error *e)
-{
-    AFT_TRY(take_id(a, f->name, "a feature's name", &out->name, e));
-    return take_value(a, f, out, e);
-}
-
-/* No name twice: an open table of the names' hashes, half full at most. */
-static enum aft_err
-each_once(const struct aft_feature *v, uint32_t n, struct aft_error *e)
-{
-    uint16_t table[2 * AFT_FEATURES_MAX];
-    uint32_t size = 8;
-    while (size < 2 * n)
-        size *= 2;
-    AFT_ASSERT(size <= 2 * AFT_FEATURES_MAX);
-    memset(table, 0, size * sizeof *table);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = (uint32_t)aft_hash64(v[i].name, 0) & (size - 1);
-        for (; table[at]; at = (at + 1) & (size - 1))
-            if (aft_same(v[table[at] - 1].name, v[i].name))
-                return AFT_FAIL(e, AFT_E_VALUE, "feature %s is given twice",
-                                (const char *)v[i].name.p);
-        table[at] = (uint16_t)(i + 1);
-    }
-    return AFT_OK;
-}
-
-/* Whether `name` is what stands in `known`, whose copy ends in NUL. */
-static bool
-is_name(const char *name, struct aft_bytes known)
-{
-    return name && known.p && strncmp(name, (const char *)known.p, known.n + 1) == 0;
-}
-
-/* The candidate before: as it came, and as it was taken. */
-struct before {
-    const struct aft_client_feature *f;
-    struct aft_features taken;
-};
-
-/* Whether the name at i is the one that the candidate before has there; mostly it is the same string. */
-static inline bool
-same_name(const struct before *b, uint32_t i, const char *name)
-{
-    return i < b->taken.n && (name == b->f[i].name || is_name(name, b->taken.v[i].name));
-}
-
-/* Candidates mostly have the same names in the same order: those are taken over, not copied, and known to be different. */
-static enum aft_err
-take_like(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
-          const struct before *like, struct aft_feature *v, struct aft_error *e)
-{
-    bool alike = n <= like->taken.n;
-    for (uint32_t i = 0; i < n; i++) {
-        if (same_name(like, i, f[i].name)) {
-            v[i].name = like->taken.v[i].name;
-            v[i].type = AFT_FEATURE_NUMBER;
-            v[i].number = f[i].number;
-            if (f[i].type != AFT_CLIENT_NUMBER || !isfinite(f[i].number))
-                AFT_TRY(take_value(a, &f[i], &v[i], e));
-            continue;
-        }
-        alike = false;
-        AFT_TRY(take_feature(a, &f[i], &v[i], e));
-    }
-    return alike ? AFT_OK : each_once(v, n, e);
-}
-
-static enum aft_err
-room_for(struct aft_arena *a, uint32_t n, struct aft_feature **v, struct aft_error *e)
-{
-    if (n >= AFT_FEATURES_MAX)
-        return AFT_FAIL(e, AFT_E_LIMIT, "%u features; at most %u", n, AFT_FEATURES_MAX - 1);
-    *v = aft_arena_take(a, sizeof **v * (n + 1));
-    if (!*v)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
-    return AFT_OK;
-}
-
-static enum aft_err
-take_features(struct aft_arena *a, const struct aft_client_feature *f, uint32_t n,
-              const struct before *like, struct aft_features *out, struct aft_error *e)
-{
-    struct aft_feature *v;
-    AFT_TRY(room_for(a, n, &v, e));
-    *out = (struct aft_features){v, n};
-    return take_like(a, f, n, like, v, e);
-}
 
 /* ---- the context */
 /* The name at i, where it is the one that stood there last, without a copy; else copied. */
@@ -158,9 +12,9 @@ take_known(struct aft_client_decision *d, uint32_t i, const struct aft_client_fe
 {
     const struct afti_names *k = &d->names;
     if (i >= k->n || !f->name || strcmp(f->name, k->v[i]) != 0)
-        return take_feature(&d->arena, f, out, e);
+        return afti_take_feature(&d->arena, f, out, e);
     out->name = (struct aft_bytes){(const uint8_t *)k->v[i], k->bytes[i]};
-    return take_value(&d->arena, f, out, e);
+    return afti_take_value(&d->arena, f, out, e);
 }
 
 /* These differ from each other: what fits is kept, up to the first that does not. Those that were kept at their place stay there. */
@@ -183,7 +37,7 @@ take_context(struct aft_client_decision *d, const struct aft_client_request *r,
 {
     struct aft_feature *v;
     uint32_t n = r->context_n, known = 0;
-    AFT_TRY(room_for(&d->arena, n, &v, e));
+    AFT_TRY(afti_features_room(&d->arena, n, &v, e));
     for (uint32_t i = 0; i < n; i++)
         AFT_TRY(take_known(d, i, &r->context[i], &v[i], e));
     if (r->device) {
@@ -196,57 +50,9 @@ take_context(struct aft_client_decision *d, const struct aft_client_request *r,
         known++;
     if (known == n) /* I1 */
         return AFT_OK;
-    AFT_TRY(each_once(v, n, e));
+    AFT_TRY(afti_names_once(v, n, e));
     keep_names(&d->names, v, n);
     return AFT_OK;
-}
-
-/* No arm twice: an open table of the arms' hashes, half full at most. */
-static enum aft_err
-arms_once(struct aft_arena *a, const struct aft_candidate *v, uint32_t n, struct aft_error *e)
-{
-    uint32_t size = 4;
-    while (size < 2 * n)
-        size *= 2;
-    uint32_t *table = aft_arena_take(a, sizeof *table * size);
-    if (!table)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
-    memset(table, 0, sizeof *table * size);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = (uint32_t)aft_hash64(v[i].arm_id, 0) & (size - 1);
-        for (; table[at]; at = (at + 1) & (size - 1))
-            if (aft_same(v[table[at] - 1].arm_id, v[i].arm_id))
-                return AFT_FAIL(e, AFT_E_VALUE, "arm %s is a candidate twice",
-                                (const char *)v[i].arm_id.p);
-        table[at] = i + 1;
-    }
-    return AFT_OK;
-}
-
-enum aft_err
-afti_candidates_take(struct aft_arena *a, const struct aft_client_candidate *v, uint32_t n,
-                     struct aft_candidate **candidates, struct aft_bytes **subjects,
-                     struct aft_error *e)
-{
-    if (n == 0 || n > AFT_CANDIDATES_MAX || !v)
-        return AFT_FAIL(e, AFT_E_VALUE, "%u candidates; give 1 to %u", v ? n : 0,
-                        AFT_CANDIDATES_MAX);
-    *candidates = aft_arena_take(a, sizeof **candidates * n);
-    *subjects = aft_arena_take(a, sizeof **subjects * n);
-    if (!*candidates || !*subjects)
-        return AFT_FAIL(e, AFT_E_LIMIT, "the request is too big");
-    struct before like = {0};
-    for (uint32_t i = 0; i < n; i++) {
-        const struct aft_client_candidate *from = &v[i];
-        struct aft_candidate *to = &(*candidates)[i];
-        *to = (struct aft_candidate){0};
-        AFT_TRY(take_id(a, from->arm_id, "a candidate's arm_id", &to->arm_id, e));
-        AFT_TRY(take_text(a, from->subject, AFT_ID_BYTES_MAX, "a subject", &(*subjects)[i], e));
-        AFT_TRY(take_text(a, from->mask, AFT_ID_BYTES_MAX, "a mask", &to->mask, e));
-        AFT_TRY(take_features(a, from->features, from->features_n, &like, &to->features, e));
-        like = (struct before){from->features, to->features};
-    }
-    return arms_once(a, *candidates, n, e);
 }
 
 /* A catalogue's: the table is ours, so that masks can be put into it; what it points to is the catalogue's. */
@@ -276,8 +82,8 @@ take_masks(struct aft_client_decision *d, const struct aft_client_request *r, st
 {
     for (uint32_t i = 0; r->masks && i < d->request.candidates_n; i++)
         if (r->masks[i] && !d->candidates[i].mask.p)
-            AFT_TRY(take_text(&d->arena, r->masks[i], AFT_ID_BYTES_MAX, "a mask",
-                              &d->candidates[i].mask, e));
+            AFT_TRY(afti_take_text(&d->arena, r->masks[i], AFT_ID_BYTES_MAX, "a mask",
+                                   &d->candidates[i].mask, e));
     return AFT_OK;
 }
 
@@ -329,7 +135,7 @@ take_own(struct aft_client_decision *d, const struct aft_client_own *v, uint32_t
     for (uint32_t i = 0; i < n; i++) {
         struct aft_features *f = &d->candidates[v[i].candidate].features;
         struct aft_feature *to = (struct aft_feature *)(uintptr_t)&f->v[f->n];
-        AFT_TRY(take_feature(&d->arena, &v[i].feature, to, e));
+        AFT_TRY(afti_take_feature(&d->arena, &v[i].feature, to, e));
         for (uint32_t j = 0; j < f->n; j++)
             if (aft_same(f->v[j].name, to->name))
                 return AFT_FAIL(e, AFT_E_VALUE, "feature %s is given twice",
@@ -355,6 +161,17 @@ take_recent(struct aft_client_decision *d, const float *recent, struct aft_error
 }
 
 static enum aft_err
+take_listed(struct aft_client_decision *d, const struct aft_client_request *r, struct aft_error *e)
+{
+    struct afti_candidates taken;
+    AFT_TRY(afti_candidates_take(&d->arena, r->candidates, r->candidates_n, &taken, e));
+    d->candidates = taken.v;
+    d->subjects = taken.subjects;
+    d->request.alike = taken.alike;
+    return AFT_OK;
+}
+
+static enum aft_err
 take_candidates(struct aft_client *c, struct aft_client_decision *d,
                 const struct aft_client_request *r, struct aft_error *e)
 {
@@ -362,8 +179,7 @@ take_candidates(struct aft_client *c, struct aft_client_decision *d,
     if (r->catalogue)
         AFT_TRY(take_catalogue(c, d, r, e));
     else
-        AFT_TRY(afti_candidates_take(&d->arena, r->candidates, r->candidates_n, &d->candidates,
-                                     &d->subjects, e));
+        AFT_TRY(take_listed(d, r, e));
     d->request.candidates = d->candidates;
     AFT_TRY(take_masks(d, r, e));
     AFT_TRY(take_own(d, r->own, r->own_n, e));
@@ -378,14 +194,14 @@ take_key(struct aft_client_decision *d, const struct aft_client_request *r, stru
     char text[AFT_ID_BYTES_MAX + 1];
     d->request.key = id;
     if (r->key)
-        AFT_TRY(take_id(&d->arena, r->key, "key", &d->request.key, e));
+        AFT_TRY(afti_take_id(&d->arena, r->key, "key", &d->request.key, e));
     if (!r->epoch)
         return AFT_OK;
     int n = snprintf(text, sizeof text, "%s#%u", (const char *)d->request.key.p, r->epoch);
     if (n < 0 || (size_t)n >= sizeof text)
         return AFT_FAIL(e, AFT_E_LIMIT, "the key with its epoch is longer than %u bytes",
                         AFT_ID_BYTES_MAX);
-    return take_id(&d->arena, text, "key", &d->request.key, e);
+    return afti_take_id(&d->arena, text, "key", &d->request.key, e);
 }
 
 /* What the engine drew by itself: only where it decides, and the library does not. */
@@ -489,11 +305,11 @@ afti_request_take(struct aft_client *c, struct aft_client_decision *d, struct af
     d->prescored = r->prescored != NULL;
     if (d->prescored)
         AFT_TRY(afti_prescored_take(c, d, r, e));
-    AFT_TRY(take_id(a, r->user_id, "user_id", &d->user, e));
-    AFT_TRY(take_text(a, r->session_id, AFT_ID_BYTES_MAX, "session_id", &d->session, e));
+    AFT_TRY(afti_take_id(a, r->user_id, "user_id", &d->user, e));
+    AFT_TRY(afti_take_text(a, r->session_id, AFT_ID_BYTES_MAX, "session_id", &d->session, e));
     if (!r->decision_id)
         afti_id_new(&c->ids, AFTI_ID_DECISION, made);
-    AFT_TRY(take_id(a, r->decision_id ? r->decision_id : made, "decision_id", &id, e));
+    AFT_TRY(afti_take_id(a, r->decision_id ? r->decision_id : made, "decision_id", &id, e));
     d->view.decision_id = (const char *)id.p;
     d->view.user_id = (const char *)d->user.p;
     d->request = (struct aft_request){.k = r->k};

@@ -93,6 +93,7 @@ struct aft_task_status {
     struct aft_digest state;
     uint64_t memory_bytes, disk_bytes;
     struct aft_join_memory memory;
+    int64_t recovery_ms; /* how long the state took to come back at open; -1: there was none */
     char waits_for
         [400]; /* why the next record cannot be read for now (the registry does not answer); "": nothing is waited for */
 };

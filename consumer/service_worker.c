@@ -16,6 +16,17 @@
 enum { BEATS = 4 }; /* in the time after which a standby takes over */
 
 /* ---- opening and closing one partition */
+static void
+tell_recovery(const struct afti_held *h)
+{
+    struct aft_task_status status;
+    aft_task_status(h->task, false, &status);
+    if (status.recovery_ms >= 0)
+        aft_say("info", "worker",
+                "partition %d: %lld open impressions back from the state in %lld ms", h->partition,
+                (long long)status.join.open, (long long)status.recovery_ms);
+}
+
 static enum aft_err
 held_open(struct afti_worker *w, struct afti_held *h, struct aft_error *e)
 {
@@ -34,6 +45,7 @@ held_open(struct afti_worker *w, struct afti_held *h, struct aft_error *e)
                                  .owner = w->s->owner,
                                  .follow = w->s->standby && !h->ours};
     AFT_TRY(aft_task_open(&o, &h->task, e));
+    tell_recovery(h);
     h->life_ms = afti_now(w->s); /* opening a large state takes its time */
     return AFT_OK;
 }

@@ -42,10 +42,12 @@ joiner_open(struct aft_task *t, struct aft_error *e)
 {
     struct aft_join_identity identity = {aft_config_text(t->o.config, "app.id"), t->o.partition};
     struct aft_join_out here = {t, afti_example}, out = t->o.examples ? *t->o.examples : here;
+    int64_t began_ms = t->o.clock.monotonic_ms(t->o.clock.ctx);
     AFT_TRY(
         aft_joiner_open(aft_config_join(t->o.config), &identity, t->o.store, &out, &t->joiner, e));
     aft_joiner_resume(t->joiner, &t->resume);
     t->fresh = t->resume.rider.p == NULL;
+    t->recovery_ms = t->fresh ? -1 : t->o.clock.monotonic_ms(t->o.clock.ctx) - began_ms;
     t->rider = (struct afti_rider){.clock_epoch = -1, .examples_epoch = -1};
     if (!t->fresh) {
         AFT_TRY(afti_rider_decode(t->resume.rider, &t->rider, e));
@@ -271,6 +273,7 @@ aft_task_status(struct aft_task *t, bool with_digest, struct aft_task_status *ou
     if (with_digest)
         aft_joiner_digest(t->joiner, &out->state);
     out->memory_bytes = aft_joiner_memory(t->joiner);
+    out->recovery_ms = t->recovery_ms;
     aft_joiner_memory_of(t->joiner, &out->memory);
     out->disk_bytes = t->o.store->ops->bytes(t->o.store);
 }

@@ -103,6 +103,7 @@ struct aft_task {
     enum afti_phase phase;
     int32_t partitions;
     struct aft_joiner *joiner;
+    int64_t recovery_ms; /* how long the state took to come back at open; -1: there was none */
     struct aft_join_resume resume; /* of the last commit; its rider is not kept */
     struct afti_rider rider;       /* as read at the start */
     struct afti_outbox *box;

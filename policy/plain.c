@@ -6,6 +6,7 @@
  *                 place in an order that suits all of them; a decision costs a product for each candidate and place (bilinear;
  *                 a linear model's sums are made once a snapshot), and a term for each feature that is the request's own (they
  *                 stand behind the others, so the order of the sums is kept)
+ *   alike         the caller says so of the first features of all: each name is looked up once
  *   else          a walk over the features, as names.h says
  * Invariants: I1 a catalogue's table has its rows in an order of which every candidate's terms are a part.
  */
@@ -79,6 +80,44 @@ coefficient(void *ctx, struct aft_bytes name, double *by)
     return true;
 }
 
+/* What the features that all candidates have alike add: one after the other, of four candidates side by side. */
+static void
+add_alike(struct aft_scratch *s, const struct aft_request *r, uint32_t n, const double *by)
+{
+    const struct aft_candidate *a = r->candidates;
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const struct aft_feature *v0 = a[s->index[i]].features.v,
+                                 *v1 = a[s->index[i + 1]].features.v,
+                                 *v2 = a[s->index[i + 2]].features.v,
+                                 *v3 = a[s->index[i + 3]].features.v;
+        double *mean = &s->mean[i], m0 = mean[0], m1 = mean[1], m2 = mean[2], m3 = mean[3];
+        for (uint32_t j = 0; j < r->alike; j++) {
+            m0 += v0[j].number * by[j];
+            m1 += v1[j].number * by[j];
+            m2 += v2[j].number * by[j];
+            m3 += v3[j].number * by[j];
+        }
+        mean[0] = m0, mean[1] = m1, mean[2] = m2, mean[3] = m3;
+    }
+    for (; i < n; i++)
+        for (uint32_t j = 0; j < r->alike; j++)
+            s->mean[i] += a[s->index[i]].features.v[j].number * by[j];
+}
+
+static bool
+walk_alike(struct view *v, const struct aft_request *r, uint32_t n)
+{
+    double by[AFT_FEATURES_MAX];
+    const struct aft_feature *first = r->candidates[0].features.v;
+    AFT_ASSERT(r->alike <= AFT_FEATURES_MAX);
+    for (uint32_t j = 0; j < r->alike; j++)
+        if (!coefficient(v, first[j].name, &by[j]))
+            return false;
+    add_alike(v->s, r, n, by);
+    return true;
+}
+
 static bool
 walk(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r, uint32_t n,
      double start)
@@ -91,10 +130,15 @@ walk(const struct aft_model *m, struct aft_scratch *s, const struct aft_request 
             return false;
         s->mean[i] = start + worth(m, s, aft_known_place(id, places(m)));
     }
-    for (uint32_t i = 0; i < n; i++)
-        if (!aft_walk_sum(&s->walk, r->candidates[s->index[i]].features, false, 1e30, coefficient,
-                          &v, &s->mean[i]))
+    if (!walk_alike(&v, r, n))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        struct aft_features f = r->candidates[s->index[i]].features;
+        f.v += r->alike;
+        f.n -= r->alike;
+        if (!aft_walk_sum(&s->walk, f, false, AFT_ALIKE_MAX, coefficient, &v, &s->mean[i]))
             return false;
+    }
     return true;
 }
 

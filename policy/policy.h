@@ -122,6 +122,7 @@ enum aft_err aft_model_load(const struct aft_snapshot_set *s, struct aft_model *
                             struct aft_error *e) AFT_MUST_CHECK;
 
 /* ---- deciding */
+#define AFT_ALIKE_MAX 1e30
 struct aft_request {
     struct aft_features context;
     const struct aft_candidate *candidates; /* one with a mask is not eligible */
@@ -134,6 +135,10 @@ struct aft_request {
      * (not masks) of the candidates_n candidates were what they are now, bytes and all, wherever they lay. They are then resolved once
      * a snapshot, and a decision no longer reads them. A change of anything wants a new number. Results are the same. */
     uint64_t revision;
+    /* 0, or of how many features at the beginning of each candidate the caller promises: they are numbers of -AFT_ALIKE_MAX to
+     * AFT_ALIKE_MAX under the first candidate's names in its order, at the same addresses. They are then not looked at again one by one.
+     * Results are the same. */
+    uint32_t alike;
     /* NULL, or of each candidate (candidates_n of them): how many of its last features are this request's and not the revision's. */
     const uint32_t *fresh;
     /* NULL, or how often each candidate was shown to this user lately (candidates_n of them, finite, >= 0); instead of the feature

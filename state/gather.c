@@ -37,9 +37,11 @@ static void
 put(struct aft_index *x, const struct gathered *g)
 {
     uint64_t n = aft_widen(g->number, x->tail), other;
-    x->gather->twice |= aft_index_find(x, (struct aft_hash128){g->low, g->high}, &other);
-    if (n >= x->gone)
-        aft_ids_put(&x->ids, g->low, n, x->gone, x->tail);
+    struct aft_ids_probe ended;
+    x->gather->twice |=
+        aft_index_find_end(x, (struct aft_hash128){g->low, g->high}, &other, &ended);
+    if (n >= x->gone && !x->gather->twice)
+        aft_ids_put_at(&x->ids, g->low, n, x->gone, x->tail, &ended);
 }
 
 static void

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "state/index_inner.h"
+#include "state/pages_linux.h"
 
 enum { CAP_MIN = 1024, CHUNKS_MIN = 16 };
 #define CHUNK (UINT64_C(1) << AFT_TOUCH_CHUNK_BITS)
@@ -87,11 +88,12 @@ widen_directory(struct aft_index *x)
     x->chunks = wide;
 }
 
+/* make_room: of touch n. */
 static void
-make_room(struct aft_index *x)
+make_room(struct aft_index *x, uint64_t n)
 {
-    uint64_t at = x->tail >> AFT_TOUCH_CHUNK_BITS;
-    if (at - (x->head >> AFT_TOUCH_CHUNK_BITS) >= x->chunks)
+    uint64_t at = n >> AFT_TOUCH_CHUNK_BITS;
+    while (at - (x->head >> AFT_TOUCH_CHUNK_BITS) >= x->chunks)
         widen_directory(x);
     struct aft_touch **chunk = &x->chunk[at & (x->chunks - 1)];
     if (*chunk)
@@ -112,6 +114,26 @@ let_go(struct aft_index *x, uint64_t chunk)
     *at = NULL;
 }
 
+void
+aft_index_room(struct aft_index *x, uint64_t touches, uint64_t outcomes)
+{
+    AFT_ASSERT(x->head == x->tail && x->seen_head == x->seen_tail);
+    for (uint64_t n = x->tail; n < x->tail + touches; n = (n | (CHUNK - 1)) + 1)
+        make_room(x, n);
+    while (x->seen_cap < outcomes)
+        x->seen =
+            afti_ring_widen(x->seen, sizeof *x->seen, x->seen_head, x->seen_tail, &x->seen_cap);
+    aft_ids_room(&x->ids, touches);
+    aft_ids_room(&x->seen_ids, outcomes);
+}
+
+void
+aft_index_present(const struct aft_index *x, uint64_t n)
+{
+    uint64_t at = n >> AFT_TOUCH_CHUNK_BITS;
+    afti_pages_present(x->chunk[at & (x->chunks - 1)], CHUNK * sizeof **x->chunk);
+}
+
 /* ---- touches */
 uint64_t
 aft_index_add(struct aft_index *x, const struct aft_touch *t, const struct aft_hash128 *user)
@@ -119,21 +141,25 @@ aft_index_add(struct aft_index *x, const struct aft_touch *t, const struct aft_h
     return aft_index_add_at(x, t, user, NULL);
 }
 
-uint64_t
-aft_index_add_at(struct aft_index *x, const struct aft_touch *t, const struct aft_hash128 *user,
-                 const struct aft_ids_probe *ended)
+/* place puts a touch into the ring, of which nobody knows yet. */
+static struct aft_touch *
+place(struct aft_index *x, const struct aft_touch *t)
 {
-    uint64_t n = x->tail, before;
+    uint64_t n = x->tail;
     if (x->chunks == 0 || (n & (CHUNK - 1)) == 0)
-        make_room(x);
+        make_room(x, n);
     x->tail++;
     struct aft_touch *to = aft_index_touch(x, n);
     *to = *t;
     to->cells = to->before = 0;
-    if (user && aft_users_put(&x->users, *user, n, x->head, &before)) {
-        AFT_INVARIANT(I4, before < n && n - before <= UINT32_MAX);
-        to->before = (uint32_t)(n - before);
-    }
+    return to;
+}
+
+/* name makes the newest touch known by its id. */
+static void
+name(struct aft_index *x, const struct aft_touch *t, const struct aft_ids_probe *ended)
+{
+    uint64_t n = x->tail - 1;
     if (t->flags & AFT_TOUCH_LIVE) {
         if (x->gather)
             afti_gather(x, aft_touch_id(t), n);
@@ -145,7 +171,38 @@ aft_index_add_at(struct aft_index *x, const struct aft_touch *t, const struct af
     } else if (x->gone == n) {
         x->gone++;
     }
+}
+
+uint64_t
+aft_index_add_at(struct aft_index *x, const struct aft_touch *t, const struct aft_hash128 *user,
+                 const struct aft_ids_probe *ended)
+{
+    uint64_t n = x->tail, before;
+    struct aft_touch *to = place(x, t);
+    if (user && aft_users_put(&x->users, *user, n, x->head, &before)) {
+        AFT_INVARIANT(I4, before < n && n - before <= UINT32_MAX);
+        to->before = (uint32_t)(n - before);
+    }
+    name(x, t, ended);
     return n;
+}
+
+uint64_t
+aft_index_add_linked(struct aft_index *x, const struct aft_touch *t, uint32_t before)
+{
+    uint64_t n = x->tail;
+    AFT_INVARIANT(I2, before <= n - x->head);
+    place(x, t)->before = before;
+    name(x, t, NULL);
+    return n;
+}
+
+void
+aft_index_take_users(struct aft_index *x, struct aft_users *users)
+{
+    aft_users_deinit(&x->users);
+    x->users = *users;
+    *users = (struct aft_users){0};
 }
 
 bool

@@ -170,6 +170,10 @@ uint64_t aft_index_add(struct aft_index *x, const struct aft_touch *t,
 /* aft_index_add_at: likewise, of an id that aft_index_find_end did not find, if no touch was added since. */
 uint64_t aft_index_add_at(struct aft_index *x, const struct aft_touch *t,
                           const struct aft_hash128 *user, const struct aft_ids_probe *ended);
+/* aft_index_add_linked: likewise, with `before` told by who keeps the users meanwhile (0: none); nobody is asked for by user until
+ * aft_index_take_users, which takes the table over, and leaves an empty one. */
+uint64_t aft_index_add_linked(struct aft_index *x, const struct aft_touch *t, uint32_t before);
+void aft_index_take_users(struct aft_index *x, struct aft_users *users);
 /* aft_index_find: the live touch of a decision. aft_index_find_end: *ended is where the look-up ended that found none. */
 bool aft_index_find_end(const struct aft_index *x, struct aft_hash128 id, uint64_t *n,
                         struct aft_ids_probe *ended);
@@ -231,9 +235,15 @@ bool aft_index_waiting_of(const struct aft_index *x, uint64_t outcome, uint64_t 
 
 /* ---- filling. aft_index_gather: from now on ids of touches that are added are gathered, by the part of their table where they go, and
  * put when many go to one part: neighbours cost a third of what places at random do. No look-up by id finds them all until
- * aft_index_gathered. That ends it, unless there are more to come; false: two live touches had one id. */
+ * aft_index_gathered. That ends it, unless there are more to come; false: two live touches had one id, and the index is of no use. */
 void aft_index_gather(struct aft_index *x);
 bool aft_index_gathered(struct aft_index *x, bool more) AFT_MUST_CHECK;
+
+/* aft_index_room: an empty index has room for so many touches and outcomes: nothing of it is moved while they are added. Memory that is not
+ * written to yet is not there yet: aft_index_present makes that of touch n and its neighbours be there, n below the room's end. It may
+ * be called from another thread than that which adds. */
+void aft_index_room(struct aft_index *x, uint64_t touches, uint64_t outcomes);
+void aft_index_present(const struct aft_index *x, uint64_t n);
 
 /* aft_index_trim lets touches and waiting entries go whose segment is below `segment`: none of them is live. */
 void aft_index_trim(struct aft_index *x, uint64_t segment);

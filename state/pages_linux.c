@@ -1,6 +1,6 @@
 /* pages_linux.c - blocks of LARGE bytes and more come from the system itself, beginning at a boundary of a large page, with the advice to use
- * large pages for as much of them as fills some; the rest of the block stays in small ones, so that no more is taken than asked for.
- * Smaller blocks come from the heap.
+ * large pages for as much of them as fills some, the last by half at least; what is left stays in small ones, so that a block takes at most
+ * 1 MB more than was asked for. Smaller blocks come from the heap.
  * Where large pages are switched off the advice is not followed, and nothing else changes.
  * Invariant: I1 what is given back has the size with which it was taken, and goes where it came from.
  */
@@ -32,12 +32,19 @@ aligned_block(size_t n)
     return p + before;
 }
 
+/* in_large: as much of a block as large pages serve: a last one that would be filled by half and more is one. */
+static size_t
+in_large(size_t n)
+{
+    return (n + LARGE / 2) & ~(LARGE - 1);
+}
+
 /* in_pages: a size as the system takes it. */
 static size_t
 in_pages(size_t n)
 {
-    const size_t page = 4096;
-    return (n + page - 1) & ~(page - 1);
+    const size_t page = 4096, small = (n + page - 1) & ~(page - 1);
+    return in_large(n) > n ? in_large(n) : small;
 }
 
 void *
@@ -51,7 +58,7 @@ afti_pages_take(size_t n)
         return memset(p, 0, n);
     }
     p = aligned_block(in_pages(n));
-    (void)madvise(p, in_pages(n) & ~(LARGE - 1), MADV_HUGEPAGE); /* advice alone */
+    (void)madvise(p, in_large(n), MADV_HUGEPAGE); /* advice alone */
     return p;
 }
 
@@ -62,4 +69,15 @@ afti_pages_give(void *p, size_t n)
         munmap(p, in_pages(n)); /* I1 */
     else
         free(p);
+}
+
+void
+afti_pages_present(void *p, size_t n)
+{
+    const uintptr_t page = 4096, end = ((uintptr_t)p + n) & ~(page - 1),
+                    from = ((uintptr_t)p + page - 1) & ~(page - 1);
+#ifdef MADV_POPULATE_WRITE
+    if (from < end)
+        (void)madvise((void *)from, end - from, MADV_POPULATE_WRITE); /* advice alone */
+#endif
 }

@@ -12,5 +12,8 @@
 void *afti_pages_take(size_t n);
 /* afti_pages_give gives back what take gave for the same n. NULL is nothing. */
 void afti_pages_give(void *p, size_t n);
+/* afti_pages_present: the whole pages of these n bytes, of any memory of ours, are there when it returns, as if each had been written to;
+ * what they hold stays. From any thread, whoever else writes to them. Where the system does not know how, nothing happens. */
+void afti_pages_present(void *p, size_t n);
 
 #endif

@@ -9,6 +9,7 @@
 #ifndef AFT_STATE_STATE_H
 #define AFT_STATE_STATE_H
 
+#include "state/ahead.h"
 #include "state/commit.h"
 #include "state/index.h"
 #include "state/segment.h"

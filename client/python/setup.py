@@ -1,7 +1,7 @@
 """setup.py - puts libaftertouch.so into the wheel and names the platform that it is for.
 
-The library is the one that AFTERTOUCH_LIBRARY names, else build/release/lib/libaftertouch.so.0 of the tree around this folder: build
-that first. It is bound to no version of Python (ctypes), only to the machine: py3-none-<platform>.
+The library is the one that AFTERTOUCH_LIBRARY names (pip builds in this folder, so a path that is not absolute is the tree's around it),
+else build/release/lib/libaftertouch.so.0: build that first. It is bound to no version of Python (ctypes), only to the machine: py3-none-<platform>.
 """
 import os
 import pathlib
@@ -12,7 +12,7 @@ from setuptools.command.build_py import build_py
 from wheel.bdist_wheel import bdist_wheel
 
 HERE = pathlib.Path(__file__).resolve().parent
-LIBRARY = pathlib.Path(os.environ.get("AFTERTOUCH_LIBRARY") or HERE.parents[1] / "build/release/lib/libaftertouch.so.0")
+LIBRARY = HERE.parents[1] / (os.environ.get("AFTERTOUCH_LIBRARY") or "build/release/lib/libaftertouch.so.0")
 
 
 class WithLibrary(build_py):

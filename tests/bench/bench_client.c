@@ -3,9 +3,10 @@
  *
  *   candidates given each time, or a catalogue; then every explorer by a catalogue. In microseconds
  *   `swapped`, each of them again (but with a history): 8 threads decide while another snapshot comes ten times a second, at least
- *   DECISIONS each, of which the last DECISIONS count; and how long from a snapshot's last part until it serves. Threads that wait for
- *   a processor are in the p99 where there are more threads than processors; so is what the applying thread takes from them
- * usage: bench_client [DECISIONS = 20000 [NAME, OR THE BEGINNING OF SOME [RUNS = 1]]]
+ *   DECISIONS each, of which the last DECISIONS count; and how long from a snapshot's last part until it serves, of it the applying
+ *   thread's own CPU, and what it waited for a processor (/proc/thread-self/schedstat; 0 where the kernel keeps none). Threads that wait
+ *   for a processor are in the p99 where there are more threads than processors; so is what the applying thread takes from them
+ * usage: bench_client [DECISIONS = 20000 [NAME, OR THE BEGINNING OF SOME [RUNS = 1 [THREADS = 8]]]]
  *   RUNS above 1: the same decisions so many times, by a client each; of every decision the least counts. Its p99 is the code's own: a long
  *   way that some decisions take is in it, a neighbour on the processor's other thread is not. What is swapped is left out
  */
@@ -15,7 +16,7 @@
 #include "client/client.h"
 #include "tests/bench/stream.h"
 
-enum { ARMS = 50, CONTEXT_MAX = 49, OWN_MAX = 80, THREADS = 8, ROUNDS = 12, RECORDS_MAX = 64 };
+enum { ARMS = 50, CONTEXT_MAX = 49, OWN_MAX = 80, THREADS_MAX = 64, ROUNDS = 12, RECORDS_MAX = 64 };
 
 struct setup {
     const char *name, *model, *scope, *explore;
@@ -28,11 +29,15 @@ struct set { /* the records of one snapshot, framed */
     uint32_t n;
 };
 
+struct spent { /* by the calling thread: since some moment, computing, waiting for a processor */
+    double wall, cpu, waited;
+};
+
 struct bed {
     const struct setup *s;
-    bool swapped;
-    atomic_bool enough;    /* swapped: no snapshot will come any more */
-    double last, last_cpu; /* when the last part of a snapshot was handed on */
+    int swapped;        /* 0, or how many threads decide */
+    atomic_bool enough; /* swapped: no snapshot will come any more */
+    struct spent last;  /* when the last part of a snapshot was handed on */
     struct set sets[ROUNDS];
     atomic_uint given, to_give; /* sets that the transport handed on; shall hand on */
     struct aft_client *c;
@@ -107,12 +112,48 @@ make_sets(struct bed *b, struct aft_error *e)
     return AFT_OK;
 }
 
+/* "computed waited slices", in nanoseconds. */
+static double
+waited_now(void)
+{
+    char text[128] = "", *end = text;
+    FILE *f = fopen("/proc/thread-self/schedstat", "r");
+    bool read = f && fgets(text, sizeof text, f);
+    if (f)
+        fclose(f);
+    if (!read)
+        return 0;
+    (void)strtoull(text, &end, 10);
+    return (double)strtoull(end, NULL, 10) * 1e-9;
+}
+
 static double
 cpu_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* The wall's time last where something begins, first where it ends: what reading the others takes is not in it. */
+static struct spent
+spent_from(void)
+{
+    struct spent s = {.waited = waited_now()};
+    s.cpu = cpu_now();
+    s.wall = stream_now();
+    return s;
+}
+
+static struct spent
+spent_since(const struct spent *from)
+{
+    struct spent s = {.wall = (stream_now() - from->wall) * 1e3};
+    s.cpu = (cpu_now() - from->cpu) * 1e3;
+    s.waited = (waited_now() - from->waited) * 1e3;
+    if (s.waited > s.wall - s.cpu) /* what it waited while this was read came after the end */
+        s.waited = s.wall > s.cpu ? s.wall - s.cpu : 0;
+    return s;
 }
 
 /* ---- the transport: hands on as many sets as it is told */
@@ -133,8 +174,7 @@ poll_snapshots(void *ctx, int timeout_ms, aft_client_snapshot_sink sink, void *s
     while (b->given < b->to_give) {
         struct set *s = &b->sets[b->given++];
         for (uint32_t i = 0; i < s->n; i++) {
-            b->last = stream_now();
-            b->last_cpu = cpu_now();
+            b->last = spent_from();
             sink(sink_ctx, AFT_LITERAL("bench/x"), aft_buffer_bytes(&s->record[i]));
         }
     }
@@ -232,35 +272,50 @@ print(const struct bed *b, double *us, size_t n, const char *rest)
            sum / (double)n, rest);
 }
 
+static int
+by_wall(const void *a, const void *b)
+{
+    return ascending(&((const struct spent *)a)->wall, &((const struct spent *)b)->wall);
+}
+
+/* Another snapshot ten times a second, while others decide: what each took from its last part until it served, in milliseconds. */
+static void
+swap(struct bed *b, struct spent applied[ROUNDS - 1])
+{
+    for (int i = 0; i < ROUNDS - 1; i++) {
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
+        b->to_give++;
+        aft_client_poll(b->c, 0);
+        applied[i] = spent_since(&b->last);
+    }
+    b->enough = true;
+}
+
 static void
 swap_and_decide(struct bed *b, double *us)
 {
-    pthread_t threads[THREADS];
-    struct run runs[THREADS];
-    double applied[ROUNDS], work = 0;
-    char rest[120];
-    for (int i = 0; i < THREADS; i++) {
+    pthread_t threads[THREADS_MAX] = {0};
+    struct run runs[THREADS_MAX];
+    struct spent applied[ROUNDS - 1];
+    char rest[160];
+    for (int i = 0; i < b->swapped; i++) {
         runs[i] = (struct run){b, us + (size_t)i * (size_t)b->decisions, (uint64_t)i + 1};
         int code = pthread_create(&threads[i], NULL, decide_many, &runs[i]);
         AFT_ASSERT(code == 0);
     }
-    for (int i = 1; i < ROUNDS; i++) {
-        nanosleep(&(struct timespec){0, 100000000}, NULL);
-        b->to_give++;
-        aft_client_poll(b->c, 0);
-        applied[i - 1] = (stream_now() - b->last) * 1e3;
-        work += (cpu_now() - b->last_cpu) * 1e3 / (ROUNDS - 1);
-    }
-    b->enough = true;
-    for (int i = 0; i < THREADS; i++)
+    swap(b, applied);
+    for (int i = 0; i < b->swapped; i++)
         pthread_join(threads[i], NULL);
     struct aft_client_info info = AFT_CLIENT_INFO;
     aft_client_info(b->c, &info);
     AFT_ASSERT(info.snapshots_applied == ROUNDS && info.round == ROUNDS);
-    qsort(applied, ROUNDS - 1, sizeof *applied, ascending);
-    snprintf(rest, sizeof rest, "; last part to serving: median %.2f ms, most %.2f ms, CPU %.2f ms",
-             applied[ROUNDS / 2], applied[ROUNDS - 2], work);
-    print(b, us, (size_t)b->decisions * THREADS, rest);
+    qsort(applied, ROUNDS - 1, sizeof *applied, by_wall);
+    const struct spent *half = &applied[(ROUNDS - 1) / 2], *most = &applied[ROUNDS - 2];
+    snprintf(rest, sizeof rest,
+             "; last part to serving: median %.2f ms (CPU %.2f, waited %.2f), most %.2f ms (CPU "
+             "%.2f, waited %.2f)",
+             half->wall, half->cpu, half->waited, most->wall, most->cpu, most->waited);
+    print(b, us, (size_t)b->decisions * (size_t)b->swapped, rest);
 }
 
 /* One client from open to close; its times into us, or, where there are some already, the lesser of both. */
@@ -289,10 +344,10 @@ run_bed(struct bed *b, double *us, bool again, struct aft_error *e)
 }
 
 static enum aft_err
-bench(const struct setup *s, bool swapped, long n, long runs, struct aft_error *e)
+bench(const struct setup *s, int swapped, long n, long runs, struct aft_error *e)
 {
     struct bed *b = calloc(1, sizeof *b);
-    double *us = calloc((size_t)n * THREADS, sizeof *us);
+    double *us = calloc((size_t)n * (swapped ? (size_t)swapped : 1), sizeof *us);
     enum aft_err err = AFT_OK;
     AFT_ASSERT(b && us && runs > 0);
     for (long i = 0; i < runs && err == AFT_OK; i++) {
@@ -358,7 +413,9 @@ main(int argc, char **argv)
 {
     long n = argc > 1 ? strtol(argv[1], NULL, 10) : 20000;
     long runs = argc > 3 ? strtol(argv[3], NULL, 10) : 1;
+    int threads = argc > 4 ? atoi(argv[4]) : 8;
     size_t count = sizeof setups / sizeof *setups;
+    AFT_ASSERT(threads > 0 && threads <= THREADS_MAX);
     for (size_t i = 0; i < 2 * count; i++) {
         struct aft_error e;
         const struct setup *s = &setups[i % count];
@@ -366,7 +423,7 @@ main(int argc, char **argv)
         snprintf(name, sizeof name, "%s%s", i < count ? "" : "swapped, ", s->name);
         if ((i >= count && (s->history || runs > 1)) || !asked(name, argc > 2 ? argv[2] : NULL))
             continue;
-        if (bench(s, i >= count, n, runs, &e) != AFT_OK) {
+        if (bench(s, i < count ? 0 : threads, n, runs, &e) != AFT_OK) {
             fprintf(stderr, "bench_client: %s\n", e.message);
             return 1;
         }

@@ -7,10 +7,12 @@
 A1  The library exports the functions of the header, under one symbol version, and nothing else; its soname is libaftertouch.so.0.
 A2  It needs libc, librdkafka, libsodium, and no other library of ours or of the service (a sanitizer's is let pass).
 A3  The header compiles by itself as C99 and as C++11, every warning an error, and a program links against it.
-A4  Every struct of the header has the fields of abi.txt, at the offsets and with the sizes that stand there. A released line never
-    changes: structs grow at their ends. What is new is written with --write and looked at.
+A4  Every struct of the header has the fields of abi.txt, at the offsets and with the sizes and types that stand there, every enumerator its
+    value, every function its prototype. A released line never changes: structs grow at their ends. What is new is written with --write
+    and looked at.
 A5  Installed, it is found by pkg-config (without the development packages of what it needs itself) and by find_package, and a program built so works in a fork, over a broker that is not
     there, and neither it nor the library prints anything.
+A6  So does a program around the first lines of docs/ENGINE.md, word by word; the header's are the same.
 """
 import os
 import pathlib
@@ -18,6 +20,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 VERSION, SONAME = "AFTERTOUCH_0", "libaftertouch.so.0"
 TABLE = pathlib.Path(__file__).with_name("abi.txt")
@@ -62,6 +65,31 @@ int main(void)
     if (child == 0) _exit(work());
     int mine = work();
     return mine || waitpid(child, &status, 0) != child ? 5 : status != 0;
+}
+"""
+TEN_LINES = """
+#include <aftertouch.h>
+static int rendered;
+static int complain(const char *message) { (void)message; return 2; }
+static int fall_back(const char *message) { (void)message; return 3; }
+static void render(const char *arm_id) { rendered += arm_id[0] == 'm'; }
+int main(void)
+{
+    const char *user = "u";
+    static const char ids[20][3] = {"ma", "mb", "mc", "md", "me", "mf", "mg", "mh", "mi", "mj",
+                                    "mk", "ml", "mm", "mn", "mo", "mp", "mq", "mr", "ms", "mt"};
+    static const char names[7][2] = {"a", "b", "c", "d", "e", "f", "g"};
+    struct aft_client_feature context[7];
+    struct aft_client_candidate messages[20];
+    for (int i = 0; i < 7; i++)
+        context[i] = (struct aft_client_feature){names[i], AFT_CLIENT_NUMBER, i, 0};
+    for (int i = 0; i < 20; i++)
+        messages[i] = (struct aft_client_candidate){ids[i], 0, 0, context, 7};
+    %s
+    struct aft_client_info info = AFT_CLIENT_INFO;
+    aft_client_info(client, &info);
+    aft_client_close(client, 0, 0);
+    return rendered != 3 || info.decisions != 1 || info.impressions != 1;
 }
 """
 CMAKE = """
@@ -114,26 +142,35 @@ def compiles(library, header, sanitized):
         run(f"{where}/program")
 
 
-def fields(header):
-    """Each struct that the header defines, with the names of its fields."""
-    text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
+def one_line(text):
+    return re.sub(r"\* ", "*", " ".join(text.split()))
+
+
+def fields(text):
+    """Each struct that the header defines, with the names and types of its fields."""
     for name, body in re.findall(r"^struct (aft_client_\w+) \{\n(.*?)^\};", text, flags=re.S | re.M):
-        names = []
-        for declaration in filter(str.strip, body.split(";")):
+        found = []
+        for declaration in map(one_line, filter(str.strip, body.split(";"))):
             pointer = re.search(r"\(\*\s*(\w+)\)", declaration)
             if pointer:
-                names.append(pointer.group(1))
+                found.append((pointer.group(1), declaration))
                 continue
-            names += [re.search(r"(\w+)\s*(\[\d+\])?\s*$", part).group(1) for part in declaration.split(",")]
-        yield name, names
+            kind = re.match(r"((?:const |struct |enum )*\w+) ", declaration).group(1)
+            for part in declaration[len(kind):].split(","):
+                stars, field = re.search(r"(\**)(\w+)\s*(?:\[\d+\])?$", part.strip()).groups()
+                found.append((field, f"{kind} {stars}".strip()))
+        yield name, found
 
 
 def layout(header):
-    lines = []
-    for name, names in fields(header):
+    text, lines = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S), []
+    for body in re.findall(r"^enum aft_client_\w+ \{(.*?)\};", text, flags=re.S | re.M):
+        lines += [f'printf("{x} %d\\n", {x});' for x in re.findall(r"\bAFT_CLIENT_\w+", body)]
+    for name, found in fields(text):
         lines.append(f'printf("struct {name} %zu\\n", sizeof(struct {name}));')
-        for field in names:
-            lines.append(f'printf("    {field} %zu %zu\\n", offsetof(struct {name}, {field}), sizeof(((struct {name} *)0)->{field}));')
+        for field, kind in found:
+            lines.append(f'printf("    {field} %zu %zu {kind}\\n", offsetof(struct {name}, {field}), sizeof(((struct {name} *)0)->{field}));')
+    lines += [f'puts("{one_line(x)}");' for x in re.findall(r"^AFT_CLIENT_API (.*?);", text, flags=re.S | re.M)]
     with tempfile.TemporaryDirectory() as where:
         source = pathlib.Path(where, "layout.c")
         source.write_text('#include <stdio.h>\n#include "aftertouch.h"\nint main(void)\n{\n' + "\n".join(lines) + "\nreturn 0;\n}\n")
@@ -146,7 +183,7 @@ def same_layout(header):
     if found == want:
         return
     lines = [f"- {x}" for x in want.splitlines() if x not in found.splitlines()] + [f"+ {x}" for x in found.splitlines() if x not in want.splitlines()]
-    raise AssertionError("the structs are not those of abi.txt; if they only grew: abi.py --write client/aftertouch.h\n" + "\n".join(lines))
+    raise AssertionError("the interface is not that of abi.txt; if it only grew: abi.py --write client/aftertouch.h\n" + "\n".join(lines))
 
 
 def silent(program, environment):
@@ -155,7 +192,17 @@ def silent(program, environment):
     assert not done.stdout and not done.stderr, f"it printed {done.stdout!r} {done.stderr!r}"
 
 
-def installs(build):
+def ten_lines(header):
+    """The first lines of the page for engine teams, in a program; they are the header's."""
+    page = header.parents[1] / "docs/ENGINE.md"
+    lines = re.search(r"```c\n(.*?)```", page.read_text(), flags=re.S).group(1)
+    manual = re.search(r"Ten lines to a first decision:\n(.*?)\n \*\n \* Threads", header.read_text(), flags=re.S).group(1)
+    manual = textwrap.dedent(re.sub(r"^ \*", "", manual, flags=re.M)).strip()
+    assert lines.strip() == manual, f"the first decision of {page} is not the header's"
+    return TEN_LINES % lines
+
+
+def installs(build, header):
     with tempfile.TemporaryDirectory() as where:
         to = pathlib.Path(where)
         run("cmake", "--install", build, "--prefix", to / "usr", "--component", "client")
@@ -165,6 +212,9 @@ def installs(build):
         flags = run("pkg-config", "--cflags", "--libs", "aftertouch", env=environment).split()
         run("cc", to / "engine.c", *flags, "-o", to / "by_pkg_config", env=environment)
         silent(to / "by_pkg_config", environment)
+        (to / "first.c").write_text(ten_lines(header))
+        run("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", to / "first.c", *flags, "-o", to / "first", env=environment)
+        silent(to / "first", environment)
         (to / "CMakeLists.txt").write_text(CMAKE)
         run("cmake", "-S", to, "-B", to / "build", f"-DCMAKE_PREFIX_PATH={to}/usr")
         run("cmake", "--build", to / "build")
@@ -182,7 +232,7 @@ def main():
     compiles(library, header, sanitized)
     same_layout(header)
     if len(sys.argv) > 3 and not sanitized:
-        installs(sys.argv[3])
+        installs(sys.argv[3], header)
     print(f"{len(shown)} functions, needs {', '.join(found)}{', installs' if len(sys.argv) > 3 and not sanitized else ''}")
 
 

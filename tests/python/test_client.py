@@ -2,12 +2,17 @@
 import collections
 import gc
 import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
 import threading
 
 import pytest
 
 import aftertouch
 from aftertouch import Candidate, Catalogue, Client, ConfigurationError, Propensity, SnapshotError, WrongArgument, _native
+from conftest import ROOT
 
 ARMS = [Candidate(f"arm-{i}", {"topic": "ab"[i % 2], "minutes": float(i), "video": i % 3 == 0}) for i in range(6)]
 
@@ -181,3 +186,20 @@ def test_a_wrong_catalogue_is_refused_by_each_decision():
             for _ in range(2):
                 with pytest.raises(WrongArgument, match=why):
                     client.decide("u", catalogue)
+
+
+@pytest.mark.parametrize("named", [None, "lib/mine.so", "/lib/mine.so"])
+def test_the_wheel_takes_the_library_that_is_named(named, tmp_path):
+    """pip builds in client/python, so a path from where it was called, as the page had it once, would not be found."""
+    name = named or "build/release/lib/libaftertouch.so.0"
+    library = str(tmp_path) + name if name.startswith("/") else str(tmp_path / name)
+    shutil.copytree(ROOT / "client/python", tmp_path / "client/python", ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    os.makedirs(os.path.dirname(library))
+    with open(library, "wb") as f:
+        f.write(b"a library")
+    environment = {k: v for k, v in os.environ.items() if k != "AFTERTOUCH_LIBRARY"}
+    if named:
+        environment["AFTERTOUCH_LIBRARY"] = library if named.startswith("/") else named
+    subprocess.run([sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", tmp_path / "out"], cwd=tmp_path / "client/python",
+                   env=environment, check=True, capture_output=True)
+    assert (tmp_path / "out/aftertouch/libaftertouch.so.0").read_bytes() == b"a library"

@@ -49,6 +49,18 @@ def test_the_pages_use_what_there_is(page):
     assert seen or page == "docs/ENGINE.md"
 
 
+def test_everything_public_says_what_it_is():
+    """Docstrings: of the package's classes, their methods and properties; of Client's options each by its name."""
+    for name in aftertouch.__all__:
+        thing = getattr(aftertouch, name)
+        members = vars(thing).items() if inspect.isclass(thing) and thing.__module__.startswith("aftertouch") else []
+        for member, x in [(None, thing), *members]:
+            if member is None or (not member.startswith("_") and (inspect.isfunction(x) or isinstance(x, property))):
+                assert inspect.getdoc(x), (name, member)
+    said = set(re.findall(r"\w+", inspect.getdoc(Client) or ""))
+    assert set(inspect.signature(Client).parameters) <= said
+
+
 def test_modes():
     with Client(mode=Mode.APPRENTICE, engine_policy="rules") as client:
         d = client.decide("u", ARMS, k=2, mask={"arm-0": "done"})

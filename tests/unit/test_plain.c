@@ -17,6 +17,7 @@ struct world {
     char names[OWN][24], ids[ARMS][24], context_names[CONTEXT][8];
     struct aft_feature context[CONTEXT], own[ARMS][OWN + 1];
     struct aft_candidate arms[ARMS];
+    uint32_t alike; /* so many of all candidates' first are the same numbers */
 };
 
 /* Some have all features, some a few, some a word among the numbers (`words`); ids and names of all lengths. */
@@ -24,6 +25,7 @@ static void
 fill(struct world *w, bool words)
 {
     static const char *const long_name = "twenty-letters-name-";
+    w->alike = aft_random_below(&w->random, words ? 5 : OWN + 1);
     for (uint32_t i = 0; i < CONTEXT; i++) {
         snprintf(w->context_names[i], sizeof w->context_names[i], "u%u", i);
         w->context[i] = (struct aft_feature){.name = aft_text(w->context_names[i]),
@@ -35,7 +37,7 @@ fill(struct world *w, bool words)
         uint32_t n = 0;
         snprintf(w->ids[a], sizeof w->ids[a], "%.*s%u", (int)(a % (words ? 18 : 14)), long_name, a);
         for (uint32_t j = 0; j < OWN; j++) {
-            if (a > 10 && aft_random_below(&w->random, 3) == 0)
+            if (a > 10 && j >= w->alike && aft_random_below(&w->random, 3) == 0)
                 continue;
             struct aft_feature *f = &w->own[a][n++];
             *f = (struct aft_feature){.name = aft_text(w->names[j]),
@@ -132,27 +134,49 @@ trained(struct world *w, const char *model, const char *scope, const char *explo
     return m;
 }
 
+static struct aft_request
+request_of(const struct world *w)
+{
+    return (struct aft_request){.context = {w->context, CONTEXT},
+                                .candidates = w->arms,
+                                .candidates_n = ARMS,
+                                .k = 3,
+                                .key = AFT_LITERAL("key")};
+}
+
 /* What is decided, into bits. */
 static void
-decide_fresh(const struct aft_model *m, struct aft_scratch *s, const struct world *w,
-             uint64_t revision, const uint32_t *fresh, float out[ARMS + 9])
+decide_request(const struct aft_model *m, struct aft_scratch *s, const struct aft_request *r,
+               float out[ARMS + 9])
 {
     struct aft_decision d;
     struct aft_error e;
-    struct aft_request r = {.context = {w->context, CONTEXT},
-                            .candidates = w->arms,
-                            .candidates_n = ARMS,
-                            .k = 3,
-                            .key = AFT_LITERAL("key"),
-                            .revision = revision,
-                            .fresh = fresh};
-    assert_int_equal(aft_decide(m, s, &r, &d, &e), AFT_OK);
+    assert_int_equal(aft_decide(m, s, r, &d, &e), AFT_OK);
     memcpy(out, d.log_weights, ARMS * sizeof *out);
     for (uint32_t l = 0; l < 3; l++) {
         out[ARMS + 3 * l] = (float)d.slots[l].candidate;
         out[ARMS + 3 * l + 1] = (float)d.slots[l].propensity;
         out[ARMS + 3 * l + 2] = (float)d.slots[l].marginal;
     }
+}
+
+static void
+decide_fresh(const struct aft_model *m, struct aft_scratch *s, const struct world *w,
+             uint64_t revision, const uint32_t *fresh, float out[ARMS + 9])
+{
+    struct aft_request r = request_of(w);
+    r.revision = revision;
+    r.fresh = fresh;
+    decide_request(m, s, &r, out);
+}
+
+static void
+decide_alike(const struct aft_model *m, struct aft_scratch *s, const struct world *w,
+             uint32_t alike, float out[ARMS + 9])
+{
+    struct aft_request r = request_of(w);
+    r.alike = alike;
+    decide_request(m, s, &r, out);
 }
 
 static void
@@ -174,7 +198,7 @@ static void
 same_by_all_ways(const char *model, const char *explore, uint64_t seed)
 {
     static struct world w;
-    float by_terms[ARMS + 9], walked[ARMS + 9], table[ARMS + 9];
+    float by_terms[ARMS + 9], walked[ARMS + 9], table[ARMS + 9], alike[ARMS + 9];
     double variance[ELIGIBLE];
     struct aft_scratch *s = aft_scratch_new();
     aft_random_init(&w.random, seed, 0);
@@ -186,6 +210,9 @@ same_by_all_ways(const char *model, const char *explore, uint64_t seed)
             memcpy(variance, s->variance, sizeof variance);
             decide(m, s, &w, 0, walked);
             same_variances(m, s, variance);
+            decide_alike(m, s, &w, again ? w.alike : w.alike / 2, alike);
+            same_variances(m, s, variance);
+            assert_memory_equal(alike, walked, sizeof walked);
             lengthen(&w, 1);
             decide(m, s, &w, 0, by_terms);
             same_variances(m, s, variance);

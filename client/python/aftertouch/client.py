@@ -245,10 +245,12 @@ class Decision:
 
     @property
     def decision_id(self) -> str:
+        """The one that was given, or that the library made: outcomes name it."""
         return str(self._view().decision_id.decode())
 
     @property
     def user_id(self) -> str:
+        """As it is logged and keyed."""
         return str(self._view().user_id.decode())
 
     @property
@@ -264,18 +266,22 @@ class Decision:
 
     @property
     def round(self) -> int:
+        """The learner's round behind the snapshot; 0: there is none yet."""
         return int(self._view().round)
 
     @property
     def time_ms(self) -> int:
+        """When it was decided: the time that was given, or the client's clock."""
         return int(self._view().time_ms)
 
     @property
     def baseline(self) -> bool:
+        """Whether the user is one of the randomised baseline's."""
         return bool(self._view().baseline)
 
     @property
     def propensity(self) -> Propensity:
+        """What the probabilities are."""
         return Propensity(self._view().propensity)
 
     @property
@@ -329,12 +335,16 @@ class Client:
     """libaftertouch's client. The options are those of aft_client_options, with its defaults; use it in a `with`.
 
     bootstrap_servers  None: no broker; nothing is followed, nothing can be logged
-    snapshots_topic    None: follow none
+    snapshots_topic    None: follow none; model: its snapshots alone, None: the topic holds one model's
+    impressions_topic, outcomes_topic        where log_impression and log_outcome write
+    wait_ms            at open, wait at most so long for a first snapshot; queue_ms: how long log_* may block while the queue is full
+    policy, baseline   the names that are logged for the model's decisions and for the randomised baseline's
+    baseline_share     of users, 0 to 1, decided uniformly at random; baseline_salt: another one draws the sides anew
     snapshot_file      the last good snapshot: read at open, replaced by each better one. One that `aftertouch snapshot export` or
                        `learn` wrote will do
     properties         librdkafka's own
     public_key         32 bytes, Ed25519: take signed snapshots alone
-    seed               of decision and outcome ids; None: the system's entropy
+    seed               of decision and outcome ids, for tests; None: the system's entropy
     history_bytes      for a table of what users were shown and did (see history), 1 MB or more; decisions then get it as features, and log
                        them as they were used. 0: none is kept
     history_file       keeps the table over a restart: written by close, read at open
