@@ -4,8 +4,11 @@
  * bytes are the reader's until it is counted as made, then the taker's until it is counted as freed.
  * Invariants: I1 freed <= made <= freed + AFT_AHEAD_BLOCKS; I2 behind `done` nothing is made; I3 a block is made of whole entries.
  */
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "state/state.h"
 
@@ -73,12 +76,22 @@ tell(struct aft_ahead *a, bool made, bool done, const struct aft_error *end)
     pthread_mutex_unlock(&a->mutex);
 }
 
+/* anywhere: who stays on one core (join.one.core) reads ahead on another: on any of those that the process's first thread may use. */
+static void
+anywhere(void)
+{
+    cpu_set_t all;
+    if (sched_getaffinity(getpid(), sizeof all, &all) == 0)
+        (void)sched_setaffinity(0, sizeof all, &all); /* else it is where it is */
+}
+
 static void *
 read_beside(void *ahead)
 {
     struct aft_ahead *a = ahead;
     struct aft_error end = {.code = AFT_OK};
     uint64_t n;
+    anywhere();
     for (bool done = false; !done && room(a, &n);) {
         done = fill(a, block_at(a, n), &end);
         tell(a, block_at(a, n)->n != 0, done, &end);

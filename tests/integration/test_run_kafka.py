@@ -266,6 +266,7 @@ def story(where):
         first.kill()
         world.happen(100)
         first.start().ready()
+        assert "open impressions back from the state in" in first.log.read_text(), first.tail()
         world.happen(100)
         subprocess.run(os.environ["AFT_KAFKA_PAUSE"], shell=True, check=True)  # the broker is away for a while
         time.sleep(8)

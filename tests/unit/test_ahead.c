@@ -1,5 +1,11 @@
 /* test_ahead.c - a scan made ready ahead of its turn (state/ahead_linux.c, where pthread_create is) gives what a scan gives, in order,
- * whole, with its error behind it; it never runs further ahead than its blocks; it can be closed at any time. */
+ * whole, with its error behind it; it never runs further ahead than its blocks; it can be closed at any time. Whoever stays on one core
+ * has it read on any of the process's. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
 #include "tests/kit.h"
 
 #include "state/state.h"
@@ -176,9 +182,62 @@ like_a_scan(void **state)
     aft_buffer_deinit(&shaky.value);
 }
 
+static enum aft_err
+count_cores(void *ctx, const struct aft_put *at, struct aft_buffer *out, bool *enough,
+            struct aft_error *e)
+{
+    cpu_set_t mine;
+    (void)at;
+    (void)e;
+    assert_int_equal(sched_getaffinity(0, sizeof mine, &mine), 0);
+    *(int *)ctx = CPU_COUNT(&mine);
+    aft_put_le32(out, 1);
+    *enough = true;
+    return AFT_OK;
+}
+
+static void *
+pinned(void *cores)
+{
+    struct aft_ahead *a;
+    struct aft_error e;
+    struct aft_bytes block;
+    cpu_set_t one;
+    bool end;
+    uint8_t from[AFT_KEY_BYTES];
+    struct aft_ahead_work work = {count_cores, cores};
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    aft_key_make(from, 0, AFT_KEY_SEGMENT);
+    assert_int_equal(
+        aft_ahead_open(&shaky.base, (struct aft_bytes){from, sizeof from}, &work, true, &a, &e),
+        AFT_OK);
+    assert_int_equal(aft_ahead_next(a, &block, &end, &e), AFT_OK);
+    aft_ahead_close(a);
+    return NULL;
+}
+
+static void
+not_on_its_takers_core(void **state)
+{
+    pthread_t thread;
+    cpu_set_t all;
+    int cores = 0;
+    (void)state;
+    shaky.base.ops = &shaky_ops;
+    shaky.fails = UINT32_MAX;
+    assert_int_equal(sched_getaffinity(getpid(), sizeof all, &all), 0);
+    assert_int_equal(pthread_create(&thread, NULL, pinned, &cores), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(cores, CPU_COUNT(&all));
+    aft_buffer_deinit(&shaky.value);
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(like_a_scan)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(like_a_scan),
+                                       cmocka_unit_test(not_on_its_takers_core)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
