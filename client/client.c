@@ -85,8 +85,9 @@ start(struct aft_client *c, struct aft_error *e)
         bool missing = false;
         enum aft_err err = afti_client_snapshot_load(c, path, &missing, e);
         bool mendable = c->transport.poll_snapshots != NULL;
-        if (err != AFT_OK && !(mendable || missing))
-            return err;
+        if (err != AFT_OK &&
+            !(mendable || missing)) /* what the set refuses is no argument's fault */
+            return err == AFT_E_VALUE ? (e->code = AFT_E_MALFORMED) : err;
         if (err != AFT_OK && !missing) {
             c->follow.refused++;
             memcpy(c->follow.last_refusal, e->message, sizeof c->follow.last_refusal);

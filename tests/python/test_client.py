@@ -203,3 +203,17 @@ def test_the_wheel_takes_the_library_that_is_named(named, tmp_path):
     subprocess.run([sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", tmp_path / "out"], cwd=tmp_path / "client/python",
                    env=environment, check=True, capture_output=True)
     assert (tmp_path / "out/aftertouch/libaftertouch.so.0").read_bytes() == b"a library"
+
+
+def test_a_broken_file_is_a_broken_snapshot_wherever_it_is_broken(snapshots, tmp_path):
+    with open(snapshots["softmax"], "rb") as f:
+        data = f.read()
+    broken, words = str(tmp_path / "broken.avro"), set()
+    for i in range(0, len(data), max(1, len(data) // 150)):
+        for bad in (data[:i], data[:i] + bytes([data[i] ^ 1]) + data[i + 1:]):
+            with open(broken, "wb") as f:
+                f.write(bad)
+            with pytest.raises(SnapshotError) as refusal:
+                Client(snapshot_file=broken)
+            words.add(str(refusal.value)[:12])
+    assert len(words) > 1
