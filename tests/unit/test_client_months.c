@@ -282,7 +282,8 @@ everything_at_once(void **state)
     }
     o.history_bytes = 1 << 20;
     o.spill_file = path;
-    o.queue_ms = 1;
+    o.spill_impressions = true; /* the queue is full now and then, for whoever does not wait */
+    o.queue_ms = 0;
     w.c = open_over(&o, &t);
     assert_int_equal(aft_client_catalogue_new(w.c, r.candidates, ARMS, &w.k, NULL), AFT_CLIENT_OK);
     for (int i = 0; i < THREADS; i++)
