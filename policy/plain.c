@@ -134,6 +134,8 @@ walk(const struct aft_model *m, struct aft_scratch *s, const struct aft_request 
         return false;
     for (uint32_t i = 0; i < n; i++) {
         struct aft_features f = r->candidates[s->index[i]].features;
+        if (f.n == r->alike) /* perhaps none at all, and no list */
+            continue;
         f.v += r->alike;
         f.n -= r->alike;
         if (!aft_walk_sum(&s->walk, f, false, AFT_ALIKE_MAX, coefficient, &v, &s->mean[i]))
