@@ -32,7 +32,7 @@ enum aft_err import_survey(struct import *m, struct import_lines *l,
  * a glance; import_scale_note keeps what must be divided by how much, of the first IMPORT_SCALES_MAX; import_scale_conclude behind all
  * lines, when the namespaces are known; import_scale: the features with that done, in the arena. */
 void import_scale_begin(struct import *m);
-bool import_scale_may(const struct import *m, struct aft_bytes text);
+bool import_scale_may(struct aft_bytes text);
 void import_scale_note(struct import *m, struct aft_features f);
 void import_scale_conclude(struct import *m);
 enum aft_err import_scale(const struct import *m, struct aft_arena *a, struct aft_features *f,

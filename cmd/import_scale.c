@@ -51,22 +51,27 @@ import_scale_conclude(struct import *m)
     m->scales_n = n;
 }
 
-/* A number of four digits or more behind a ':', or one with an exponent: with a namespace's weight, it may be above a million.
- * Where less is too much, any number may. */
+/* Four digits before the point, an exponent, or a namespace's weight: without one of these nothing is above a thousand. */
 bool
-import_scale_may(const struct import *m, struct aft_bytes text)
+import_scale_may(struct aft_bytes text)
 {
-    if (m->largest < most)
-        return text.n && memchr(text.p, ':', text.n);
     uint32_t digits = 0;
-    bool value = false;
+    bool space = false, value = false; /* in a namespace's name; behind a ':', before the point */
     for (size_t i = 0; i < text.n; i++) {
         uint8_t c = text.p[i];
-        bool digit = c >= '0' && c <= '9';
-        value = c == ':' || (value && (digit || c == '.' || c == '-' || c == '+'));
-        digits = value && digit ? digits + 1 : 0;
-        if (digits == 4 || (i && (c | 32) == 'e' && text.p[i - 1] >= '0' && text.p[i - 1] <= '9'))
+        if (c == ':' && space)
             return true;
+        if (c == ':' || c == '|' || c == ' ' || c == '\t' || c == '.') {
+            space = c == '|';
+            value = c == ':';
+            digits = 0;
+        } else if (c >= '0' && c <= '9') {
+            digits += value;
+            if (digits == 4)
+                return true;
+        } else if ((c | 32) == 'e' && i && text.p[i - 1] >= '0' && text.p[i - 1] <= '9') {
+            return true;
+        }
     }
     return false;
 }

@@ -128,7 +128,7 @@ note_large(struct survey *s, struct aft_bytes text)
 {
     struct aft_features f;
     struct aft_error e;
-    if (import_scale_may(s->m, text) &&
+    if (import_scale_may(text) &&
         aft_vw_features(text, &s->m->filter, &s->arena, &f, &e) == AFT_OK) /* else told later */
         import_scale_note(s->m, f);
 }
